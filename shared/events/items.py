@@ -1,0 +1,140 @@
+"""`items.v1`, `refreshes.v1`, `erasures.v1`: the things to label."""
+
+import hashlib
+import json
+from typing import Annotated, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field, JsonValue
+
+from shared.events.base import (
+    Count,
+    Event,
+    ItemEvent,
+    ItemId,
+    Name,
+    Share,
+    ShortText,
+    Slug,
+    Text,
+    Timestamp,
+    derived_id,
+)
+from shared.labels.values import Value
+
+Uri = Annotated[str, Field(min_length=3, max_length=4096, pattern=r"^[a-z][a-z0-9+.-]*:")]
+Base64 = Annotated[str, Field(max_length=1_400_000, pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class TextContent(Value):
+    kind: Literal["text"] = "text"
+    text: Text
+
+
+class FeaturesContent(Value):
+    """A vector of numbers, in the order of the model's manifest."""
+
+    kind: Literal["features"] = "features"
+    features: Annotated[tuple[Finite, ...], Field(min_length=1, max_length=100_000)]
+
+
+class MediaContent(Value):
+    """An image, audio or video: inline as base64, or by a URI that the project's prefixes allow."""
+
+    kind: Literal["image", "audio", "video"]
+    uri: Uri | None = None
+    data: Base64 | None = None
+    media_type: Annotated[str, Field(max_length=100)] | None = None
+
+
+class JsonContent(Value):
+    """Any JSON object; shown to people as fields."""
+
+    kind: Literal["json"] = "json"
+    fields: dict[Name, JsonValue]
+
+
+Content = Annotated[TextContent | FeaturesContent | MediaContent | JsonContent, Field(discriminator="kind")]
+Metadata = dict[Annotated[str, Field(min_length=1, max_length=100)], str | float | bool | None]
+
+
+def content_hash(content: Content) -> str:
+    """SHA-256, in hex, of the content's canonical JSON: equal content, equal hash."""
+    canonical = json.dumps(content.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Origin(Value):
+    """Where a source found the record."""
+
+    source: Slug
+    topic: Name
+    partition: Count
+    offset: Count
+    sampling_rate: Share = 1.0
+
+
+class Item(ItemEvent):
+    """One thing to label."""
+
+    ce_type: ClassVar[str] = "labelstream.item.v1"
+
+    content: Content
+    metadata: Metadata = Field(default_factory=dict)
+    origin: Origin | None = None
+    created_at: Timestamp
+
+    @property
+    def event_id(self) -> UUID:
+        return derived_id(self.ce_type, self.project_id, self.item_id)
+
+    @property
+    def time(self) -> Timestamp:
+        return self.created_at
+
+
+class Refresh(ItemEvent):
+    """An open item whose prediction is older than the live model: predict again."""
+
+    ce_type: ClassVar[str] = "labelstream.refresh.v1"
+
+    content: Content
+    item_created_at: Timestamp
+    generation: Count = Field(description="The model generation that made the prediction stale.")
+    requested_at: Timestamp
+
+    @property
+    def event_id(self) -> UUID:
+        return derived_id(self.ce_type, self.project_id, self.item_id, self.generation)
+
+    @property
+    def time(self) -> Timestamp:
+        return self.requested_at
+
+
+class Erasure(Event):
+    """Forget an item or a person, everywhere."""
+
+    ce_type: ClassVar[str] = "labelstream.erasure.v1"
+
+    subject: Literal["item", "annotator"]
+    project_id: Slug | None = None
+    item_id: ItemId | None = None
+    annotator_id: Name | None = None
+    reason: ShortText = ""
+    requested_at: Timestamp
+
+    @property
+    def key(self) -> str:
+        if self.subject == "item":
+            return f"{self.project_id}/{self.item_id}"
+        return f"annotator#{self.annotator_id}"
+
+    @property
+    def event_id(self) -> UUID:
+        return derived_id(self.ce_type, self.key)
+
+    @property
+    def time(self) -> Timestamp:
+        return self.requested_at

@@ -1,0 +1,71 @@
+"""`predictions.v1`, `shadow_predictions.v1`: what a model proposes, or why it does not."""
+
+import math
+from enum import StrEnum
+from typing import Annotated, ClassVar, Self
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from shared.events.base import Count, ItemEvent, Name, NonNegative, Probability, ShortText, Timestamp, derived_id
+from shared.labels.values import LabelValue
+
+MASS_TOLERANCE = 1e-3
+
+
+class Abstention(StrEnum):
+    """Why no proposal was made. An abstained item goes to people; it never waits for a model."""
+
+    NO_MODEL = "no_model"
+    CONTENT_KIND = "content_kind"
+    UNREADABLE = "unreadable"
+    NOT_FETCHED = "not_fetched"
+    SHAPE = "shape"
+    BAD_OUTPUT = "bad_output"
+    OVERDUE = "overdue"
+
+
+class Prediction(ItemEvent):
+    """The proposed label with its full distribution; or an abstention with its reason.
+
+    `confidence` is the largest class probability, `margin` that minus the second largest, `entropy` in nats.
+    `generation` numbers the promotions of a project's models: a lower one never overrides a higher one.
+    """
+
+    ce_type: ClassVar[str] = "labelstream.prediction.v1"
+
+    value: LabelValue | None = None
+    distribution: Annotated[dict[Name, Probability], Field(max_length=1000)] | None = None
+    confidence: Probability | None = None
+    margin: Probability | None = None
+    entropy: NonNegative | None = None
+    abstention: Abstention | None = None
+    detail: ShortText = ""
+    model_version: Name | None = None
+    generation: Count = 0
+    item_created_at: Timestamp
+    predicted_at: Timestamp
+
+    @model_validator(mode="after")
+    def _proposes_or_abstains(self) -> Self:
+        if (self.value is None) == (self.abstention is None):
+            raise ValueError("exactly one of value and abstention must be given")
+        if self.value is not None and (self.model_version is None or self.confidence is None):
+            raise ValueError("a proposal needs model_version and confidence")
+        if self.distribution and abs(math.fsum(self.distribution.values()) - 1.0) > MASS_TOLERANCE:
+            raise ValueError("distribution does not add up to 1")
+        return self
+
+    @property
+    def event_id(self) -> UUID:
+        return derived_id(self.ce_type, self.project_id, self.item_id, self.model_version, self.generation)
+
+    @property
+    def time(self) -> Timestamp:
+        return self.predicted_at
+
+
+class ShadowPrediction(Prediction):
+    """A prediction of a model on trial; it never touches an item's state."""
+
+    ce_type: ClassVar[str] = "labelstream.shadow_prediction.v1"

@@ -1,0 +1,306 @@
+"""`projects.v1`, `guidelines.v1`, `gold_items.v1`, `gold_answers.v1`: what an operator publishes."""
+
+from typing import Annotated, ClassVar, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from shared.events.base import (
+    Count,
+    Event,
+    ItemEvent,
+    Name,
+    NonNegative,
+    Probability,
+    Share,
+    ShortText,
+    Slug,
+    Text,
+    Timestamp,
+    derived_id,
+)
+from shared.events.items import Content
+from shared.labels.schema import LabelSchema
+from shared.labels.values import LabelValue
+
+Duration = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    """A part of the project file. On the wire unknown keys are ignored; the file loader refuses them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class AutoAccept(_Part):
+    """When the model's proposal becomes the label without a person."""
+
+    threshold: Probability = Field(description="Model confidence from which a proposal is accepted.")
+    audit_share: Probability = Field(
+        default=0.05, description="Share of those proposals that go to people blind instead, drawn uniformly."
+    )
+
+
+class Overlap(_Part):
+    """How many opinions a round may take."""
+
+    min: Annotated[int, Field(ge=1, le=100)] = 1
+    max: Annotated[int, Field(ge=1, le=100)] = 3
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max < self.min:
+            raise ValueError(f"max {self.max} is below min {self.min}")
+        return self
+
+
+class GoldPolicy(_Part):
+    share: Probability = Field(default=0.05, description="Share of leases that are gold items, mixed in blindly.")
+
+
+class RelabelPolicy(_Part):
+    budget_per_day: Count = Field(default=100, description="Relabel requests that monitor may make in 24 hours.")
+    max_confidence: Probability = Field(
+        default=0.6, description="A disagreement below this model confidence is worth another round."
+    )
+
+
+class Policy(_Part):
+    """How items become labels. Pinned by every round at its start."""
+
+    auto_accept: AutoAccept | None = Field(default=None, description="Absent: every item goes to people.")
+    sample_share: Share = Field(
+        default=1.0, description="Share of the items that need people and do go to them; the rest is sampled out."
+    )
+    overlap: Overlap = Overlap()
+    target_posterior: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
+    experts: bool = Field(default=False, description="Whether a round may go to an expert at its maximum of opinions.")
+    skip_limit: Annotated[int, Field(ge=1, le=100)] = 2
+    blind_share: Probability = Field(default=0.0, description="Share of the leases that hide the model's proposal.")
+    lease_s: Duration = 300.0
+    blocked_after_s: Duration = 60.0
+    unresolved_after_s: Duration = 86_400.0
+    on_unresolved: Literal["best_posterior", "unresolved"] = "best_posterior"
+    prediction_timeout_s: Duration = 600.0
+    gold: GoldPolicy = GoldPolicy()
+    relabel: RelabelPolicy = RelabelPolicy()
+
+
+class CostModel(_Part):
+    """What things cost, in one currency."""
+
+    opinion: NonNegative = 0.08
+    expert: NonNegative = 0.60
+    prediction: NonNegative = 0.0002
+    currency: Annotated[str, Field(min_length=1, max_length=10)] = "EUR"
+
+
+JmesPath = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class Mapping(_Part):
+    """JMESPath expressions over a record of the source topic.
+
+    The document they see is the record's JSON value; `_key`, `_timestamp` and `_headers` are added to it.
+    """
+
+    id: JmesPath
+    text: JmesPath | None = None
+    features: JmesPath | None = None
+    uri: JmesPath | None = None
+    data: JmesPath | None = None
+    fields: JmesPath | None = None
+    created_at: JmesPath | None = None
+    metadata: dict[Annotated[str, Field(min_length=1, max_length=100)], JmesPath] = Field(default_factory=dict)
+    label: JmesPath | None = Field(default=None, description="Predictions: the proposed class.")
+    confidence: JmesPath | None = Field(default=None, description="Predictions: its probability.")
+    distribution: JmesPath | None = Field(default=None, description="Predictions: an object of class to probability.")
+    model_version: JmesPath | None = Field(default=None, description="Predictions: the version of your model.")
+
+    @property
+    def has_content(self) -> bool:
+        return any(path is not None for path in (self.text, self.features, self.uri, self.data, self.fields))
+
+
+class Source(_Part):
+    """A topic that you already have. Credentials are named, never written here: they come from settings."""
+
+    name: Slug
+    kind: Literal["items", "predictions"] = "items"
+    topic: Name
+    bootstrap_servers: Annotated[str, Field(max_length=2000)] | None = Field(
+        default=None, description="Absent: the deployment's own cluster."
+    )
+    credentials: Slug | None = Field(default=None, description="Name of a credentials setting of prelabel.")
+    start: Literal["earliest", "latest"] | Timestamp = "latest"
+    max_per_second: Annotated[float, Field(gt=0)] | None = None
+    paused: bool = False
+    sample: Share = 1.0
+    map: Mapping
+
+    @model_validator(mode="after")
+    def _maps_what_its_kind_needs(self) -> Self:
+        if self.kind == "items" and not self.map.has_content:
+            raise ValueError("a source of items maps at least one of text, features, uri, data, fields")
+        if self.kind == "predictions" and self.map.distribution is None:
+            if self.map.label is None or self.map.confidence is None:
+                raise ValueError("a source of predictions maps distribution, or label and confidence")
+        return self
+
+
+DataKind = Literal["text", "features", "image", "audio", "video", "json"]
+
+
+class ProjectSpec(_Part):
+    """The project file: one labelling task, under the team's version control."""
+
+    project: Slug
+    title: ShortText = ""
+    data: DataKind
+    label: LabelSchema
+    policy: Policy = Policy()
+    cost: CostModel = CostModel()
+    sources: Annotated[tuple[Source, ...], Field(max_length=100)] = ()
+    uri_prefixes: tuple[Annotated[str, Field(min_length=3, max_length=500)], ...] = ()
+    instructions: Text = ""
+
+    @property
+    def external_predictions(self) -> bool:
+        """Whether the proposals come from a model that is not ours."""
+        return any(source.kind == "predictions" for source in self.sources)
+
+    @model_validator(mode="after")
+    def _source_names_are_unique(self) -> Self:
+        if len({source.name for source in self.sources}) != len(self.sources):
+            raise ValueError("two sources have the same name")
+        return self
+
+
+class ProjectVersion(Event):
+    """One version of a project; versions count from 1."""
+
+    ce_type: ClassVar[str] = "labelstream.project.v1"
+
+    kind: Literal["version"] = "version"
+    project_id: Slug
+    version: Annotated[int, Field(ge=1)]
+    spec: ProjectSpec
+    applied_at: Timestamp
+
+    @property
+    def key(self) -> str:
+        return f"{self.project_id}/{self.version}"
+
+    @property
+    def event_id(self) -> UUID:
+        return derived_id(self.ce_type, self.project_id, self.version)
+
+    @property
+    def time(self) -> Timestamp:
+        return self.applied_at
+
+
+class ProjectPointer(Event):
+    """Which version of a project is current, and whether its sources are paused."""
+
+    ce_type: ClassVar[str] = "labelstream.project_pointer.v1"
+
+    kind: Literal["current"] = "current"
+    project_id: Slug
+    version: Annotated[int, Field(ge=1)]
+    paused: bool = False
+    applied_at: Timestamp
+
+    @property
+    def key(self) -> str:
+        return f"{self.project_id}#current"
+
+    @property
+    def event_id(self) -> UUID:
+        return derived_id(self.ce_type, self.project_id, self.version, self.paused, self.applied_at.isoformat())
+
+    @property
+    def time(self) -> Timestamp:
+        return self.applied_at
+
+
+class GuidelineVersion(Event):
+    """One version of the written guideline, and the classes that its change touches."""
+
+    ce_type: ClassVar[str] = "labelstream.guideline.v1"
+
+    kind: Literal["version"] = "version"
+    project_id: Slug
+    version: Annotated[int, Field(ge=1)]
+    markdown: Text
+    touched_classes: tuple[Name, ...] = ()
+    published_at: Timestamp
+
+    @property
+    def key(self) -> str:
+        return f"{self.project_id}/{self.version}"
+
+    @property
+    def event_id(self) -> UUID:
+        return derived_id(self.ce_type, self.project_id, self.version)
+
+    @property
+    def time(self) -> Timestamp:
+        return self.published_at
+
+
+class GuidelinePointer(Event):
+    ce_type: ClassVar[str] = "labelstream.guideline_pointer.v1"
+
+    kind: Literal["current"] = "current"
+    project_id: Slug
+    version: Annotated[int, Field(ge=1)]
+    published_at: Timestamp
+
+    @property
+    def key(self) -> str:
+        return f"{self.project_id}#current"
+
+    @property
+    def event_id(self) -> UUID:
+        return derived_id(self.ce_type, self.project_id, self.version)
+
+    @property
+    def time(self) -> Timestamp:
+        return self.published_at
+
+
+class GoldItem(ItemEvent):
+    """An item whose answer is known, without the answer: this is all that assignment may see."""
+
+    ce_type: ClassVar[str] = "labelstream.gold_item.v1"
+
+    content: Content
+    retired: bool = False
+    created_at: Timestamp
+
+    @property
+    def event_id(self) -> UUID:
+        return derived_id(self.ce_type, self.project_id, self.item_id, self.retired)
+
+    @property
+    def time(self) -> Timestamp:
+        return self.created_at
+
+
+class GoldAnswer(ItemEvent):
+    """The known answer of a gold item; only qc may read it."""
+
+    ce_type: ClassVar[str] = "labelstream.gold_answer.v1"
+
+    value: LabelValue
+    explanation: ShortText = ""
+    created_at: Timestamp
+
+    @property
+    def event_id(self) -> UUID:
+        return derived_id(self.ce_type, self.project_id, self.item_id)
+
+    @property
+    def time(self) -> Timestamp:
+        return self.created_at

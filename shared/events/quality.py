@@ -1,0 +1,107 @@
+"""`quality.v1`: everything measured about people, labels and models."""
+
+from typing import Annotated, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.events.base import (
+    Count,
+    Event,
+    ItemId,
+    Name,
+    NonNegative,
+    Probability,
+    ShortText,
+    Slug,
+    Timestamp,
+    derived_id,
+)
+from shared.labels.values import Value
+
+
+class Skill(Value):
+    """An annotator's accuracy in a project: correct of judged, with a 95 % credible interval."""
+
+    kind: Literal["skill"] = "skill"
+    annotator_id: Name
+    accuracy: Probability
+    low: Probability
+    high: Probability
+    judged: Count
+    correct: Count
+
+
+class GoldResult(Value):
+    kind: Literal["gold_result"] = "gold_result"
+    annotator_id: Name
+    annotation_id: UUID
+    gold_item_id: ItemId
+    correct: bool
+    expected: Name
+    answered: Name
+
+
+class Agreement(Value):
+    """Agreement over the rounds that ended with two opinions or more."""
+
+    kind: Literal["agreement"] = "agreement"
+    percent: Probability
+    rounds: Count
+    opinions: Count
+
+
+class Quarantine(Value):
+    kind: Literal["quarantine"] = "quarantine"
+    annotator_id: Name
+    active: bool
+    reason: ShortText
+
+
+class Disagreement(Value):
+    """People against the model over a window of labels."""
+
+    kind: Literal["disagreement"] = "disagreement"
+    model_version: Name
+    rate: Probability
+    labels: Count
+    window_s: NonNegative
+
+
+class ClassMix(Value):
+    """Counts per class over a window."""
+
+    kind: Literal["class_mix"] = "class_mix"
+    of: Literal["predictions", "labels"]
+    counts: dict[Name, Count]
+    window_s: NonNegative
+
+
+Measurement = Annotated[
+    Skill | GoldResult | Agreement | Quarantine | Disagreement | ClassMix, Field(discriminator="kind")
+]
+
+
+class Quality(Event):
+    """One measurement. `subject` is what it is about; `sequence` makes repeats of one kind distinct."""
+
+    ce_type: ClassVar[str] = "labelstream.quality.v1"
+
+    project_id: Slug
+    subject: Annotated[str, Field(min_length=1, max_length=600)]
+    sequence: Annotated[str, Field(max_length=600)]
+    measurement: Measurement
+    snapshot: Count = 0
+    measured_at: Timestamp
+
+    @property
+    def key(self) -> str:
+        return f"{self.project_id}/{self.subject}"
+
+    @property
+    def event_id(self) -> UUID:
+        return derived_id(self.ce_type, self.project_id, self.subject, self.measurement.kind, self.sequence)
+
+    @property
+    def time(self) -> Timestamp:
+        return self.measured_at

@@ -1,0 +1,283 @@
+"""What happens in a round: `routes.v1`, `annotations.v1`, `escalations.v1`, `labels.v1`, `relabels.v1`.
+
+A round is numbered from 1; the label it ends in has that number as its version.
+"""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal, Self
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from shared.events.base import (
+    Count,
+    ItemEvent,
+    Name,
+    NonNegative,
+    Probability,
+    Round,
+    Share,
+    ShortText,
+    Timestamp,
+    derived_id,
+)
+from shared.events.projects import Policy
+from shared.labels.values import LabelValue, Value
+
+
+class Audience(StrEnum):
+    """Who may answer."""
+
+    ANNOTATOR = "annotator"
+    EXPERT = "expert"
+
+
+class RouteState(StrEnum):
+    """The state that a route puts its item in."""
+
+    QUEUED = "queued"
+    BLOCKED = "blocked"
+    SAMPLED_OUT = "sampled_out"
+    UNLABELABLE = "unlabelable"
+    UNRESOLVED = "unresolved"
+    SUPERSEDED = "superseded"
+    ERASED = "erased"
+
+
+class Route(ItemEvent):
+    """A change of an item's state that no other topic shows. `step` numbers the routes of a round."""
+
+    ce_type: ClassVar[str] = "labelstream.route.v1"
+
+    round: Round
+    step: Count
+    state: RouteState
+    reason: ShortText
+    audience: Audience | None = None
+    opinions_wanted: Count = 0
+    would_auto: bool = False
+    inclusion_probability: Share = 1.0
+    priority: float = 0.0
+    model_version: Name | None = None
+    generation: Count = 0
+    project_version: Count
+    guideline_version: Count = 0
+    item_created_at: Timestamp
+    routed_at: Timestamp
+
+    @property
+    def event_id(self) -> UUID:
+        return derived_id(self.ce_type, self.project_id, self.item_id, self.round, self.step)
+
+    @property
+    def time(self) -> Timestamp:
+        return self.routed_at
+
+
+class Proposal(Value):
+    """The prediction that an opinion or a label stands beside, in short."""
+
+    value: LabelValue
+    confidence: Probability
+    model_version: Name
+    generation: Count = 0
+    distribution: dict[Name, Probability] | None = None
+
+
+class Outcome(StrEnum):
+    """How an assignment ended; `exhausted`: nobody is left who could answer the round, so it must end as it stands."""
+
+    ANSWERED = "answered"
+    SKIPPED = "skipped"
+    EXHAUSTED = "exhausted"
+
+
+class SkipReason(StrEnum):
+    UNCLEAR = "unclear"
+    UNREADABLE = "unreadable"
+    NO_FITTING_CLASS = "no_fitting_class"
+    OFFENSIVE = "offensive"
+    NOT_MY_FIELD = "not_my_field"
+    OTHER = "other"
+
+
+class Annotation(ItemEvent):
+    """What one person answered in one round of one item, or why they skipped it.
+
+    It carries all that qc needs of the round: policy, proposal, versions. For gold, `item_id` is the gold item's id,
+    `gold` is true and there is no round (`round` is 1).
+    """
+
+    ce_type: ClassVar[str] = "labelstream.annotation.v1"
+
+    annotation_id: UUID
+    round: Round
+    outcome: Outcome
+    annotator_id: Name | None = None
+    role: Audience = Audience.ANNOTATOR
+    value: LabelValue | None = None
+    skip_reason: SkipReason | None = None
+    comment: ShortText = ""
+    gold: bool = False
+    late: bool = Field(
+        default=False, description="Accepted after its round ended: counts for skill, not for the label."
+    )
+    duration_ms: Count = 0
+    saw_proposal: bool = False
+    proposal: Proposal | None = None
+    policy: Policy
+    project_version: Count
+    guideline_version: Count = 0
+    would_auto: bool = False
+    inclusion_probability: Share = 1.0
+    item_created_at: Timestamp
+    submitted_at: Timestamp
+
+    @model_validator(mode="after")
+    def _fits_its_outcome(self) -> Self:
+        if (self.value is not None) != (self.outcome is Outcome.ANSWERED):
+            raise ValueError("value is given exactly when outcome is answered")
+        if (self.skip_reason is not None) != (self.outcome is Outcome.SKIPPED):
+            raise ValueError("skip_reason is given exactly when outcome is skipped")
+        if (self.annotator_id is None) != (self.outcome is Outcome.EXHAUSTED):
+            raise ValueError("annotator_id is given unless outcome is exhausted")
+        return self
+
+    @property
+    def event_id(self) -> UUID:
+        return self.annotation_id
+
+    @property
+    def time(self) -> Timestamp:
+        return self.submitted_at
+
+
+class Ask(StrEnum):
+    """What qc asks of assignment for the open round."""
+
+    OPINION = "opinion"
+    EXPERT = "expert"
+    UNLABELABLE = "unlabelable"
+    UNRESOLVED = "unresolved"
+
+
+class Escalation(ItemEvent):
+    """The open round needs another opinion, or an expert, or ends without a label.
+
+    `opinions_wanted` is the total of the round from now on, so that a repeat asks for nothing more.
+    """
+
+    ce_type: ClassVar[str] = "labelstream.escalation.v1"
+
+    round: Round
+    ask: Ask
+    opinions_wanted: Count = 0
+    reason: ShortText
+    posterior: Probability | None = None
+    snapshot: Count = Field(default=0, description="The parameter snapshot that the decision used.")
+    escalated_at: Timestamp
+
+    @property
+    def event_id(self) -> UUID:
+        return derived_id(self.ce_type, self.project_id, self.item_id, self.round, self.ask, self.opinions_wanted)
+
+    @property
+    def time(self) -> Timestamp:
+        return self.escalated_at
+
+
+class Path(StrEnum):
+    """How a label came about."""
+
+    AUTO = "auto"
+    SINGLE = "single"
+    CONSENSUS = "consensus"
+    EXPERT = "expert"
+
+
+class Vote(Value):
+    """One opinion behind a label."""
+
+    annotation_id: UUID
+    annotator_id: Name
+    value: LabelValue
+    role: Audience = Audience.ANNOTATOR
+
+
+class Evidence(Value):
+    """What a label stands on, enough to recompute it."""
+
+    votes: Annotated[tuple[Vote, ...], Field(max_length=1000)] = ()
+    proposal: Proposal | None = None
+    snapshot: Count = 0
+    agreement: Probability | None = Field(
+        default=None,
+        description="Share of opinions equal to the value; null for fewer than two: no agreement evidence.",
+    )
+    reason: ShortText = ""
+    certificate: UUID | None = None
+
+
+class Label(ItemEvent):
+    """The accepted label of an item. The highest version is the live one.
+
+    `posterior` is a consensus posterior; a model's confidence is never put there.
+    """
+
+    ce_type: ClassVar[str] = "labelstream.label.v1"
+
+    version: Round
+    value: LabelValue
+    path: Path
+    posterior: Probability | None = None
+    distribution: dict[Name, Probability] | None = None
+    evidence: Evidence = Evidence()
+    opinions: Count = 0
+    cost: NonNegative = 0.0
+    supersedes: Round | None = None
+    would_auto: bool = False
+    inclusion_probability: Share = 1.0
+    project_version: Count
+    guideline_version: Count = 0
+    item_created_at: Timestamp
+    labelled_at: Timestamp
+
+    @property
+    def event_id(self) -> UUID:
+        return derived_id(self.ce_type, self.project_id, self.item_id, self.version)
+
+    @property
+    def time(self) -> Timestamp:
+        return self.labelled_at
+
+
+class RelabelCause(StrEnum):
+    DISAGREEMENT = "disagreement"
+    LABEL_ERROR = "label_error"
+    DRIFT = "drift"
+    QUARANTINE = "quarantine"
+    GUIDELINE = "guideline"
+    SCHEMA = "schema"
+    OPERATOR = "operator"
+
+
+class Relabel(ItemEvent):
+    """A request to open the round after `round`, the one whose result is in doubt."""
+
+    ce_type: ClassVar[str] = "labelstream.relabel.v1"
+
+    round: Round
+    cause: RelabelCause
+    evidence: ShortText = ""
+    urgency: Probability = 0.5
+    excluded_annotators: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
+    requested_by: Literal["monitor", "qc", "operator"]
+    requested_at: Timestamp
+
+    @property
+    def event_id(self) -> UUID:
+        return derived_id(self.ce_type, self.project_id, self.item_id, self.round, self.cause)
+
+    @property
+    def time(self) -> Timestamp:
+        return self.requested_at

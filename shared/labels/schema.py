@@ -1,0 +1,164 @@
+"""What a project asks for: the label schema, and the check of a value against it."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from shared.labels.values import (
+    Boxes,
+    Choice,
+    Choices,
+    ClassName,
+    LabelValue,
+    Masks,
+    Polygons,
+    Rating,
+    Relations,
+    Segments,
+    Spans,
+    Tracks,
+    Transcript,
+)
+
+Classes = Annotated[tuple[ClassName, ...], Field(min_length=1, max_length=1000)]
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Classed(_Schema):
+    classes: Classes
+
+    @model_validator(mode="after")
+    def _classes_are_unique(self) -> Self:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes holds a name twice")
+        return self
+
+
+class ChoiceSchema(_Classed):
+    kind: Literal["choice"] = "choice"
+    ordered: bool = Field(default=False, description="The classes are an ordered scale, lowest first.")
+
+    @model_validator(mode="after")
+    def _two_classes(self) -> Self:
+        if len(self.classes) < 2:  # noqa: PLR2004
+            raise ValueError("a choice needs at least two classes")
+        return self
+
+
+class ChoicesSchema(_Classed):
+    kind: Literal["choices"] = "choices"
+    min: Annotated[int, Field(ge=0)] = 0
+    max: Annotated[int, Field(ge=1)] = 1000
+
+    @model_validator(mode="after")
+    def _no_separator(self) -> Self:
+        for name in self.classes:
+            if "|" in name:
+                raise ValueError(f"class {name!r} holds '|', which joins the classes of a multi-choice label")
+        return self
+
+
+class RatingSchema(_Schema):
+    kind: Literal["rating"] = "rating"
+    min: Annotated[float, Field(allow_inf_nan=False)]
+    max: Annotated[float, Field(allow_inf_nan=False)]
+    step: Annotated[float, Field(allow_inf_nan=False, gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max <= self.min:
+            raise ValueError(f"max {self.max} is not above min {self.min}")
+        return self
+
+
+class TranscriptSchema(_Schema):
+    kind: Literal["transcript"] = "transcript"
+
+
+class ObjectSchema(_Classed):
+    """Labelled objects inside the item; for relations also the classes of the arcs."""
+
+    kind: Literal["spans", "relations", "boxes", "polygons", "masks", "segments", "tracks"]
+    relation_classes: tuple[ClassName, ...] = ()
+
+
+LabelSchema = Annotated[
+    ChoiceSchema | ChoicesSchema | RatingSchema | TranscriptSchema | ObjectSchema, Field(discriminator="kind")
+]
+
+
+def _used_classes(value: LabelValue) -> tuple[tuple[str, str], ...]:
+    """Every (place, class) a value names."""
+    match value:
+        case Choice():
+            return (("choice", value.choice),)
+        case Choices():
+            return tuple((f"choices[{i}]", name) for i, name in enumerate(value.choices))
+        case Rating() | Transcript():
+            return ()
+        case Spans() | Relations():
+            return tuple((f"spans[{i}].label", s.label) for i, s in enumerate(value.spans))
+        case Boxes():
+            return tuple((f"boxes[{i}].label", b.label) for i, b in enumerate(value.boxes))
+        case Polygons():
+            return tuple((f"polygons[{i}].label", p.label) for i, p in enumerate(value.polygons))
+        case Masks():
+            return tuple((f"masks[{i}].label", m.label) for i, m in enumerate(value.masks))
+        case Segments():
+            return tuple((f"segments[{i}].label", s.label) for i, s in enumerate(value.segments))
+        case Tracks():
+            return tuple((f"tracks[{i}].label", t.label) for i, t in enumerate(value.tracks))
+
+
+def _check_rating(value: Rating, schema: RatingSchema) -> None:
+    if not schema.min <= value.rating <= schema.max:
+        raise ValueError(f"rating: {value.rating:g} is outside {schema.min:g} to {schema.max:g}")
+    if schema.step is not None:
+        steps = (value.rating - schema.min) / schema.step
+        if abs(steps - round(steps)) > 1e-6:  # noqa: PLR2004  # float noise of a step
+            raise ValueError(f"rating: {value.rating:g} is not on the scale of step {schema.step:g}")
+
+
+def _check_classes(value: LabelValue, schema: ChoiceSchema | ChoicesSchema | ObjectSchema) -> None:
+    known = frozenset(schema.classes)
+    for place, name in _used_classes(value):
+        if name not in known:
+            raise ValueError(f"{place}: {name!r} is not a class of the project (it has {len(known)})")
+    if isinstance(value, Relations) and isinstance(schema, ObjectSchema):
+        for i, arc in enumerate(value.relations):
+            if arc.label not in schema.relation_classes:
+                raise ValueError(f"relations[{i}].label: {arc.label!r} is not a relation class of the project")
+
+
+def _check_inside(value: Spans | Relations, text: str) -> None:
+    for i, span in enumerate(value.spans):
+        if span.end > len(text):
+            raise ValueError(f"spans[{i}].end: {span.end} is past the end of the text ({len(text)} code points)")
+
+
+def check_label(value: LabelValue, schema: LabelSchema, *, text: str | None = None) -> None:
+    """Check a label against its project's schema.
+
+    Args:
+        value: a label that is well-formed by itself.
+        schema: the project's.
+        text: the item's text, where it has one; spans must lie inside it.
+
+    Raises:
+        ValueError: says which part of the value is wrong and what would be right.
+    """
+    if value.kind != schema.kind:
+        raise ValueError(f"kind: the project asks for {schema.kind!r}, the label is {value.kind!r}")
+    if isinstance(schema, RatingSchema) and isinstance(value, Rating):
+        _check_rating(value, schema)
+    if isinstance(schema, ChoicesSchema) and isinstance(value, Choices):
+        number = len(value.choices)
+        if not schema.min <= number <= schema.max:
+            raise ValueError(f"choices: {number} given, the project asks for {schema.min} to {schema.max}")
+    if isinstance(schema, ChoiceSchema | ChoicesSchema | ObjectSchema):
+        _check_classes(value, schema)
+    if isinstance(value, Spans | Relations) and text is not None:
+        _check_inside(value, text)

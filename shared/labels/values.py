@@ -1,0 +1,240 @@
+"""The label union. Every value is frozen, finite and well-formed by itself; `schema.py` checks it against a project."""
+
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+MAX_OBJECTS = 10_000
+MAX_POINTS = 10_000
+MAX_PIXELS = 100_000_000
+MAX_FRAMES = 1_000_000
+MAX_TEXT = 100_000
+
+
+def _no_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("U+0000 is not allowed in text; remove it at the source")
+    return text
+
+
+ClassName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_no_nul)]
+ObjectId = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_no_nul)]
+Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
+Positive = Annotated[float, Field(allow_inf_nan=False, gt=0, le=1e9)]
+Seconds = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e7)]
+Point = tuple[Finite, Finite]
+
+
+class Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Choice(Value):
+    """One class out of the project's list."""
+
+    kind: Literal["choice"] = "choice"
+    choice: ClassName
+
+
+def _sorted_unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(values)))
+
+
+class Choices(Value):
+    """Any number of classes; kept sorted and unique, so equal sets are equal values."""
+
+    kind: Literal["choices"] = "choices"
+    choices: Annotated[tuple[ClassName, ...], Field(max_length=1000), AfterValidator(_sorted_unique)]
+
+
+class Rating(Value):
+    """A number on the project's scale."""
+
+    kind: Literal["rating"] = "rating"
+    rating: Finite
+
+
+class Span(Value):
+    """Characters `start` (inclusive) to `end` (exclusive) of the text, in Unicode code points."""
+
+    start: Annotated[int, Field(ge=0, le=10_000_000)]
+    end: Annotated[int, Field(ge=1, le=10_000_000)]
+    label: ClassName
+    id: ObjectId | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError(f"span ends at {self.end}, not after its start {self.start}")
+        return self
+
+
+class Spans(Value):
+    kind: Literal["spans"] = "spans"
+    spans: Annotated[tuple[Span, ...], Field(max_length=MAX_OBJECTS)]
+
+
+class Relation(Value):
+    head: ObjectId
+    tail: ObjectId
+    label: ClassName
+
+
+class Relations(Value):
+    """Labelled arcs between spans that carry an id."""
+
+    kind: Literal["relations"] = "relations"
+    spans: Annotated[tuple[Span, ...], Field(max_length=MAX_OBJECTS)]
+    relations: Annotated[tuple[Relation, ...], Field(max_length=MAX_OBJECTS)]
+
+    @model_validator(mode="after")
+    def _ends_exist(self) -> Self:
+        known = {span.id for span in self.spans}
+        for place, arc in enumerate(self.relations):
+            for end in (arc.head, arc.tail):
+                if end not in known:
+                    raise ValueError(f"relations[{place}] names the span {end!r}, which is not in spans")
+        return self
+
+
+class Box(Value):
+    """A rectangle in pixels: top-left corner, size, clockwise rotation in degrees about the centre."""
+
+    x: Finite
+    y: Finite
+    width: Positive
+    height: Positive
+    rotation: Annotated[float, Field(allow_inf_nan=False, ge=-360, le=360)] = 0.0
+    label: ClassName
+
+
+class Boxes(Value):
+    kind: Literal["boxes"] = "boxes"
+    boxes: Annotated[tuple[Box, ...], Field(max_length=MAX_OBJECTS)]
+
+
+class Polygon(Value):
+    """A simple ring of at least three points in pixels, not closed explicitly."""
+
+    points: Annotated[tuple[Point, ...], Field(min_length=3, max_length=MAX_POINTS)]
+    label: ClassName
+
+    @model_validator(mode="after")
+    def _has_area(self) -> Self:
+        ring = [*self.points, self.points[0]]
+        twice = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(ring))
+        if abs(twice) <= 1e-9:  # noqa: PLR2004  # a degenerate ring, in square pixels
+            raise ValueError("the polygon has no area")
+        return self
+
+
+class Polygons(Value):
+    kind: Literal["polygons"] = "polygons"
+    polygons: Annotated[tuple[Polygon, ...], Field(max_length=MAX_OBJECTS)]
+
+
+class Mask(Value):
+    """A binary mask as COCO run lengths: column-major, starting with the zeros."""
+
+    counts: Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_PIXELS)], ...], Field(min_length=1, max_length=1_000_000)]
+    label: ClassName
+
+
+class Masks(Value):
+    kind: Literal["masks"] = "masks"
+    width: Annotated[int, Field(ge=1, le=65_535)]
+    height: Annotated[int, Field(ge=1, le=65_535)]
+    masks: Annotated[tuple[Mask, ...], Field(max_length=1000)]
+
+    @model_validator(mode="after")
+    def _covers_the_image(self) -> Self:
+        pixels = self.width * self.height
+        if pixels > MAX_PIXELS:
+            raise ValueError(f"{self.width} x {self.height} pixels exceed the limit of {MAX_PIXELS}")
+        for place, mask in enumerate(self.masks):
+            if sum(mask.counts) != pixels:
+                raise ValueError(f"masks[{place}].counts add up to {sum(mask.counts)}, not to {pixels} pixels")
+        return self
+
+
+class Transcript(Value):
+    kind: Literal["transcript"] = "transcript"
+    text: Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_no_nul)]
+
+
+class Segment(Value):
+    """A stretch of time in seconds, `end` exclusive."""
+
+    start: Seconds
+    end: Seconds
+    label: ClassName
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError(f"segment ends at {self.end} s, not after its start {self.start} s")
+        return self
+
+
+class Segments(Value):
+    kind: Literal["segments"] = "segments"
+    segments: Annotated[tuple[Segment, ...], Field(max_length=MAX_OBJECTS)]
+
+
+class Keyframe(Value):
+    """A box of a track at one frame."""
+
+    frame: Annotated[int, Field(ge=0, le=MAX_FRAMES)]
+    x: Finite
+    y: Finite
+    width: Positive
+    height: Positive
+
+
+class Track(Value):
+    """One object over time: boxes at strictly increasing frames."""
+
+    id: ObjectId
+    label: ClassName
+    frames: Annotated[tuple[Keyframe, ...], Field(min_length=1, max_length=100_000)]
+
+    @model_validator(mode="after")
+    def _frames_increase(self) -> Self:
+        for before, after in pairwise(self.frames):
+            if after.frame <= before.frame:
+                raise ValueError(f"track {self.id!r}: frame {after.frame} follows frame {before.frame}")
+        return self
+
+
+class Tracks(Value):
+    kind: Literal["tracks"] = "tracks"
+    tracks: Annotated[tuple[Track, ...], Field(max_length=1000)]
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> Self:
+        if len({track.id for track in self.tracks}) != len(self.tracks):
+            raise ValueError("two tracks have the same id")
+        return self
+
+
+LabelValue = Annotated[
+    Choice | Choices | Rating | Spans | Relations | Boxes | Polygons | Masks | Transcript | Segments | Tracks,
+    Field(discriminator="kind"),
+]
+
+
+def category(value: LabelValue) -> str:
+    """The value as one symbol of a finite alphabet, for votes and counts: the class, the sorted classes, the rating.
+
+    Structured kinds have no finite alphabet; their symbol is the canonical JSON, so equal values are equal symbols.
+    """
+    match value:
+        case Choice():
+            return value.choice
+        case Choices():
+            return "|".join(value.choices)
+        case Rating():
+            return f"{value.rating:g}"
+        case _:
+            return value.model_dump_json()
