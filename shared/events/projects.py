@@ -142,9 +142,9 @@ class Source(_Part):
     def _maps_what_its_kind_needs(self) -> Self:
         if self.kind == "items" and not self.map.has_content:
             raise ValueError("a source of items maps at least one of text, features, uri, data, fields")
-        if self.kind == "predictions" and self.map.distribution is None:
-            if self.map.label is None or self.map.confidence is None:
-                raise ValueError("a source of predictions maps distribution, or label and confidence")
+        whole = self.map.distribution is not None or (self.map.label is not None and self.map.confidence is not None)
+        if self.kind == "predictions" and not whole:
+            raise ValueError("a source of predictions maps distribution, or label and confidence")
         return self
 
 
