@@ -1,0 +1,75 @@
+"""The one place that makes Kafka clients and their security."""
+
+import ssl
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from shared.errors import ConfigurationError
+from shared.runtime.settings import KafkaSettings
+
+
+def ssl_context(kafka: KafkaSettings) -> ssl.SSLContext | None:
+    """The TLS context, or None where the transport has none.
+
+    Raises:
+        ConfigurationError: a certificate or key file is missing or does not parse.
+    """
+    if kafka.security_protocol not in ("SSL", "SASL_SSL"):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=str(kafka.ssl_cafile) if kafka.ssl_cafile else None)
+        if kafka.ssl_certfile is not None:
+            context.load_cert_chain(str(kafka.ssl_certfile), str(kafka.ssl_keyfile) if kafka.ssl_keyfile else None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"the TLS files of Kafka cannot be used: {error}") from error
+    return context
+
+
+def connection(kafka: KafkaSettings) -> dict[str, Any]:
+    """The arguments every aiokafka client shares."""
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap.split(","),
+        "client_id": kafka.client_id,
+        "security_protocol": kafka.security_protocol,
+        "request_timeout_ms": kafka.request_timeout_ms,
+    }
+    context = ssl_context(kafka)
+    if context is not None:
+        arguments["ssl_context"] = context
+    if kafka.security_protocol.startswith("SASL"):
+        arguments["sasl_mechanism"] = kafka.sasl_mechanism
+        arguments["sasl_plain_username"] = kafka.sasl_username
+        arguments["sasl_plain_password"] = kafka.password()
+    return arguments
+
+
+def make_producer(kafka: KafkaSettings) -> AIOKafkaProducer:
+    """A producer that waits for all in-sync replicas. Not started."""
+    return AIOKafkaProducer(
+        **connection(kafka),
+        acks="all",
+        enable_idempotence=kafka.idempotence,
+        compression_type=None if kafka.compression == "none" else kafka.compression,
+        max_batch_size=262_144,
+        max_request_size=2 * kafka.max_record_bytes + 65_536,
+        linger_ms=0,
+    )
+
+
+def make_reader(kafka: KafkaSettings) -> AIOKafkaConsumer:
+    """A consumer without a group, for reference topics and for reading a topic to its end. Not started."""
+    return AIOKafkaConsumer(
+        **connection(kafka),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,
+        max_partition_fetch_bytes=4 * 1_048_576,
+    )
+
+
+def make_admin(kafka: KafkaSettings) -> AIOKafkaAdminClient:
+    """An admin client. Not started."""
+    return AIOKafkaAdminClient(**connection(kafka))

@@ -1,0 +1,103 @@
+"""Reading a topic without a group, to the end that it has now."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from shared.bus.client import make_reader
+from shared.bus.records import Record, record_of
+from shared.errors import RetryLater
+from shared.runtime.settings import KafkaSettings
+
+Positions = dict[int, int]
+"""Partition -> next offset."""
+
+
+@asynccontextmanager
+async def open_reader(
+    kafka: KafkaSettings, topic: str, start: Mapping[int, int] | None = None, *, timeout_s: float = 30.0
+) -> AsyncGenerator[AIOKafkaConsumer]:
+    """A consumer without a group, at `start` (partition -> offset; 0 where absent) of every partition of a topic.
+
+    Raises:
+        RetryLater: Kafka does not answer, or has no such topic.
+    """
+    consumer = make_reader(kafka)
+    try:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await consumer.start()
+                partitions = await _partitions(consumer, kafka.physical(topic))
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise RetryLater(f"{topic} cannot be read: {error!r}") from error
+        consumer.assign(partitions)
+        for place in partitions:
+            consumer.seek(place, (start or {}).get(place.partition, 0))
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def _partitions(consumer: AIOKafkaConsumer, physical: str) -> list[TopicPartition]:
+    await consumer._client.add_topic(physical)  # noqa: SLF001  # the public way needs a subscription, which needs no group here
+    found = consumer.partitions_for_topic(physical)
+    if not found:
+        raise RetryLater(f"topic {physical} does not exist; run `labelstream topics create`")
+    return [TopicPartition(physical, partition) for partition in sorted(found)]
+
+
+async def at_end(consumer: AIOKafkaConsumer) -> bool:
+    """Whether every partition has been read to the high watermark of its last fetch."""
+    for place in consumer.assignment():
+        end = consumer.highwater(place)
+        if end is None or await consumer.position(place) < end:
+            return False
+    return True
+
+
+async def read_to_end(
+    kafka: KafkaSettings, topic: str, start: Mapping[int, int] | None = None, *, timeout_s: float = 300.0
+) -> AsyncGenerator[list[Record]]:
+    """Every record of a topic from `start` to the end that it has when each partition is reached, in chunks.
+
+    The end is the high watermark of a fetch made after the call: some brokers report a wrong one by ListOffsets.
+
+    Raises:
+        RetryLater: the end is not reached in `timeout_s`, or Kafka does not answer.
+    """
+    async with open_reader(kafka, topic, start) as consumer:
+        ends: dict[TopicPartition, int] = {}
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    chunk = await consumer.getmany(timeout_ms=100, max_records=2000)
+                    records = [record_of(raw, kafka.prefix) for raws in chunk.values() for raw in raws]
+                    for place in consumer.assignment():
+                        end = consumer.highwater(place)
+                        if end is not None:
+                            ends.setdefault(place, end)
+                    if records:
+                        yield records
+                    if await _reached(consumer, ends):
+                        return
+        except (KafkaError, TimeoutError) as error:
+            raise RetryLater(f"{topic} could not be read to its end: {error!r}") from error
+
+
+async def _reached(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
+    for place in consumer.assignment():
+        if place not in ends or await consumer.position(place) < ends[place]:
+            return False
+    return True
+
+
+async def read_all(kafka: KafkaSettings, topic: str, start: Mapping[int, int] | None = None) -> list[Record]:
+    """All records of a small topic, in memory."""
+    found: list[Record] = []
+    async with aclosing(read_to_end(kafka, topic, start)) as chunks:
+        async for chunk in chunks:
+            found.extend(chunk)
+    return found

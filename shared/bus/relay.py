@@ -1,0 +1,96 @@
+"""From the outbox to Kafka: one relay per service at a time, in the order of commits."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+import structlog
+
+from shared.bus.publisher import Publisher
+from shared.db.database import INFRASTRUCTURE, Database
+from shared.db.store import finish_outbox, list_outbox
+from shared.errors import RetryLater
+
+log = structlog.get_logger(__name__)
+
+ROWS = 20
+STANDBY_S = 1.0
+LOCK = "SELECT pg_try_advisory_lock(hashtext('labelstream.relay'), hashtext($1))"
+
+
+class Relay:
+    """Publishes outbox rows and deletes them once acknowledged.
+
+    Every replica runs one; the one that holds an advisory lock of the service works, so that the order of a key is
+    kept. A crash between publish and delete publishes again: consumers absorb that by natural keys.
+    """
+
+    def __init__(self, database: Database, publisher: Publisher, *, poll_s: float) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._poll_s = poll_s
+        self._wake = asyncio.Event()
+        self.leading = False
+        self.failure: str | None = None
+
+    def wake(self) -> None:
+        """Something was committed; look now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self._lead()
+            except (*INFRASTRUCTURE, RetryLater) as error:
+                self.failure = type(error).__name__
+                log.warning("relay_interrupted", error=type(error).__name__)
+                await asyncio.sleep(STANDBY_S)
+            finally:
+                self.leading = False
+
+    async def _lead(self) -> None:
+        connection = await self._database.pool.acquire(timeout=10)
+        try:
+            while not await connection.fetchval(LOCK, self._database.schema):
+                await asyncio.sleep(STANDBY_S)
+            self.leading = True
+            while True:
+                self._wake.clear()
+                if not await self.drain(connection):
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), self._poll_s)
+        finally:
+            # A closed session gives the lock up at once, also where the server has already forgotten the connection.
+            with contextlib.suppress(*INFRASTRUCTURE):
+                await asyncio.shield(self._release(connection))
+
+    async def _release(self, connection: Any) -> None:
+        with contextlib.suppress(*INFRASTRUCTURE):
+            await connection.close(timeout=2)
+        await self._database.pool.release(connection)
+
+    async def drain(self, connection: Any) -> bool:
+        """Publish the oldest rows; whether there were any.
+
+        Raises:
+            RetryLater: Kafka did not acknowledge all of them; they stay and are published again.
+        """
+        rows = await list_outbox(connection, ROWS)
+        if not rows:
+            self.failure = None
+            return False
+        published = await self._publisher.publish([record for _, records in rows for record in records])
+        await finish_outbox(connection, [row for row, _ in rows], published)
+        self.failure = None
+        return True
+
+    async def flush(self, timeout_s: float) -> None:
+        """Publish what is left, at shutdown; another replica does it where this one does not lead."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while self.leading and asyncio.get_running_loop().time() < deadline:
+            async with self._database.pool.acquire(timeout=5) as connection:
+                if not await connection.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
+                    return
+            self.wake()
+            await asyncio.sleep(0.02)

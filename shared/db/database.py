@@ -1,0 +1,121 @@
+"""One service's PostgreSQL: a pool whose connections see only its schema."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+
+from shared.errors import ConfigurationError, InvariantBroken, RetryLater
+from shared.runtime.settings import DatabaseServiceSettings
+
+INFRASTRUCTURE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.PostgresSystemError,
+    OSError,
+    TimeoutError,
+)
+"""Errors of the database that say nothing about the data: the same transaction may succeed later."""
+
+_SAFE_MODES = frozenset({"verify-full", "verify-ca"})
+
+
+def check_url(url: str, *, allow_insecure: bool) -> None:
+    """Refuse a database address that is missing or unprotected.
+
+    Raises:
+        ConfigurationError: says which setting to change.
+    """
+    if not url:
+        raise ConfigurationError("database_url is not set; give the service's postgresql:// address")
+    parts = urlsplit(url)
+    mode = parse_qs(parts.query).get("sslmode", [""])[0]
+    if mode not in _SAFE_MODES and not allow_insecure:
+        raise ConfigurationError(
+            "database_url has no sslmode=verify-full; add it, or set database_allow_insecure on a test machine"
+        )
+
+
+class Database:
+    """The pool of one service, whose schema has the service's name."""
+
+    def __init__(self, schema: str, settings: DatabaseServiceSettings) -> None:
+        self.schema = schema
+        self._settings = settings
+        self._pool: asyncpg.Pool | None = None
+
+    @property
+    def pool(self) -> asyncpg.Pool:
+        if self._pool is None:
+            raise RetryLater("the database is not connected yet")
+        return self._pool
+
+    async def connect(self) -> None:
+        """Open the pool.
+
+        Raises:
+            ConfigurationError: the address is missing or unprotected.
+            RetryLater: PostgreSQL does not answer.
+        """
+        url = self._settings.database_url.get_secret_value()
+        check_url(url, allow_insecure=self._settings.database_allow_insecure)
+        if self._pool is not None:
+            return
+        try:
+            self._pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=self._settings.database_pool_size,
+                timeout=10,
+                command_timeout=self._settings.statement_timeout_ms / 1000 + 5,
+                server_settings={
+                    "search_path": self.schema,
+                    "application_name": f"labelstream-{self.schema}",
+                    "statement_timeout": str(self._settings.statement_timeout_ms),
+                    "idle_in_transaction_session_timeout": "60000",
+                },
+            )
+        except (*INFRASTRUCTURE, asyncpg.InvalidAuthorizationSpecificationError) as error:
+            raise RetryLater(f"PostgreSQL does not answer: {error!r}") from error
+
+    async def close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            try:
+                await pool.close()
+            except INFRASTRUCTURE:
+                pool.terminate()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Any]:
+        """A connection inside a transaction (READ COMMITTED)."""
+        async with self.pool.acquire(timeout=30) as connection, connection.transaction():
+            yield connection
+
+    async def ping(self) -> None:
+        """Raises one of INFRASTRUCTURE where the database does not answer in two seconds."""
+        async with self.pool.acquire(timeout=2) as connection:
+            await connection.fetchval("SELECT 1", timeout=2)
+
+    async def claim_cluster(self, cluster_id: str) -> None:
+        """Remember the Kafka cluster that this database belongs to, or refuse another one.
+
+        Raises:
+            InvariantBroken: the offsets in this database are of another cluster.
+        """
+        async with self.transaction() as connection:
+            await connection.execute("INSERT INTO cluster (cluster_id) VALUES ($1) ON CONFLICT DO NOTHING", cluster_id)
+            known = await connection.fetchval("SELECT cluster_id FROM cluster")
+        if known != cluster_id:
+            raise InvariantBroken(
+                f"the database of {self.schema} belongs to Kafka cluster {known}, the brokers say {cluster_id}; "
+                "its offsets mean nothing there. Point the service at its own cluster, or at an empty database."
+            )
