@@ -2,27 +2,30 @@
 
 import hashlib
 import json
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, model_validator
 
 from shared.events.base import (
+    BigCount,
     Count,
     Event,
     ItemEvent,
     ItemId,
+    Json,
     Name,
     Share,
     ShortText,
     Slug,
     Text,
     Timestamp,
+    _no_nul,
     derived_id,
 )
 from shared.labels.values import Value
 
-Uri = Annotated[str, Field(min_length=3, max_length=4096, pattern=r"^[a-z][a-z0-9+.-]*:")]
+Uri = Annotated[str, Field(min_length=3, max_length=4096, pattern=r"^[a-z][a-z0-9+.-]*:"), AfterValidator(_no_nul)]
 Base64 = Annotated[str, Field(max_length=1_400_000, pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -45,18 +48,25 @@ class MediaContent(Value):
     kind: Literal["image", "audio", "video"]
     uri: Uri | None = None
     data: Base64 | None = None
-    media_type: Annotated[str, Field(max_length=100)] | None = None
+    media_type: Annotated[str, Field(max_length=100), AfterValidator(_no_nul)] | None = None
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if self.uri is None and self.data is None:
+            raise ValueError("one of uri and data must be given")
+        return self
 
 
 class JsonContent(Value):
     """Any JSON object; shown to people as fields."""
 
     kind: Literal["json"] = "json"
-    fields: dict[Name, JsonValue]
+    fields: dict[Name, Json]
 
 
 Content = Annotated[TextContent | FeaturesContent | MediaContent | JsonContent, Field(discriminator="kind")]
-Metadata = dict[Annotated[str, Field(min_length=1, max_length=100)], str | float | bool | None]
+MetadataKey = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_no_nul)]
+Metadata = dict[MetadataKey, ShortText | int | float | bool | None]
 
 
 def content_hash(content: Content) -> str:
@@ -71,7 +81,7 @@ class Origin(Value):
     source: Slug
     topic: Name
     partition: Count
-    offset: Count
+    offset: BigCount
     sampling_rate: Share = 1.0
 
 
@@ -124,6 +134,14 @@ class Erasure(Event):
     annotator_id: Name | None = None
     reason: ShortText = ""
     requested_at: Timestamp
+
+    @model_validator(mode="after")
+    def _names_its_subject(self) -> Self:
+        if self.subject == "item" and (self.project_id is None or self.item_id is None):
+            raise ValueError("project_id and item_id must be given when the subject is an item")
+        if self.subject == "annotator" and self.annotator_id is None:
+            raise ValueError("annotator_id must be given when the subject is an annotator")
+        return self
 
     @property
     def key(self) -> str:

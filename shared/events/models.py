@@ -3,15 +3,15 @@
 from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.events.base import Count, Event, Name, Sha256, Slug, Timestamp, derived_id
+from shared.events.base import BigCount, Event, Json, Name, Sha256, Slug, Timestamp, Version, derived_id
 from shared.events.items import Uri
 from shared.labels.values import ClassName
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class FeaturesInput(_Part):
@@ -78,10 +78,10 @@ class ModelVersion(Event):
     version: Name
     uri: Uri
     sha256: Sha256
-    size_bytes: Count
+    size_bytes: BigCount
     manifest: Manifest
     metrics: dict[Name, float] = Field(default_factory=dict)
-    lineage: dict[Name, JsonValue] = Field(default_factory=dict)
+    lineage: dict[Name, Json] = Field(default_factory=dict)
     status: Literal["candidate", "shadow", "retired"] = "candidate"
     registered_at: Timestamp
 
@@ -106,7 +106,7 @@ class ModelPointer(Event):
     kind: Literal["live"] = "live"
     project_id: Slug
     version: Name
-    generation: Annotated[int, Field(ge=1)]
+    generation: Version
     previous: Name | None = None
     promoted_at: Timestamp
 

@@ -2,12 +2,22 @@
 
 import math
 from enum import StrEnum
-from typing import Annotated, ClassVar, Self
+from typing import ClassVar, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from shared.events.base import Count, ItemEvent, Name, NonNegative, Probability, ShortText, Timestamp, derived_id
+from shared.events.base import (
+    Count,
+    Distribution,
+    ItemEvent,
+    Name,
+    NonNegative,
+    Probability,
+    ShortText,
+    Timestamp,
+    derived_id,
+)
 from shared.labels.values import LabelValue
 
 MASS_TOLERANCE = 1e-3
@@ -35,7 +45,7 @@ class Prediction(ItemEvent):
     ce_type: ClassVar[str] = "labelstream.prediction.v1"
 
     value: LabelValue | None = None
-    distribution: Annotated[dict[Name, Probability], Field(max_length=1000)] | None = None
+    distribution: Distribution | None = None
     confidence: Probability | None = None
     margin: Probability | None = None
     entropy: NonNegative | None = None
@@ -52,7 +62,7 @@ class Prediction(ItemEvent):
             raise ValueError("exactly one of value and abstention must be given")
         if self.value is not None and (self.model_version is None or self.confidence is None):
             raise ValueError("a proposal needs model_version and confidence")
-        if self.distribution and abs(math.fsum(self.distribution.values()) - 1.0) > MASS_TOLERANCE:
+        if self.distribution is not None and abs(math.fsum(self.distribution.values()) - 1.0) > MASS_TOLERANCE:
             raise ValueError("distribution does not add up to 1")
         return self
 

@@ -17,6 +17,7 @@ from shared.events.base import (
     Slug,
     Text,
     Timestamp,
+    Version,
     derived_id,
 )
 from shared.events.items import Content
@@ -29,7 +30,7 @@ Duration = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 class _Part(BaseModel):
     """A part of the project file. On the wire unknown keys are ignored; the file loader refuses them."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class AutoAccept(_Part):
@@ -183,7 +184,7 @@ class ProjectVersion(Event):
 
     kind: Literal["version"] = "version"
     project_id: Slug
-    version: Annotated[int, Field(ge=1)]
+    version: Version
     spec: ProjectSpec
     applied_at: Timestamp
 
@@ -207,7 +208,7 @@ class ProjectPointer(Event):
 
     kind: Literal["current"] = "current"
     project_id: Slug
-    version: Annotated[int, Field(ge=1)]
+    version: Version
     paused: bool = False
     applied_at: Timestamp
 
@@ -231,7 +232,7 @@ class GuidelineVersion(Event):
 
     kind: Literal["version"] = "version"
     project_id: Slug
-    version: Annotated[int, Field(ge=1)]
+    version: Version
     markdown: Text
     touched_classes: tuple[Name, ...] = ()
     published_at: Timestamp
@@ -254,7 +255,7 @@ class GuidelinePointer(Event):
 
     kind: Literal["current"] = "current"
     project_id: Slug
-    version: Annotated[int, Field(ge=1)]
+    version: Version
     published_at: Timestamp
 
     @property
@@ -299,7 +300,7 @@ class GoldAnswer(ItemEvent):
 
     @property
     def event_id(self) -> UUID:
-        return derived_id(self.ce_type, self.project_id, self.item_id)
+        return derived_id(self.ce_type, self.project_id, self.item_id, self.value.model_dump_json())
 
     @property
     def time(self) -> Timestamp:

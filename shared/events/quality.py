@@ -3,9 +3,11 @@
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from shared.events.base import (
+    BigCount,
+    Category,
     Count,
     Event,
     ItemId,
@@ -15,6 +17,7 @@ from shared.events.base import (
     ShortText,
     Slug,
     Timestamp,
+    _no_nul,
     derived_id,
 )
 from shared.labels.values import Value
@@ -38,8 +41,8 @@ class GoldResult(Value):
     annotation_id: UUID
     gold_item_id: ItemId
     correct: bool
-    expected: Name
-    answered: Name
+    expected: Category
+    answered: Category
 
 
 class Agreement(Value):
@@ -73,7 +76,7 @@ class ClassMix(Value):
 
     kind: Literal["class_mix"] = "class_mix"
     of: Literal["predictions", "labels"]
-    counts: dict[Name, Count]
+    counts: dict[Category, BigCount]
     window_s: NonNegative
 
 
@@ -88,10 +91,10 @@ class Quality(Event):
     ce_type: ClassVar[str] = "labelstream.quality.v1"
 
     project_id: Slug
-    subject: Annotated[str, Field(min_length=1, max_length=600)]
-    sequence: Annotated[str, Field(max_length=600)]
+    subject: ItemId
+    sequence: Annotated[str, Field(max_length=600), AfterValidator(_no_nul)]
     measurement: Measurement
-    snapshot: Count = 0
+    snapshot: BigCount = 0
     measured_at: Timestamp
 
     @property

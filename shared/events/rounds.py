@@ -10,7 +10,9 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from shared.events.base import (
+    BigCount,
     Count,
+    Distribution,
     ItemEvent,
     Name,
     NonNegative,
@@ -81,7 +83,7 @@ class Proposal(Value):
     confidence: Probability
     model_version: Name
     generation: Count = 0
-    distribution: dict[Name, Probability] | None = None
+    distribution: Distribution | None = None
 
 
 class Outcome(StrEnum):
@@ -174,7 +176,7 @@ class Escalation(ItemEvent):
     opinions_wanted: Count = 0
     reason: ShortText
     posterior: Probability | None = None
-    snapshot: Count = Field(default=0, description="The parameter snapshot that the decision used.")
+    snapshot: BigCount = Field(default=0, description="The parameter snapshot that the decision used.")
     escalated_at: Timestamp
 
     @property
@@ -209,7 +211,7 @@ class Evidence(Value):
 
     votes: Annotated[tuple[Vote, ...], Field(max_length=1000)] = ()
     proposal: Proposal | None = None
-    snapshot: Count = 0
+    snapshot: BigCount = 0
     agreement: Probability | None = Field(
         default=None,
         description="Share of opinions equal to the value; null for fewer than two: no agreement evidence.",
@@ -230,7 +232,7 @@ class Label(ItemEvent):
     value: LabelValue
     path: Path
     posterior: Probability | None = None
-    distribution: dict[Name, Probability] | None = None
+    distribution: Distribution | None = None
     evidence: Evidence = Evidence()
     opinions: Count = 0
     cost: NonNegative = 0.0
@@ -241,6 +243,12 @@ class Label(ItemEvent):
     guideline_version: Count = 0
     item_created_at: Timestamp
     labelled_at: Timestamp
+
+    @model_validator(mode="after")
+    def _supersedes_an_older_one(self) -> Self:
+        if self.supersedes is not None and self.supersedes >= self.version:
+            raise ValueError(f"version {self.version} cannot supersede version {self.supersedes}")
+        return self
 
     @property
     def event_id(self) -> UUID:

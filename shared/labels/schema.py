@@ -24,7 +24,7 @@ Classes = Annotated[tuple[ClassName, ...], Field(min_length=1, max_length=1000)]
 
 
 class _Schema(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class _Classed(_Schema):

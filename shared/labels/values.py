@@ -1,5 +1,6 @@
 """The label union. Every value is frozen, finite and well-formed by itself; `schema.py` checks it against a project."""
 
+import hashlib
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -10,6 +11,7 @@ MAX_POINTS = 10_000
 MAX_PIXELS = 100_000_000
 MAX_FRAMES = 1_000_000
 MAX_TEXT = 100_000
+MAX_SYMBOL = 2_000
 
 
 def _no_nul(text: str) -> str:
@@ -27,7 +29,7 @@ Point = tuple[Finite, Finite]
 
 
 class Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class Choice(Value):
@@ -224,17 +226,23 @@ LabelValue = Annotated[
 ]
 
 
-def category(value: LabelValue) -> str:
-    """The value as one symbol of a finite alphabet, for votes and counts: the class, the sorted classes, the rating.
+def _digest(value: LabelValue) -> str:
+    return f"{value.kind}:{hashlib.sha256(value.model_dump_json().encode()).hexdigest()[:32]}"
 
-    Structured kinds have no finite alphabet; their symbol is the canonical JSON, so equal values are equal symbols.
+
+def category(value: LabelValue) -> str:
+    """The value as one symbol of at most 2,000 characters, for votes and counts; equal values are equal symbols.
+
+    The class, the sorted classes, the rating. Kinds without a finite alphabet, and sets of classes too long to read,
+    give their kind and the start of the SHA-256 of their canonical JSON.
     """
     match value:
         case Choice():
             return value.choice
         case Choices():
-            return "|".join(value.choices)
+            joined = "|".join(value.choices)
+            return joined if len(joined) <= MAX_SYMBOL else _digest(value)
         case Rating():
-            return f"{value.rating:g}"
+            return f"{value.rating + 0.0:.12g}"
         case _:
-            return value.model_dump_json()
+            return _digest(value)
