@@ -1,0 +1,30 @@
+"""Reading topics for a person: every valid event of a topic, up to the end that it has now."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TypeVar
+
+from shared.bus.reader import read_to_end
+from shared.bus.records import Received
+from shared.bus.validate import decode
+from shared.events import Event
+from shared.runtime.settings import KafkaSettings
+from shared.topics import Topic
+
+E = TypeVar("E", bound=Event)
+
+
+async def read_events(kafka: KafkaSettings, topic: Topic[E]) -> AsyncGenerator[Received[E]]:
+    """The valid events of a topic, in order per partition; tombstones and what is refused are left out."""
+    async with aclosing(read_to_end(kafka, topic.name)) as chunks:
+        async for chunk in chunks:
+            for record in chunk:
+                judged = decode(topic, record, max_bytes=kafka.max_record_bytes)
+                if isinstance(judged, Received):
+                    yield judged
+
+
+async def all_events(kafka: KafkaSettings, topic: Topic[E]) -> list[E]:
+    """As `read_events`, in one list: for reference topics and other small ones."""
+    async with aclosing(read_events(kafka, topic)) as found:
+        return [received.event async for received in found]
