@@ -52,7 +52,7 @@ class Relay:
     async def _lead(self) -> None:
         connection = await self._database.pool.acquire(timeout=10)
         try:
-            while not await connection.fetchval(LOCK, self._database.schema):
+            while not await connection.fetchval(LOCK, self._database.schema):  # noqa: ASYNC110  # the lock is PostgreSQL's
                 await asyncio.sleep(STANDBY_S)
             self.leading = True
             while True:

@@ -1,0 +1,65 @@
+"""The metrics that every service has, declared once. Labels are topics and reasons, never items or people."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+BATCH_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+class BusMetrics:
+    """Counters of the plumbing, in one registry per service."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.records = Counter(
+            "labelstream_records_total",
+            "Records read from a topic by how they ended: processed, rejected or skipped.",
+            ["topic", "outcome"],
+            registry=registry,
+        )
+        self.dead_letters = Counter(
+            "labelstream_dead_letters_total", "Records refused, by reason.", ["topic", "reason"], registry=registry
+        )
+        self.batch_seconds = Histogram(
+            "labelstream_batch_seconds",
+            "Time to process one batch, in seconds.",
+            ["topic"],
+            buckets=BATCH_BUCKETS_S,
+            registry=registry,
+        )
+        self.batch_records = Histogram(
+            "labelstream_batch_records", "Records per batch.", ["topic"], buckets=BATCH_BUCKETS, registry=registry
+        )
+        self.retries = Counter(
+            "labelstream_batch_retries_total", "Batches tried again, by cause.", ["topic", "cause"], registry=registry
+        )
+        self.published = Counter(
+            "labelstream_published_records_total", "Records handed to the outbox or to Kafka.", registry=registry
+        )
+        self.lag = Gauge(
+            "labelstream_consumer_lag_records",
+            "Records of a partition that are not processed yet.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.oldest = Gauge(
+            "labelstream_consumer_oldest_unprocessed_seconds",
+            "Age of the oldest record of a partition that is not processed yet, in seconds; 0 without lag.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self.skipped_offsets = Counter(
+            "labelstream_offsets_lost_total",
+            "Offsets that retention removed before they were read.",
+            ["topic"],
+            registry=registry,
+        )
+        self.outbox_records = Gauge(
+            "labelstream_outbox_pending_records", "Records committed and not yet published.", registry=registry
+        )
+        self.outbox_age = Gauge(
+            "labelstream_outbox_oldest_seconds", "Age of the oldest outbox row, in seconds.", registry=registry
+        )
+        self.ready = Gauge("labelstream_ready", "1 while the service is ready.", registry=registry)
+        self.job_failures = Counter(
+            "labelstream_job_failures_total", "Runs of a periodic job that failed.", ["job"], registry=registry
+        )
