@@ -74,6 +74,8 @@ class Consumer(abc.ABC, ConsumerRebalanceListener, Generic[E]):  # type: ignore[
         self._expected: dict[int, int] = {}
         self._stale = 0
         self._subscriber: Any = None
+        self._busy = asyncio.Lock()
+        self._draining = False
 
     @property
     def group(self) -> str:
@@ -159,7 +161,13 @@ class Consumer(abc.ABC, ConsumerRebalanceListener, Generic[E]):  # type: ignore[
                 log.info("partition_gone", topic=self.topic.name, partition=partition)
 
     async def _on_message(self, message: KafkaMessage) -> None:
-        raws: Any = message.raw_message
+        if self._draining:
+            self._seek()
+            return
+        async with self._busy:
+            await self._take(message.raw_message)
+
+    async def _take(self, raws: Any) -> None:
         records = self._fresh([record_of(raw, self._kafka.prefix) for raw in raws])
         if not records:
             return
@@ -182,6 +190,16 @@ class Consumer(abc.ABC, ConsumerRebalanceListener, Generic[E]):  # type: ignore[
         except InvariantBroken as error:
             self._halt(str(error))
         self._metrics.batch_seconds.labels(self.topic.name).observe(time.perf_counter() - started)
+
+    async def quiesce(self, timeout_s: float) -> None:
+        """Take no further batch and wait for the one that runs.
+
+        Raises:
+            TimeoutError: it did not finish; its records will be read again.
+        """
+        self._draining = True
+        async with asyncio.timeout(timeout_s), self._busy:
+            return
 
     def _assigned(self) -> set[TopicPartition]:
         return set(self.consumer.assignment()) if self.consumer is not None else set()

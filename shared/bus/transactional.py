@@ -15,7 +15,7 @@ from shared.bus.validate import Rejected
 from shared.clock import Clock
 from shared.db.database import Database
 from shared.db.store import get_offsets
-from shared.errors import RetryLater
+from shared.errors import Fenced
 from shared.events import Event
 from shared.runtime.metrics import BusMetrics
 from shared.runtime.settings import ServiceSettings
@@ -61,7 +61,7 @@ class TransactionalConsumer(Consumer[E]):
         moves = {}
         for partition, end in ends.items():
             if partition not in self._expected:
-                raise RetryLater(f"partition {partition} of {self.topic.name} was revoked")
+                raise Fenced(f"partition {partition} of {self.topic.name} was revoked")
             moves[self.topic.name, partition] = (self._expected[partition], end)
         async with self._database.transaction() as connection:
             unit = Unit(self.service, connection, self._clock())

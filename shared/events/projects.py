@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from shared.events.base import (
     Count,
@@ -18,9 +18,10 @@ from shared.events.base import (
     Text,
     Timestamp,
     Version,
+    _no_nul,
     derived_id,
 )
-from shared.events.items import Content
+from shared.events.items import Content, MetadataKey
 from shared.labels.schema import LabelSchema
 from shared.labels.values import LabelValue
 
@@ -93,10 +94,11 @@ class CostModel(_Part):
     opinion: NonNegative = 0.08
     expert: NonNegative = 0.60
     prediction: NonNegative = 0.0002
-    currency: Annotated[str, Field(min_length=1, max_length=10)] = "EUR"
+    currency: Annotated[str, Field(min_length=1, max_length=10), AfterValidator(_no_nul)] = "EUR"
 
 
-JmesPath = Annotated[str, Field(min_length=1, max_length=1000)]
+JmesPath = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_no_nul)]
+UriPrefix = Annotated[str, Field(min_length=3, max_length=500), AfterValidator(_no_nul)]
 
 
 class Mapping(_Part):
@@ -112,7 +114,7 @@ class Mapping(_Part):
     data: JmesPath | None = None
     fields: JmesPath | None = None
     created_at: JmesPath | None = None
-    metadata: dict[Annotated[str, Field(min_length=1, max_length=100)], JmesPath] = Field(default_factory=dict)
+    metadata: dict[MetadataKey, JmesPath] = Field(default_factory=dict)
     label: JmesPath | None = Field(default=None, description="Predictions: the proposed class.")
     confidence: JmesPath | None = Field(default=None, description="Predictions: its probability.")
     distribution: JmesPath | None = Field(default=None, description="Predictions: an object of class to probability.")
@@ -129,9 +131,7 @@ class Source(_Part):
     name: Slug
     kind: Literal["items", "predictions"] = "items"
     topic: Name
-    bootstrap_servers: Annotated[str, Field(max_length=2000)] | None = Field(
-        default=None, description="Absent: the deployment's own cluster."
-    )
+    bootstrap_servers: ShortText | None = Field(default=None, description="Absent: the deployment's own cluster.")
     credentials: Slug | None = Field(default=None, description="Name of a credentials setting of prelabel.")
     start: Literal["earliest", "latest"] | Timestamp = "latest"
     max_per_second: Annotated[float, Field(gt=0)] | None = None
@@ -162,7 +162,7 @@ class ProjectSpec(_Part):
     policy: Policy = Policy()
     cost: CostModel = CostModel()
     sources: Annotated[tuple[Source, ...], Field(max_length=100)] = ()
-    uri_prefixes: tuple[Annotated[str, Field(min_length=3, max_length=500)], ...] = ()
+    uri_prefixes: Annotated[tuple[UriPrefix, ...], Field(max_length=100)] = ()
     instructions: Text = ""
 
     @property

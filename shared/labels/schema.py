@@ -54,6 +54,12 @@ class ChoicesSchema(_Classed):
     max: Annotated[int, Field(ge=1)] = 1000
 
     @model_validator(mode="after")
+    def _some_set_fits(self) -> Self:
+        if not self.min <= min(self.max, len(self.classes)):
+            raise ValueError(f"no set of {len(self.classes)} classes has {self.min} to {self.max} of them")
+        return self
+
+    @model_validator(mode="after")
     def _no_separator(self) -> Self:
         for name in self.classes:
             if "|" in name:
@@ -82,7 +88,13 @@ class ObjectSchema(_Classed):
     """Labelled objects inside the item; for relations also the classes of the arcs."""
 
     kind: Literal["spans", "relations", "boxes", "polygons", "masks", "segments", "tracks"]
-    relation_classes: tuple[ClassName, ...] = ()
+    relation_classes: Annotated[tuple[ClassName, ...], Field(max_length=1000)] = ()
+
+    @model_validator(mode="after")
+    def _relations_have_classes(self) -> Self:
+        if (self.kind == "relations") != bool(self.relation_classes):
+            raise ValueError("relation_classes is given exactly for labels of kind relations")
+        return self
 
 
 LabelSchema = Annotated[

@@ -1,0 +1,47 @@
+"""The FastStream broker of a service: only it subscribes, and it never decides about offsets."""
+
+from typing import Any
+
+from faststream.kafka import KafkaBroker
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+
+from shared.bus.client import ssl_context
+from shared.runtime.settings import KafkaSettings, ServiceSettings
+
+_SASL: dict[str, type[Any]] = {
+    "PLAIN": SASLPlaintext,
+    "SCRAM-SHA-256": SASLScram256,
+    "SCRAM-SHA-512": SASLScram512,
+}
+
+
+def security(kafka: KafkaSettings) -> BaseSecurity:
+    """FastStream's form of the transport security.
+
+    Raises:
+        ConfigurationError: the TLS or password files cannot be used.
+    """
+    context = ssl_context(kafka)
+    if kafka.security_protocol.startswith("SASL"):
+        chosen = _SASL[kafka.sasl_mechanism]
+        sasl: BaseSecurity = chosen(
+            username=kafka.sasl_username, password=kafka.password(), ssl_context=context, use_ssl=context is not None
+        )
+        return sasl
+    return BaseSecurity(ssl_context=context, use_ssl=context is not None)
+
+
+def make_broker(service: str, settings: ServiceSettings) -> KafkaBroker:
+    """The broker of one service. Publishing is the relay's or the publisher's business, so it only consumes."""
+    kafka = settings.kafka
+    return KafkaBroker(
+        kafka.bootstrap.split(","),
+        client_id=f"{kafka.client_id}-{service}",
+        request_timeout_ms=kafka.request_timeout_ms,
+        security=security(kafka),
+        allow_auto_create_topics=False,
+        consumer_only=True,
+        graceful_timeout=settings.graceful_timeout_s,
+        logger=None,
+        acks="all",
+    )
