@@ -38,7 +38,7 @@ ENTRIES = (
     Entry("annotator", "cli.annotator", "Add people, give them tokens, quarantine, reinstate."),
     Entry("topics", "cli.topics", "Create and list topics; show the lag of every reader."),
     Entry("migrate", "cli.migrate", "Bring the database of every service to its newest schema."),
-    Entry("dlq", "cli.dlq", "List, show and replay dead letters."),
+    Entry("dlq", "cli.dlq.commands", "List, show and replay dead letters."),
 )
 
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from shared.bus.reader import read_to_end
 from shared.bus.records import Received
+from shared.bus.references import Table
 from shared.bus.validate import decode
 from shared.events import Event
 from shared.runtime.settings import KafkaSettings
@@ -24,7 +25,9 @@ async def read_events(kafka: KafkaSettings, topic: Topic[E]) -> AsyncGenerator[R
                     yield judged
 
 
-async def all_events(kafka: KafkaSettings, topic: Topic[E]) -> list[E]:
-    """As `read_events`, in one list: for reference topics and other small ones."""
-    async with aclosing(read_events(kafka, topic)) as found:
-        return [received.event async for received in found]
+async def reference(kafka: KafkaSettings, topic: Topic[E]) -> list[E]:
+    """The latest event of every key of a reference topic."""
+    table = Table(topic)
+    table.attach(kafka)
+    await table.refresh()
+    return list(table.latest.values())

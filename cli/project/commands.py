@@ -12,7 +12,7 @@ from rich.console import Console
 from cli.output import JsonFlag, Output, fail, table
 from cli.project.loader import load
 from cli.project.versions import Application, ProjectHistory, closes_rounds, fold, plan
-from cli.reading import all_events
+from cli.reading import reference
 from cli.settings import SOURCE, kafka_settings
 from shared.bus.publisher import Publisher
 from shared.bus.records import outgoing
@@ -28,7 +28,7 @@ ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project
 
 async def histories(kafka: KafkaSettings) -> dict[str, ProjectHistory]:
     """Every project that the topic holds."""
-    return fold(await all_events(kafka, PROJECTS))
+    return fold(await reference(kafka, PROJECTS))
 
 
 async def publish(kafka: KafkaSettings, *events: ProjectVersion | ProjectPointer) -> None:
