@@ -18,6 +18,7 @@ from shared.bus.validate import Rejected, decode
 from shared.db.database import INFRASTRUCTURE
 from shared.errors import Fenced, InvariantBroken, Reason, RetryLater
 from shared.events import Event
+from shared.runtime.logging import where
 from shared.runtime.metrics import BusMetrics
 from shared.runtime.settings import ServiceSettings
 from shared.topics import Topic
@@ -55,7 +56,7 @@ class _NoConsumer:
 _NO_CONSUMER = _NoConsumer()
 
 
-class Consumer(abc.ABC, ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
+class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
     """One topic read by one group.
 
     A batch is processed in place until it succeeds: infrastructure errors back off and try again, an error that the
@@ -245,8 +246,8 @@ class Consumer(abc.ABC, ConsumerRebalanceListener, Generic[E]):  # type: ignore[
         except (Fenced, RetryLater, InvariantBroken):
             raise
         except Exception as error:
-            log.exception("batch_failed", topic=self.topic.name, records=len(records))
             if len(records) == 1:
+                log.error("record_unprocessable", topic=self.topic.name, offset=records[0].offset, **where(error))
                 await self._with_retries(records, f"{type(error).__name__} while processing; see the service's log")
                 return
             self._metrics.retries.labels(self.topic.name, "halved").inc()

@@ -1,6 +1,8 @@
 """Structured logs: one JSON object a line, an event name and ids; never contents or secrets."""
 
 import logging
+import traceback
+from pathlib import Path
 
 import structlog
 
@@ -25,3 +27,15 @@ def configure_logging(service: str, level: str) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     for noisy in ("aiokafka", "faststream", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def where(error: BaseException) -> dict[str, object]:
+    """An error as log fields: its class and the frames it came through, without the message.
+
+    The messages of drivers and validators repeat the data that they refuse, which must not reach a log.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "error": type(error).__name__,
+        "where": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-6:]],
+    }

@@ -17,6 +17,7 @@ from shared.db.database import INFRASTRUCTURE
 from shared.db.migrate import check_migrated
 from shared.db.store import count_outbox, get_published, save_published
 from shared.errors import ConfigurationError, InvariantBroken, RetryLater
+from shared.runtime.logging import where
 from shared.topics import Topic
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ async def _keep_running(service: "Service", name: str, run: Step) -> None:
             await run()
         except Exception as error:  # noqa: BLE001  # a task of a service is never the end of the others
             service.metrics.job_failures.labels(name).inc()
-            log.warning("task_restarts", task=name, error=f"{type(error).__name__}: {error}")
+            log.warning("task_restarts", task=name, **where(error))
         await asyncio.sleep(RETRY_S)
 
 
@@ -163,9 +164,9 @@ async def _run_every(service: "Service", name: str, seconds: float, job: Step) -
         except TRANSIENT as error:
             service.metrics.job_failures.labels(name).inc()
             log.warning("job_failed", job=name, error=type(error).__name__)
-        except Exception:
+        except Exception as error:  # noqa: BLE001  # a failing job is never the end of the service
             service.metrics.job_failures.labels(name).inc()
-            log.exception("job_failed", job=name)
+            log.error("job_failed", job=name, **where(error))  # noqa: TRY400  # messages of drivers repeat data
         await asyncio.sleep(seconds)
 
 
