@@ -1,0 +1,52 @@
+"""monitor, wired: what it reads, what it writes, what it does on its own clock."""
+
+from pathlib import Path
+
+from services.monitor.handlers import Handlers
+from services.monitor.jobs import Jobs
+from services.monitor.metrics import FlowCollector
+from services.monitor.settings import MonitorSettings
+from shared.runtime.service import Service
+from shared.topics import (
+    ANNOTATIONS,
+    GUIDELINES,
+    ITEMS,
+    LABELS,
+    MODELS,
+    PREDICTIONS,
+    PROJECTS,
+    QUALITY,
+    RELABELS,
+    ROUTES,
+    SHADOW_PREDICTIONS,
+)
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def build(settings: MonitorSettings) -> Service:
+    """The service; reads as the list of its subscriptions."""
+    service = Service("monitor", settings, migrations=MIGRATIONS)
+    projects = service.references.projects
+    handlers = Handlers(projects, bucket_s=settings.bucket_s)
+    collector = FlowCollector(max_classes=settings.metric_classes)
+    jobs = Jobs(service.unit, projects, settings, collector)
+    service.registry.register(collector)
+
+    service.reads(PROJECTS, MODELS, GUIDELINES)
+    service.writes(QUALITY, RELABELS)
+    service.rebuild(RELABELS, handlers.rebuild_relabels)
+    service.rebuild(QUALITY, handlers.rebuild_quality)
+
+    service.consume(ITEMS, handlers.on_items)
+    service.consume(PREDICTIONS, handlers.on_predictions)
+    service.consume(SHADOW_PREDICTIONS, handlers.on_shadow_predictions)
+    service.consume(ROUTES, handlers.on_routes)
+    service.consume(ANNOTATIONS, handlers.on_annotations)
+    service.consume(LABELS, handlers.on_labels)
+    service.consume(QUALITY, handlers.on_quality)
+
+    service.every(settings.snapshot_interval_s, "snapshot", jobs.take_snapshot)
+    service.every(settings.quality_interval_s, "quality", jobs.publish_quality)
+    service.every(settings.prune_interval_s, "prune", jobs.prune)
+    return service

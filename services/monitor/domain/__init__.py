@@ -1,0 +1,1 @@
+"""The pure part of monitor: facts, counters, windows, and the relabel decision."""

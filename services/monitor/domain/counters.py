@@ -1,0 +1,69 @@
+"""Integer counters, their keys, and the edges of the latency histograms.
+
+Integers add up to the same in any order, which floats do not: money is counted in millionths of the currency,
+time in microseconds, a weight in millionths.
+"""
+
+from collections import Counter
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+MILLION = 1_000_000
+ALWAYS = 0
+"""The time bucket of counters that are never pruned."""
+
+LATENCY_EDGES_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+"""Upper edges, inclusive; one more bucket takes what is above the last."""
+INFINITE = len(LATENCY_EDGES_S)
+
+
+class Kind(StrEnum):
+    """What is counted; in brackets what `part` and `symbol` hold."""
+
+    ITEMS = "items"  # state, path
+    LABELS = "labels"  # path
+    OPINIONS = "opinions"  # path: opinions behind accepted labels
+    COST = "cost"  # path: millionths of the currency
+    PREDICTIONS = "predictions"  # proposed, or the abstention's reason
+    SHADOW_PREDICTIONS = "shadow_predictions"  # proposed, or the abstention's reason
+    ANNOTATIONS = "annotations"  # outcome, lane
+    GOLD = "gold"  # correct or wrong
+    RELABELS = "relabels"  # cause
+    ITEM_TO_PREDICTION = "item_to_prediction"  # -, index of the latency bucket
+    ITEM_TO_PREDICTION_TIME = "item_to_prediction_time"  # microseconds
+    ITEM_TO_LABEL = "item_to_label"  # path, index of the latency bucket
+    ITEM_TO_LABEL_TIME = "item_to_label_time"  # path: microseconds
+    PREDICTED = "predicted"  # model version, class; per time bucket
+    LABELLED = "labelled"  # path, class; per time bucket
+    COMPARED = "compared"  # model version, lane:verdict; per time bucket
+    COMPARED_WEIGHT = "compared_weight"  # the same, in millionths of 1 / inclusion probability
+
+
+class Key(NamedTuple):
+    """One counter. `bucket` is the start of its time bucket in seconds since 1970, or `ALWAYS`."""
+
+    project_id: str
+    kind: Kind
+    part: str = ""
+    symbol: str = ""
+    bucket: int = ALWAYS
+
+
+Counts = Counter[Key]
+
+
+def time_bucket(time: datetime, width_s: int) -> int:
+    """The start, in seconds since 1970, of the bucket that `time` falls in; at least `width_s`."""
+    return max(int(time.timestamp()) // width_s, 1) * width_s
+
+
+def micros_between(start: datetime, end: datetime) -> int:
+    """Microseconds from start to end; a producer's clock that runs ahead counts as no time."""
+    delta = end - start
+    return max((delta.days * 86_400 + delta.seconds) * MILLION + delta.microseconds, 0)
+
+
+def latency_bucket(micros: int) -> int:
+    """The index in `LATENCY_EDGES_S` of the bucket that a time falls in; `INFINITE` above the last."""
+    return next((i for i, edge in enumerate(LATENCY_EDGES_S) if micros <= edge * MILLION), INFINITE)

@@ -1,0 +1,54 @@
+"""Label values as symbols of a small alphabet, for class mixes and for comparing people with models."""
+
+from shared.labels import (
+    Boxes,
+    Choice,
+    Choices,
+    LabelValue,
+    Masks,
+    Polygons,
+    Rating,
+    Relations,
+    Segments,
+    Spans,
+    Tracks,
+    Transcript,
+    category,
+)
+
+NOTHING = "(none)"
+
+
+def symbols(value: LabelValue) -> tuple[str, ...]:
+    """The classes that a value names, each once, sorted; `(none)` where it names none.
+
+    A set of choices counts once for each of its classes, a structured value once for each class of its objects, so the
+    alphabet stays as small as the project's class list. Ratings are rounded to three digits.
+    """
+    match value:
+        case Choice():
+            return (value.choice,)
+        case Choices():
+            names = set(value.choices)
+        case Rating():
+            return (f"{value.rating:.3g}",)
+        case Transcript():
+            return (NOTHING if not value.text else "transcript",)
+        case Spans() | Relations():
+            names = {span.label for span in value.spans}
+        case Boxes():
+            names = {box.label for box in value.boxes}
+        case Polygons():
+            names = {polygon.label for polygon in value.polygons}
+        case Masks():
+            names = {mask.label for mask in value.masks}
+        case Segments():
+            names = {segment.label for segment in value.segments}
+        case Tracks():
+            names = {track.label for track in value.tracks}
+    return tuple(sorted(names)) or (NOTHING,)
+
+
+def agree(human: LabelValue, model: LabelValue) -> bool:
+    """Whether a person's label equals the model's proposal: the same category, for structured values exactly."""
+    return category(human) == category(model)

@@ -1,0 +1,166 @@
+"""What monitor does with each topic's events: a handful of statements per batch."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+from zlib import crc32
+
+from services.monitor.domain.counters import Counts, Key, Kind
+from services.monitor.domain.facts import MAX_VERSION
+from services.monitor.domain.observe import Observed, observe_all
+from services.monitor.domain.relabel import BUDGET_WINDOW, candidates, choose, request
+from services.monitor.store import Store
+from shared.bus.records import Received
+from shared.bus.references import Projects
+from shared.bus.unit import Unit
+from shared.errors import Reason
+from shared.events import (
+    Annotation,
+    ClassMix,
+    Disagreement,
+    GoldResult,
+    Item,
+    Label,
+    Prediction,
+    Quality,
+    Relabel,
+    Route,
+    ShadowPrediction,
+)
+from shared.topics import RELABELS
+
+E = TypeVar("E", Item, Prediction, Route, Label, Annotation, Quality, ShadowPrediction)
+SHARDS = 16
+
+
+class Handlers:
+    """The handlers of one replica.
+
+    Args:
+        projects: the reference topic; events of unknown projects are refused.
+        bucket_s: width of the time buckets, seconds.
+    """
+
+    def __init__(self, projects: Projects, *, bucket_s: int) -> None:
+        self._projects = projects
+        self._bucket_s = bucket_s
+
+    async def on_items(self, batch: Sequence[Received[Item]], unit: Unit) -> None:
+        await self._observe(await self._known(batch, unit), unit)
+
+    async def on_predictions(self, batch: Sequence[Received[Prediction]], unit: Unit) -> None:
+        await self._observe(await self._known(batch, unit), unit)
+
+    async def on_routes(self, batch: Sequence[Received[Route]], unit: Unit) -> None:
+        await self._observe(await self._known(batch, unit), unit)
+
+    async def on_labels(self, batch: Sequence[Received[Label]], unit: Unit) -> None:
+        possible = []
+        for received in await self._known(batch, unit):
+            if received.event.version <= MAX_VERSION:
+                possible.append(received)
+            else:
+                unit.reject(received.record, Reason.UNPROCESSABLE, f"version: at most {MAX_VERSION} is possible")
+        fresh = await self._observe(possible, unit)
+        await self._relabel([event for event in fresh if isinstance(event, Label)], unit)
+
+    async def on_annotations(self, batch: Sequence[Received[Annotation]], unit: Unit) -> None:
+        await self._count_once(await self._known(batch, unit), _annotation, unit)
+
+    async def on_shadow_predictions(self, batch: Sequence[Received[ShadowPrediction]], unit: Unit) -> None:
+        await self._count_once(await self._known(batch, unit), _shadow, unit)
+
+    async def on_quality(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
+        known = await self._known(batch, unit)
+        await self._count_once([r for r in known if isinstance(r.event.measurement, GoldResult)], _gold, unit)
+        lasting = [r.event for r in known if not isinstance(r.event.measurement, GoldResult)]
+        await Store(unit.connection).save_measurements(lasting)
+
+    async def rebuild_relabels(self, batch: Sequence[Received[Relabel]], unit: Unit) -> None:
+        """Take in requests that an earlier database made: they are never made again, and they used up budget."""
+        own = [received.event for received in batch if received.event.requested_by == "monitor"]
+        store = Store(unit.connection)
+        made = await store.save_relabels(own, rebuilt=True)
+        await store.add_counts(_requested(event for event in own if event.event_id in made), shard=0)
+
+    async def rebuild_quality(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
+        """Take in windows that an earlier database published: they are never published again."""
+        own: dict[tuple[str, str], Quality] = {}
+        for event in sorted((received.event for received in batch), key=lambda e: e.measured_at):
+            if isinstance(event.measurement, ClassMix | Disagreement):
+                own[event.project_id, event.subject] = event
+        await Store(unit.connection).claim_windows([(*key, event.measured_at) for key, event in own.items()])
+
+    async def _known(self, batch: Sequence[Received[E]], unit: Unit) -> list[Received[E]]:
+        """The events of known projects; the others are refused."""
+        projects = await self._projects.known({received.event.project_id for received in batch})
+        known = []
+        for received in batch:
+            if received.event.project_id in projects:
+                known.append(received)
+            else:
+                detail = f"project_id: there is no project {received.event.project_id!r}; apply it, then replay"
+                unit.reject(received.record, Reason.UNKNOWN_PROJECT, detail)
+        return known
+
+    async def _observe(self, batch: Sequence[Received[Any]], unit: Unit) -> list[Observed]:
+        """Fold the events into the facts of their items and count; the events that told something new."""
+        if not batch:
+            return []
+        store = Store(unit.connection)
+        events = [received.event for received in batch]
+        known = await store.claim_items((event.project_id, event.item_id) for event in events)
+        grown, counts, fresh = observe_all(known, events, bucket_s=self._bucket_s)
+        await store.save_items(grown)
+        await store.add_counts(counts, shard=_shard(batch))
+        return fresh
+
+    async def _count_once(self, batch: Sequence[Received[E]], key: Callable[[E], Key], unit: Unit) -> None:
+        """Count events that change no item, each once."""
+        if not batch:
+            return
+        store = Store(unit.connection)
+        events = {received.event.event_id: received.event for received in batch}
+        fresh = await store.mark_seen(list(events))
+        await store.add_counts(Counts(key(events[event_id]) for event_id in fresh), shard=_shard(batch))
+
+    async def _relabel(self, labels: Sequence[Label], unit: Unit) -> None:
+        """Ask for another round of low-confidence disagreements, as far as the budgets go."""
+        store = Store(unit.connection)
+        policies = {p.project_id: p.spec.policy.relabel for p in self._projects.all()}
+        doubts = candidates(labels, policies, {})
+        if not doubts:
+            return
+        doubts = candidates(labels, policies, await store.get_decided_until(d.label.project_id for d in doubts))
+        spent = await store.claim_budgets((d.label.project_id for d in doubts), since=unit.now - BUDGET_WINDOW)
+        left = {project: policies[project].budget_per_day - n for project, n in spent.items()}
+        requests = [request(chosen, now=unit.now) for chosen in choose(doubts, left)]
+        made = await store.save_relabels(requests)
+        for event in requests:
+            if event.event_id in made:
+                unit.emit(RELABELS, event)
+        await store.add_counts(_requested(e for e in requests if e.event_id in made), shard=0)
+
+
+def _requested(events: Iterable[Relabel]) -> Counts:
+    return Counts(Key(event.project_id, Kind.RELABELS, event.cause.value) for event in events)
+
+
+def _annotation(event: Annotation) -> Key:
+    lane = "gold" if event.gold else "late" if event.late else "round"
+    return Key(event.project_id, Kind.ANNOTATIONS, event.outcome.value, lane)
+
+
+def _shadow(event: ShadowPrediction) -> Key:
+    outcome = "proposed" if event.abstention is None else event.abstention.value
+    return Key(event.project_id, Kind.SHADOW_PREDICTIONS, outcome)
+
+
+def _gold(event: Quality) -> Key:
+    correct = isinstance(event.measurement, GoldResult) and event.measurement.correct
+    return Key(event.project_id, Kind.GOLD, "correct" if correct else "wrong")
+
+
+def _shard(batch: Sequence[Received[Any]]) -> int:
+    """Consumers of different topics or partitions add to different rows."""
+    record = batch[0].record
+    return crc32(f"{record.topic}/{record.partition}".encode()) % SHARDS

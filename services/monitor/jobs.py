@@ -1,0 +1,75 @@
+"""What monitor does on its own clock: publish measurements, read the metrics' snapshot, forget what is old."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+
+import structlog
+
+from services.monitor.domain.relabel import BUDGET_WINDOW
+from services.monitor.domain.windows import Window, measurements
+from services.monitor.metrics import FlowCollector, Snapshot
+from services.monitor.settings import MonitorSettings
+from services.monitor.store import Store
+from shared.bus.references import Projects
+from shared.bus.unit import Unit
+from shared.events import Agreement
+from shared.topics import QUALITY
+
+log = structlog.get_logger(__name__)
+
+OpenUnit = Callable[[], AbstractAsyncContextManager[Unit]]
+
+
+class Jobs:
+    """The jobs of one replica. Each may run in every replica at once: the database decides whose result counts."""
+
+    def __init__(self, unit: OpenUnit, projects: Projects, settings: MonitorSettings, collector: FlowCollector) -> None:
+        self._unit = unit
+        self._projects = projects
+        self._settings = settings
+        self._collector = collector
+
+    async def publish_quality(self) -> None:
+        """Publish the measurements of the last full window, once per window over all replicas."""
+        async with self._unit() as unit:
+            store = Store(unit.connection)
+            window = Window.before(unit.now, window_s=self._settings.window_s, step_s=self._settings.quality_interval_s)
+            counts = await store.list_counts(int(window.start.timestamp()), int(window.end.timestamp()))
+            events = measurements(counts, window)
+            fresh = await store.claim_windows([(e.project_id, e.subject, e.measured_at) for e in events])
+            for event in events:
+                if (event.project_id, event.subject) in fresh:
+                    unit.emit(QUALITY, event)
+        log.debug("quality_published", events=len(fresh), window_end=window.end.isoformat())
+
+    async def take_snapshot(self) -> None:
+        """Read what the metrics show."""
+        projects = self._projects.all()
+        names = [project.project_id for project in projects]
+        async with self._unit() as unit:
+            store = Store(unit.connection)
+            totals = await store.list_counts(always=True)
+            since = unit.now - timedelta(seconds=self._settings.window_s)
+            window = await store.list_counts(int(since.timestamp()))
+            spent = await store.count_relabels(names, since=unit.now - BUDGET_WINDOW)
+            measured = await store.list_measurements("agreement")
+        budgets = {p.project_id: p.spec.policy.relabel.budget_per_day - spent[p.project_id] for p in projects}
+        self._collector.snapshot = Snapshot(
+            taken_at=unit.now,
+            totals=totals,
+            window=window,
+            projects={p.project_id: frozenset(getattr(p.spec.label, "classes", ())) for p in projects},
+            budget_left={project: max(left, 0) for project, left in budgets.items()},
+            agreement={project: Agreement.model_validate_json(text).percent for project, _, text in measured},
+        )
+
+    async def prune(self) -> None:
+        """Delete time buckets and event ids past their age."""
+        async with self._unit() as unit:
+            buckets_before = unit.now - timedelta(days=self._settings.buckets_kept_days)
+            seen_before = unit.now - timedelta(days=self._settings.seen_kept_days)
+            buckets, seen = await Store(unit.connection).prune(
+                buckets_before=int(buckets_before.timestamp()), seen_before=seen_before
+            )
+        log.info("pruned", buckets=buckets, event_ids=seen)

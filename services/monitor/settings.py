@@ -1,0 +1,38 @@
+"""monitor's settings."""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from shared.runtime.settings import DatabaseServiceSettings
+
+
+class MonitorSettings(DatabaseServiceSettings):
+    """monitor's settings; environment prefix LABELSTREAM_MONITOR_."""
+
+    model_config = SettingsConfigDict(env_prefix="LABELSTREAM_MONITOR_", extra="ignore")
+
+    port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=8004, description="Port that HTTP listens on.")
+    bucket_s: Annotated[int, Field(ge=1, le=86_400)] = Field(
+        default=60, description="Width of the time buckets of class mixes and disagreement, seconds."
+    )
+    window_s: Annotated[int, Field(ge=1, le=2_592_000)] = Field(
+        default=3600, description="Length of the rolling windows that are measured, seconds."
+    )
+    quality_interval_s: Annotated[int, Field(ge=1, le=86_400)] = Field(
+        default=60, description="How often class mixes and disagreement are published, seconds."
+    )
+    snapshot_interval_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=5.0, description="How often the metrics are read from the database, seconds."
+    )
+    prune_interval_s: Annotated[int, Field(ge=1)] = Field(
+        default=3600, description="How often old time buckets and event ids are deleted, seconds."
+    )
+    buckets_kept_days: Annotated[int, Field(ge=1)] = Field(default=14, description="Age of time buckets kept, days.")
+    seen_kept_days: Annotated[int, Field(ge=1)] = Field(
+        default=60, description="Age of event ids kept against repeats, days; above the retention of the topics."
+    )
+    metric_classes: Annotated[int, Field(ge=2, le=200)] = Field(
+        default=50, description="Classes shown per project in metrics; the rest together as `other`."
+    )
