@@ -245,7 +245,7 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
             await self._with_retries(records, None)
         except (Fenced, RetryLater, InvariantBroken):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever a record provokes, its neighbours go on
             if len(records) == 1:
                 log.error("record_unprocessable", topic=self.topic.name, offset=records[0].offset, **where(error))
                 await self._with_retries(records, f"{type(error).__name__} while processing; see the service's log")

@@ -25,6 +25,7 @@ from shared.clock import Clock, utc_now
 from shared.db.database import Database
 from shared.errors import ConfigurationError
 from shared.events import Event
+from shared.runtime.asyncapi import describe
 from shared.runtime.health import Health, health_routes
 from shared.runtime.metrics import BusMetrics
 from shared.runtime.settings import DatabaseServiceSettings, ServiceSettings
@@ -168,6 +169,12 @@ class Service:
         if unit.published:
             self.metrics.published.inc(unit.published)
             self.relay.wake()
+
+    def asyncapi(self) -> dict[str, Any]:
+        """The AsyncAPI 3.0 document of what this service really subscribes to and declares to write."""
+        inputs = [consumer.topic for consumer in self.consumers]
+        references = [table.topic for table in self.references.subscribed]
+        return describe(self.name, [*inputs, *references], self.outputs)
 
     def asgi(self) -> ASGIApp:
         """The service as one ASGI application."""

@@ -48,7 +48,7 @@ async def bring_up(service: "Service") -> None:
         why = "; ".join(str(error) for error in errors.exceptions)
         service.health.fatal = why
         service.fatal.set()
-        log.error("service_refuses_to_start", detail=why)  # noqa: TRY400  # the message says all, a traceback would hide it
+        log.error("service_refuses_to_start", detail=why)  # the message says all, a traceback would hide it
     finally:
         with suppress(*TRANSIENT):
             await service.publisher.close()
@@ -166,7 +166,7 @@ async def _run_every(service: "Service", name: str, seconds: float, job: Step) -
             log.warning("job_failed", job=name, error=type(error).__name__)
         except Exception as error:  # noqa: BLE001  # a failing job is never the end of the service
             service.metrics.job_failures.labels(name).inc()
-            log.error("job_failed", job=name, **where(error))  # noqa: TRY400  # messages of drivers repeat data
+            log.error("job_failed", job=name, **where(error))  # messages of drivers repeat data
         await asyncio.sleep(seconds)
 
 
