@@ -1,0 +1,139 @@
+"""Creates the topics of shared/topics.py."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from shared.bus.client import make_admin
+from shared.errors import ConfigurationError
+from shared.runtime.settings import KafkaSettings
+from shared.topics import DAY_MS, TOPICS, Topic
+
+DLQ_RETENTION_MS = 30 * DAY_MS
+_SETTLE_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A topic as it should be: its name without prefix, and the settings it is created with."""
+
+    name: str
+    partitions: int
+    config: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Physical names.
+
+    Attributes:
+        created: made now.
+        existing: were there, with the partitions wanted.
+        different: were there with another number of partitions: name to (found, wanted). Never changed here, since
+            that would move keys to other partitions.
+    """
+
+    created: tuple[str, ...]
+    existing: tuple[str, ...]
+    different: dict[str, tuple[int, int]]
+
+
+def wanted_topics(*, partitions: int, max_record_bytes: int) -> list[Wanted]:
+    """Every topic of the table and its dead letters.
+
+    Reference topics have one partition: every replica reads all of them, and a pointer stays behind its version.
+    Dead letters have one, live 30 days, and exist where a service owns them.
+    """
+    largest = {"max.message.bytes": str(2 * max_record_bytes + 65_536)}
+    wanted = []
+    for topic in TOPICS:
+        wanted.append(Wanted(topic.name, 1 if topic.compacted else partitions, {**_keeping(topic), **largest}))
+        if topic.dlq_owner is not None:
+            wanted.append(Wanted(topic.dlq, 1, {**_deleting(DLQ_RETENTION_MS), **largest}))
+    return wanted
+
+
+async def create_topics(
+    kafka: KafkaSettings, *, partitions: int = 4, replication: int = 1, within_s: float = 60
+) -> Outcome:
+    """Create whatever topic is missing; an existing one is left as it is.
+
+    Args:
+        kafka: where, and the prefix.
+        partitions: of every topic that is read by consumer groups.
+        replication: copies of each partition; from 3 on, two of them must have a record before it is acknowledged.
+        within_s: seconds until giving up.
+
+    Raises:
+        ConfigurationError: the broker refused; says which topic and why.
+        TimeoutError: the broker did not finish in time.
+    """
+    wanted = wanted_topics(partitions=partitions, max_record_bytes=kafka.max_record_bytes)
+    by_name = {kafka.physical(topic.name): topic for topic in wanted}
+    async with asyncio.timeout(within_s):
+        admin = make_admin(kafka)
+        try:
+            await admin.start()
+            found = await _found(admin, by_name)
+            missing = [name for name in by_name if name not in found]
+            created = await _create(admin, {name: by_name[name] for name in missing}, replication)
+            present = await _settled(admin, by_name)
+        finally:
+            await admin.close()
+    different = {name: (present[name], t.partitions) for name, t in by_name.items() if present[name] != t.partitions}
+    existing = tuple(name for name in by_name if name not in created and name not in different)
+    return Outcome(created, existing, different)
+
+
+async def _settled(admin: AIOKafkaAdminClient, names: dict[str, Wanted]) -> dict[str, int]:
+    """Wait until each has its leaders: a producer may then use it."""
+    while True:
+        present = await _found(admin, names)
+        if present.keys() >= names.keys():
+            return present
+        await asyncio.sleep(_SETTLE_S)
+
+
+async def _found(admin: AIOKafkaAdminClient, names: dict[str, Wanted]) -> dict[str, int]:
+    """Partitions of those topics that have a leader for each."""
+    described: list[dict[str, Any]] = await admin.describe_topics()
+    return {
+        topic["topic"]: len(topic["partitions"])
+        for topic in described
+        if topic["topic"] in names and topic["partitions"] and all(part["leader"] >= 0 for part in topic["partitions"])
+    }
+
+
+async def _create(admin: AIOKafkaAdminClient, missing: dict[str, Wanted], replication: int) -> tuple[str, ...]:
+    if not missing:
+        return ()
+    safety = {"min.insync.replicas": "2"} if replication >= 3 else {}  # noqa: PLR2004  # two of three
+    response = await admin.create_topics(
+        [
+            NewTopic(name, one.partitions, replication, topic_configs={**one.config, **safety})
+            for name, one in missing.items()
+        ]
+    )
+    created = []
+    for name, code, *message in response.topic_errors:
+        if code == 0:
+            created.append(name)
+        elif code != TopicAlreadyExistsError.errno:  # another process may be doing the same
+            error: type[KafkaError] = for_code(code)
+            detail = next((text for text in message if text), error.description or error.__name__)
+            raise ConfigurationError(f"the broker refused to create topic {name}: {detail}")
+    return tuple(created)
+
+
+def _keeping(topic: Topic[Any]) -> dict[str, str]:
+    """A compacted topic keeps deletions for a week, longer than a replica may be away."""
+    if topic.compacted:
+        return {"cleanup.policy": "compact", "delete.retention.ms": str(7 * DAY_MS), "min.cleanable.dirty.ratio": "0.1"}
+    return _deleting(topic.retention_ms)
+
+
+def _deleting(retention_ms: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
