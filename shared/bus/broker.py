@@ -1,12 +1,27 @@
 """The FastStream broker of a service: only it subscribes, and it never decides about offsets."""
 
+import logging
+from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from shared.bus.client import ssl_context
 from shared.runtime.settings import KafkaSettings, ServiceSettings
+
+log = structlog.get_logger(__name__)
+
+
+class _Log:
+    """What FastStream says that matters, as one structured event; handlers of ours never raise through it."""
+
+    def log(self, level: int, msg: Any, /, *, exc_info: Any = None, extra: Mapping[str, Any] | None = None) -> None:
+        del extra
+        if level >= logging.WARNING and exc_info is not None:
+            log.warning("consumer_trouble", detail=str(msg), error=repr(exc_info)[:300])
+
 
 _SASL: dict[str, type[Any]] = {
     "PLAIN": SASLPlaintext,
@@ -42,6 +57,6 @@ def make_broker(service: str, settings: ServiceSettings) -> KafkaBroker:
         allow_auto_create_topics=False,
         consumer_only=True,
         graceful_timeout=settings.graceful_timeout_s,
-        logger=None,
+        logger=_Log(),
         acks="all",
     )

@@ -136,6 +136,7 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         partitions = {place.partition for place in assigned}
+        self.progress.joined = self.progress.joined or not partitions
         while partitions:
             try:
                 positions = await self._positions(partitions)
@@ -146,6 +147,7 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
                 continue
             self._expected = positions
             self._seek()
+            self.progress.joined = True
             self.progress.mark()
             return
 

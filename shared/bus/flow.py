@@ -17,6 +17,7 @@ class Progress:
     topic: str
     moved_at: float = field(default_factory=time.monotonic)
     behind: bool = False
+    joined: bool = False
     fatal: str | None = None
     failure: str | None = None
 

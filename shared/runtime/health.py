@@ -47,9 +47,11 @@ class Health:
             reasons["starting"] = f"{self.starting}: {self.failure or 'under way'}"
         if self.database_failure is not None:
             reasons["database"] = self.database_failure
-        for consumer in self._service.consumers:
-            if self.starting is None and consumer.progress.failure is not None:
-                reasons.setdefault(consumer.progress.topic, consumer.progress.failure)
+        for consumer in self._service.consumers if self.starting is None else ():
+            progress = consumer.progress
+            why = progress.failure or (None if progress.joined else "waiting for the group to assign partitions")
+            if why is not None:
+                reasons.setdefault(progress.topic, why)
         for name, check in self._service.checks.items():
             why = check()
             if why is not None:

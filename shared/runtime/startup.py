@@ -141,7 +141,11 @@ async def _start_tasks(service: "Service", group: asyncio.TaskGroup) -> None:
 
 async def _start_consumers(service: "Service", group: asyncio.TaskGroup) -> None:
     if service.consumers:
-        await service.broker.start()
+        try:
+            await service.broker.start()
+        except TRANSIENT:
+            await service.broker.stop()  # those that did start must not be started a second time beside themselves
+            raise
     group.create_task(_report_for_ever(service), name="report")
     for name, seconds, job in service.jobs:
         group.create_task(_run_every(service, name, seconds, job), name=name)
