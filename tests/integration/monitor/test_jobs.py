@@ -1,0 +1,107 @@
+"""Publishing, the metrics' snapshot, and pruning, on a real PostgreSQL."""
+
+import asyncio
+import json
+from datetime import timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from services.monitor.jobs import Jobs
+from services.monitor.metrics import DECLARED, FlowCollector
+from services.monitor.settings import MonitorSettings
+from shared.events import Evidence, Quality
+from shared.runtime.settings import KafkaSettings
+from shared.topics import ITEMS, LABELS, PREDICTIONS, QUALITY, ROUTES
+from tests.support import events as make
+from tests.support.monitor import Monitor
+
+pytestmark = pytest.mark.integration
+
+
+def jobs_of(monitor: Monitor) -> tuple[Jobs, FlowCollector]:
+    settings = MonitorSettings(
+        kafka=KafkaSettings(security_protocol="PLAINTEXT", allow_insecure=True), window_s=3600, quality_interval_s=60
+    )
+    collector = FlowCollector(max_classes=settings.metric_classes)
+    return Jobs(monitor.unit, monitor.projects, settings, collector), collector
+
+
+async def fill(monitor: Monitor) -> None:
+    await monitor.handle(ITEMS, [make.item("i1"), make.item("i2"), make.item("i3")])
+    await monitor.handle(PREDICTIONS, [make.prediction("i1"), make.prediction("i2", value="neutral")])
+    await monitor.handle(ROUTES, [make.route("i2")])
+    evidence = Evidence(proposal=make.proposal("neutral", confidence=0.8))
+    await monitor.handle(LABELS, [make.auto_label("i1"), make.label("i2", evidence=evidence)])
+
+
+async def published_quality(monitor: Monitor) -> list[Quality]:
+    records = [record for record in await monitor.published() if record.topic == QUALITY.name]
+    return [Quality.model_validate(json.loads(record.value or b"")) for record in records]
+
+
+async def test_each_window_is_published_once_by_all_replicas(monitor: Monitor) -> None:
+    await fill(monitor)
+    jobs, _ = jobs_of(monitor)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(jobs.publish_quality())
+    events = await published_quality(monitor)
+    assert sorted(e.subject for e in events) == ["class_mix/labels", "class_mix/predictions", "model/m1"]
+    assert len({e.event_id for e in events}) == 3
+    monitor.now += timedelta(seconds=60)
+    await jobs.publish_quality()
+    assert len(await published_quality(monitor)) == 6
+
+
+async def test_a_rebuilt_monitor_publishes_no_window_again(monitor: Monitor) -> None:
+    await fill(monitor)
+    jobs, _ = jobs_of(monitor)
+    await jobs.publish_quality()
+    events = await published_quality(monitor)
+    async with monitor.unit() as unit:
+        await unit.connection.execute("TRUNCATE published_windows, outbox")
+    await monitor.handle(QUALITY, events, "rebuild_quality")
+    await jobs.publish_quality()
+    assert not await published_quality(monitor)
+
+
+async def test_metrics_show_the_flow(monitor: Monitor) -> None:
+    await fill(monitor)
+    jobs, collector = jobs_of(monitor)
+    registry = CollectorRegistry()
+    registry.register(collector)
+    assert generate_latest(registry) == b""
+    await jobs.take_snapshot()
+    text = generate_latest(registry).decode()
+    for line in (
+        'labelstream_items{project="sentiment",state="labelled"} 2.0',
+        'labelstream_items{project="sentiment",state="awaiting_prediction"} 1.0',
+        'labelstream_items{project="sentiment",state="blocked"} 0.0',
+        'labelstream_labels_total{path="auto",project="sentiment"} 1.0',
+        'labelstream_labels_total{path="expert",project="sentiment"} 0.0',
+        'labelstream_label_opinions_total{path="consensus",project="sentiment"} 2.0',
+        'labelstream_label_cost_total{path="consensus",project="sentiment"} 0.16',
+        'labelstream_item_prediction_latency_seconds_bucket{le="1",project="sentiment"} 2.0',
+        'labelstream_item_prediction_latency_seconds_sum{project="sentiment"} 2.0',
+        'labelstream_item_label_latency_seconds_count{path="auto",project="sentiment"} 1.0',
+        'labelstream_class_share_ratio{class="neutral",of="predictions",project="sentiment"} 0.5',
+        'labelstream_disagreement_ratio{model_version="m1",project="sentiment"} 1.0',
+        'labelstream_relabel_budget_remaining{project="sentiment"} 100.0',
+    ):
+        assert line in text.replace("labels={", ""), line
+    shown = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    assert shown == {one.name + ("_total" if one.type == "counter" else "") for one in DECLARED}
+
+
+async def test_pruning_keeps_totals(monitor: Monitor) -> None:
+    await fill(monitor)
+    before = await monitor.counts()
+    jobs, _ = jobs_of(monitor)
+    await jobs.prune()
+    assert await monitor.counts() == before
+    monitor.now += timedelta(days=15)
+    await jobs.prune()
+    after = await monitor.counts()
+    assert after == {key: n for key, n in before.items() if not key.bucket}
+    assert len(after) < len(before)
