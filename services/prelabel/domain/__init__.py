@@ -1,0 +1,1 @@
+"""What prelabel decides: pure, synchronous, deterministic. Arrays and values in, predictions and items out."""

@@ -1,0 +1,151 @@
+"""Items and refreshes in, predictions out. A batch is answered from one snapshot of the live models."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from services.prelabel.domain.questions import Question, by_project
+from services.prelabel.metrics import Metrics
+from services.prelabel.settings import PrelabelSettings
+from services.prelabel.store.inference import Fetched, Work, predict
+from services.prelabel.store.live import LiveModels, Slot
+from services.prelabel.store.media import MediaFetcher
+from shared.bus.records import Outgoing, Received, Record, outgoing
+from shared.bus.references import CurrentProject, Projects
+from shared.clock import Clock
+from shared.events import ImageInput, Item, MediaContent, Prediction, Refresh
+from shared.topics import PREDICTIONS, PRELABEL
+
+E = TypeVar("E", Item, Refresh)
+
+NO_LIVE_MODEL = "the project has no live model"
+
+
+class Ensure(Protocol):
+    """Waits until a project's live model was tried."""
+
+    async def __call__(self, project: CurrentProject, generation: int = 0) -> None: ...
+
+
+@dataclass(slots=True)
+class _Group:
+    """The questions of one project in a batch, with what will answer them."""
+
+    positions: list[int]
+    questions: list[Question]
+    slot: Slot | None
+    fetched: Fetched
+
+
+class Handlers:
+    """The transforms of both topics, which share one inference worker.
+
+    Args:
+        projects: the reference table.
+        live: the models that serve.
+        ensure: waits for a live model that is not loaded yet.
+        media: fetches what items point at.
+        settings, metrics, clock: as their names say.
+    """
+
+    def __init__(
+        self,
+        *,
+        projects: Projects,
+        live: LiveModels,
+        ensure: Ensure,
+        media: MediaFetcher,
+        settings: PrelabelSettings,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._projects = projects
+        self._live = live
+        self._ensure = ensure
+        self._media = media
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+        self._worker = asyncio.Lock()
+
+    async def on_items(self, batch: Sequence[Received[Item]]) -> list[Outgoing]:
+        """Fresh items. A project whose model is loading for the first time waits for it."""
+        projects, wanted = await self._ours(batch)
+        for project in projects.values():
+            await self._ensure(project)
+        return await self._answer(wanted, projects)
+
+    async def on_refreshes(self, batch: Sequence[Received[Refresh]]) -> list[Outgoing]:
+        """Open items whose prediction is stale; they wait for the model that made it so."""
+        projects, wanted = await self._ours(batch)
+        for name, project in projects.items():
+            asked = [one.event.generation for one in wanted if one.event.project_id == name]
+            await self._ensure(project, max(asked))
+        return await self._answer(wanted, projects)
+
+    async def _ours(self, batch: Sequence[Received[E]]) -> tuple[dict[str, CurrentProject], list[Received[E]]]:
+        known = await self._projects.known({one.event.project_id for one in batch})
+        projects = {name: project for name, project in known.items() if not project.spec.external_predictions}
+        wanted = [one for one in batch if one.event.project_id in projects]
+        unknown = sum(one.event.project_id not in known for one in batch)
+        self._metrics.skipped.labels("unknown_project").inc(unknown)
+        self._metrics.skipped.labels("external_predictions").inc(len(batch) - len(wanted) - unknown)
+        return projects, wanted
+
+    async def _answer(self, wanted: Sequence[Received[E]], projects: dict[str, CurrentProject]) -> list[Outgoing]:
+        groups = await self._groups([Question.of(one.event) for one in wanted], projects)
+        now, work = self._clock(), Work()
+        async with self._worker:
+            outputs = await asyncio.to_thread(self._run, [one.record for one in wanted], groups, now, work)
+        self._observe(outputs, work)
+        return [record for _, record in outputs]
+
+    async def _groups(self, questions: Sequence[Question], projects: dict[str, CurrentProject]) -> list[_Group]:
+        """One snapshot of every slot that the batch needs, and the media its questions point at."""
+        groups = []
+        for name, positions in by_project(questions).items():
+            asked = [questions[position] for position in positions]
+            slot = self._live.slot(name)
+            fetched = await self._fetch(asked, projects[name], slot)
+            groups.append(_Group(positions, asked, slot, fetched))
+        return groups
+
+    async def _fetch(self, asked: Collection[Question], project: CurrentProject, slot: Slot | None) -> Fetched:
+        if slot is None or slot.model is None or not isinstance(slot.model.manifest.input, ImageInput):
+            return {}
+        contents = [question.content for question in asked]
+        uris = {
+            content.uri
+            for content in contents
+            if isinstance(content, MediaContent) and content.kind == "image" and content.data is None and content.uri
+        }
+        return await self._media.pictures(uris, project.spec.uri_prefixes, slot.model.manifest.input) if uris else {}
+
+    def _run(
+        self, causes: Sequence[Record], groups: Sequence[_Group], now: datetime, work: Work
+    ) -> list[tuple[Prediction, Outgoing]]:
+        """The whole batch's CPU work, in a thread. Outputs are in the order of the inputs."""
+        made: dict[int, tuple[Prediction, Outgoing]] = {}
+        for group in groups:
+            predictions = predict(
+                group.questions,
+                group.slot.model if group.slot else None,
+                group.fetched,
+                why_no_model=group.slot.why_no_model if group.slot else NO_LIVE_MODEL,
+                predicted_at=now,
+                max_pixels=self._settings.image_max_pixels,
+                work=work,
+            )
+            for position, one in zip(group.positions, predictions, strict=True):
+                made[position] = (one, outgoing(PREDICTIONS, one, source=PRELABEL, cause=causes[position]))
+        return [made[position] for position in range(len(causes))]
+
+    def _observe(self, outputs: Sequence[tuple[Prediction, Outgoing]], work: Work) -> None:
+        for prediction, _ in outputs:
+            outcome = "proposed" if prediction.abstention is None else prediction.abstention.value
+            self._metrics.predictions.labels(prediction.project_id, outcome).inc()
+        for rows, seconds in zip(work.rows, work.seconds, strict=True):
+            self._metrics.call_rows.observe(rows)
+            self._metrics.call_seconds.observe(seconds)

@@ -1,0 +1,1 @@
+"""What prelabel does beside its handlers: follows the live models, and reads the sources."""

@@ -1,0 +1,79 @@
+"""Where a source's topic is, and with whose credentials it is read."""
+
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+
+from services.prelabel.settings import PrelabelSettings, SourceCredentials
+from shared.bus.client import connection
+from shared.errors import ConfigurationError
+from shared.events import Source
+from shared.runtime.settings import KafkaSettings
+
+SLOWEST_POLL_RECORDS = 10
+
+
+def source_group(settings: PrelabelSettings, project_id: str, source: Source) -> str:
+    """The consumer group of a source, on the source's own cluster."""
+    return settings.kafka.physical(f"prelabel.source.{project_id}.{source.name}")
+
+
+def source_cluster(settings: PrelabelSettings, source: Source) -> KafkaSettings:
+    """How to reach the cluster of a source.
+
+    Our own credentials go to our own cluster only: a source with servers of its own gets those it names, or none.
+
+    Raises:
+        ConfigurationError: the credentials are unknown, or bound to other servers.
+    """
+    own = settings.kafka
+    if source.credentials is None:
+        if source.bootstrap_servers is None or source.bootstrap_servers == own.bootstrap:
+            return own
+        transport = "PLAINTEXT" if own.allow_insecure else "SSL"
+        named = SourceCredentials(security_protocol=transport, allow_insecure=own.allow_insecure)
+    elif source.credentials in settings.source_credentials:
+        named = settings.source_credentials[source.credentials]
+    else:
+        raise ConfigurationError(
+            f"source {source.name} names the credentials {source.credentials!r}; "
+            "add them to LABELSTREAM_PRELABEL_SOURCE_CREDENTIALS"
+        )
+    servers = source.bootstrap_servers or named.bootstrap_servers or own.bootstrap
+    if named.bootstrap_servers not in (None, servers):
+        raise ConfigurationError(f"credentials {source.credentials!r} of source {source.name} are for other servers")
+    # Every field that is a secret or says where one goes is given, so that none falls back to our own cluster's.
+    return KafkaSettings(
+        bootstrap=servers,
+        prefix="",
+        security_protocol=named.security_protocol,
+        allow_insecure=named.allow_insecure,
+        sasl_mechanism=named.sasl_mechanism,
+        sasl_username=named.sasl_username,
+        sasl_password=named.sasl_password,
+        sasl_password_file=named.sasl_password_file,
+        ssl_cafile=named.ssl_cafile,
+        ssl_certfile=named.ssl_certfile,
+        ssl_keyfile=named.ssl_keyfile,
+    )
+
+
+def make_source_consumer(settings: PrelabelSettings, project_id: str, source: Source) -> AIOKafkaConsumer:
+    """A consumer of the source's group that commits only when told. Not started, not subscribed.
+
+    Raises:
+        ConfigurationError: see `source_cluster`.
+    """
+    cluster = source_cluster(settings, source)
+    arguments: dict[str, Any] = connection(cluster)
+    slowest_ms = int(SLOWEST_POLL_RECORDS * 1000 / source.max_per_second) if source.max_per_second else 0
+    return AIOKafkaConsumer(
+        **arguments,
+        group_id=source_group(settings, project_id, source),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=cluster.session_timeout_ms,
+        heartbeat_interval_ms=cluster.heartbeat_interval_ms,
+        max_poll_interval_ms=max(cluster.max_poll_interval_ms, slowest_ms),
+        max_partition_fetch_bytes=4 * 1_048_576,
+    )

@@ -1,0 +1,52 @@
+"""Encoded pictures to the pixels a model reads."""
+
+import base64
+import binascii
+import io
+import warnings
+
+import numpy as np
+from PIL import Image
+
+from services.prelabel.domain.questions import Abstained
+from shared.events import Abstention, ImageInput
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+
+
+def decode_base64(data: str) -> bytes | Abstained:
+    """Strict base64."""
+    try:
+        return base64.b64decode(data, validate=True)
+    except binascii.Error:
+        return Abstained(Abstention.UNREADABLE, "the picture is not base64")
+
+
+def _narrowed(image: Image.Image, mode: str) -> Image.Image:
+    """8 bits per channel. Pillow would clip 16-bit greys at 255 instead of scaling them."""
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert(mode)
+    return image.convert(mode)
+
+
+def decode_image(encoded: bytes, spec: ImageInput, *, max_pixels: int) -> bytes | Abstained:
+    """Height x width x channels bytes, row by row, resized bilinearly where the size differs; or why not.
+
+    Args:
+        encoded: PNG, JPEG, WebP, GIF (first frame) or BMP.
+        spec: the size and channels of the model's input.
+        max_pixels: a larger picture is refused by its header, before it is decoded.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(encoded), formats=FORMATS)
+        pixels = image.width * image.height
+        if pixels > max_pixels:
+            return Abstained(Abstention.UNREADABLE, f"the picture has {pixels} pixels, the limit is {max_pixels}")
+        narrow = _narrowed(image, "L" if spec.channels == 1 else "RGB")
+        if narrow.size != (spec.width, spec.height):
+            narrow = narrow.resize((spec.width, spec.height), Image.Resampling.BILINEAR)
+        return narrow.tobytes()
+    except Exception as error:  # noqa: BLE001  # a decoder fed with garbage raises anything
+        return Abstained(Abstention.UNREADABLE, f"the picture cannot be decoded ({type(error).__name__})")
