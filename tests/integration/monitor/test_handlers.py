@@ -86,8 +86,8 @@ async def test_statements_per_batch_do_not_grow(monitor: Monitor, size: int) -> 
         seen: list[str] = []
         unit.connection.add_query_logger(lambda query: seen.append(query.query))
         await monitor.handlers.on_labels([received(LABELS, event) for event in events], unit)
-    assert len(set(seen)) == 4, seen  # asyncpg logs the preparation and the execution of each
-    assert len(seen) <= 8, seen
+    ours = [query for query in seen if "unnest(" in query]  # the driver asks for types, once per connection
+    assert len(ours) == 4, ours
 
 
 async def test_annotations_gold_and_shadow_count_once(monitor: Monitor) -> None:
