@@ -1,11 +1,11 @@
 """Reading topics for a person: every valid event of a topic, up to the end that it has now."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Never, TypeVar
 
-from shared.bus.reader import read_to_end
-from shared.bus.records import Received
+from shared.bus.reader import open_reader, read_to_end
+from shared.bus.records import Received, record_of
 from shared.bus.references import Table
 from shared.bus.validate import decode
 from shared.events import Event
@@ -23,6 +23,17 @@ async def read_events(kafka: KafkaSettings, topic: Topic[E]) -> AsyncGenerator[R
                 judged = decode(topic, record, max_bytes=kafka.max_record_bytes)
                 if isinstance(judged, Received):
                     yield judged
+
+
+async def follow(kafka: KafkaSettings, topic: Topic[E], take: Callable[[Received[E]], None]) -> Never:
+    """Hand every valid event of a topic to `take`, from the first record on, until cancelled."""
+    async with open_reader(kafka, topic.name) as consumer:
+        while True:
+            for raws in (await consumer.getmany(timeout_ms=200, max_records=500)).values():
+                for raw in raws:
+                    judged = decode(topic, record_of(raw, kafka.prefix), max_bytes=kafka.max_record_bytes)
+                    if isinstance(judged, Received):
+                        take(judged)
 
 
 async def reference(kafka: KafkaSettings, topic: Topic[E]) -> list[E]:

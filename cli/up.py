@@ -23,6 +23,7 @@ from shared.topics import ASSIGNMENT, SERVICES
 
 FIRST_PORT = 8001
 ADMIN_TOKEN = f"{PREFIX}ASSIGNMENT_ADMIN_TOKEN"
+MODEL_DIR = f"{PREFIX}PRELABEL_MODEL_DIR"
 
 
 class Broker(StrEnum):
@@ -76,6 +77,7 @@ def stack_options(broker: Broker | None, *, data_dir: Path | None, partitions: i
         run_dir=(kept or DATA_DIR) / "logs",
         partitions=partitions,
         ports=_ports(given),
+        model_dir=Path(given.get(MODEL_DIR) or (kept or DATA_DIR) / "models").absolute(),
         settings={name: value for name, value in given.items() if "KAFKA" not in name} | {ADMIN_TOKEN: admin_token},
     )
 
@@ -105,6 +107,8 @@ def client_environment(stack: Stack, admin_token: str) -> dict[str, str]:
         environment[f"{PREFIX}{name.upper()}_DATABASE_ALLOW_INSECURE"] = "true"
     if ASSIGNMENT in stack.urls:
         environment[f"{PREFIX}URL"] = stack.urls[ASSIGNMENT]
+    if stack.options.model_dir is not None:
+        environment[MODEL_DIR] = str(stack.options.model_dir)
     return environment | {f"{PREFIX}ADMIN_TOKEN": admin_token}
 
 
@@ -148,7 +152,7 @@ def _document(stack: Stack, token: str) -> dict[str, Any]:
         "bootstrap": stack.bootstrap,
         "urls": stack.urls,
         "admin_token": token,
-        "keeps": stack.options.broker != "tansu" and (stack.options.data_dir or "external") is not None,
+        "keeps": stack.options.broker != "tansu",
         "data_dir": str(stack.options.data_dir) if stack.options.data_dir else None,
         "logs": str(stack.options.run_dir),
     }
