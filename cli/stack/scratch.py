@@ -10,7 +10,7 @@ from typing import Self
 
 PREFIX = "labelstream-"
 _LOCK = "owner.lock"
-_YOUNG_S = 600
+_YOUNG_S = 10
 
 
 class Scratch:
