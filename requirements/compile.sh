@@ -1,0 +1,18 @@
+#!/bin/sh
+# Pins every dependency by hash: requirements.lock for developers, one file per image. No file names a host.
+# Give `--upgrade` to take newer versions; without it the pins that are there stay.
+set -eu
+cd "$(dirname "$0")/.."
+
+compile() {
+    output=$1
+    shift
+    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+        --no-emit-index-url "$@" --output-file "$output" pyproject.toml
+}
+
+compile requirements.lock --extra all --extra dev ${1:+"$1"}
+for service in prelabel assignment qc monitor; do
+    compile "requirements/$service.lock" --extra "$service" --constraint requirements.lock
+done
+compile requirements/operator.lock --extra cli --constraint requirements.lock
