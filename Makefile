@@ -1,0 +1,42 @@
+# What CI runs is what a person runs. Every target does its own set-up; nothing outside .venv and .labelstream is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+UV := $(shell command -v uv)
+
+.PHONY: setup demo test check bench up
+
+setup: $(STAMP)
+
+# Pinned with hashes; the project itself is linked, built with the pinned setuptools. Redone when the lock changes.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+ifneq ($(UV),)
+	uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv
+	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+else
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+endif
+	@touch $@
+
+demo: setup
+	$(BIN)/labelstream demo
+
+up: setup
+	$(BIN)/labelstream up
+
+# Apache Kafka comes as a container where a Docker engine answers, else from Maven onto the local JVM (Java 17, mvn).
+test: check
+	$(BIN)/pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/pytest tests/bench -s
