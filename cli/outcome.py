@@ -45,7 +45,7 @@ class Run:
 
 
 def document(run: Run) -> dict[str, Any]:
-    """The object for machines; `items` is the sum of the six counts after `duplicates`, costs are in the project's currency."""
+    """The object for machines: `items` is the sum of the six counts after `duplicates`, money as in the cost model."""
     ledger = run.ledger
     paths = ledger.by_path(run.truth)
     labels = len(ledger.labels)
