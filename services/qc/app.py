@@ -1,0 +1,34 @@
+"""qc, wired: what it reads, what it writes, what it does on its own clock."""
+
+from pathlib import Path
+
+from services.qc.handlers import Handlers
+from services.qc.jobs import Jobs
+from services.qc.metrics import Metrics
+from services.qc.settings import QcSettings
+from shared.runtime.service import Service
+from shared.topics import ANNOTATIONS, ESCALATIONS, GOLD_ANSWERS, GUIDELINES, LABELS, PROJECTS, QUALITY
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def build(settings: QcSettings) -> Service:
+    """The service; reads as the list of its subscriptions."""
+    service = Service("qc", settings, migrations=MIGRATIONS)
+    metrics = Metrics(service.registry)
+    handlers = Handlers(service.references, metrics)
+    jobs = Jobs(service.unit, service.references, settings, metrics)
+
+    service.reads(PROJECTS, GUIDELINES, GOLD_ANSWERS)
+    service.writes(LABELS, ESCALATIONS, QUALITY)
+    service.rebuild(LABELS, handlers.rebuild_labels)
+    service.rebuild(ESCALATIONS, handlers.rebuild_escalations)
+    service.rebuild(QUALITY, handlers.rebuild_quality)
+
+    service.consume(ANNOTATIONS, handlers.on_annotations)
+    service.consume(LABELS, handlers.on_labels)
+
+    service.every(settings.snapshot_check_s, "snapshots", jobs.take_snapshots)
+    service.every(settings.quality_interval_s, "quality", jobs.publish_quality)
+    service.every(settings.gold_interval_s, "gold", jobs.score_gold)
+    return service

@@ -1,0 +1,148 @@
+"""The integers that an item contributes to the project's counts: a pure function of the item.
+
+What a batch adds is `facts(after) - facts(before)`, so any order, any repeat and any replay give the same counts.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from services.qc.domain.agreement import agreeing_pairs
+from services.qc.domain.consensus import judge
+from services.qc.domain.counts import Source
+from services.qc.domain.item import Answer, ItemState, LiveLabel
+from services.qc.domain.numeric import near
+from services.qc.domain.scale import Kind, Scale, number_of, symbol_of
+from shared.events import Audience, GoldAnswer, Outcome
+from shared.labels import Choice
+
+CellKey = tuple[str, str, str, str]
+"""(annotator, truth, answered, source)."""
+TWO = 2
+
+
+@dataclass(slots=True)
+class Facts:
+    """Integer counts of one project.
+
+    Attributes:
+        answers, weights: per cell; judged answers, and their mills by the posterior of the label.
+        answered: class -> answers given.
+        labelled: class -> items whose live label people made.
+        rounds, pairs: opinions in an ended round (two or more) -> rounds, agreeing pairs.
+        given, skipped: annotator -> annotations, gold among them.
+    """
+
+    answers: Counter[CellKey] = field(default_factory=Counter)
+    weights: Counter[CellKey] = field(default_factory=Counter)
+    answered: Counter[str] = field(default_factory=Counter)
+    labelled: Counter[str] = field(default_factory=Counter)
+    rounds: Counter[int] = field(default_factory=Counter)
+    pairs: Counter[int] = field(default_factory=Counter)
+    given: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def _counters(self) -> tuple[Counter[CellKey] | Counter[str] | Counter[int], ...]:
+        return (
+            self.answers, self.weights, self.answered, self.labelled,
+            self.rounds, self.pairs, self.given, self.skipped,
+        )  # fmt: skip
+
+    def add(self, other: "Facts") -> None:
+        for mine, theirs in zip(self.counters(), other.counters(), strict=True):
+            mine.update(theirs)  # type: ignore[arg-type]  # the same field of both
+
+    def subtract(self, other: "Facts") -> None:
+        for mine, theirs in zip(self.counters(), other.counters(), strict=True):
+            mine.subtract(theirs)  # type: ignore[arg-type]
+
+    def nonzero(self) -> "Facts":
+        """The same without the counts that are 0."""
+        return Facts(*(Counter({k: v for k, v in one.items() if v}) for one in self.counters()))  # type: ignore[arg-type]
+
+
+def judged_by(answer: Answer, label: LiveLabel | None) -> bool:
+    """Whether the live label judges an answer.
+
+    Only labels of this round or a later one do, that people made together; an expert is not judged by an expert's word.
+    """
+    if label is None or not label.judges or not answer.is_answer or answer.round > label.version:
+        return False
+    return not (answer.role is Audience.EXPERT and label.path == "expert")
+
+
+def _add_cells(facts: Facts, answer: Answer, label: LiveLabel) -> None:
+    number = None if answer.value is None else number_of(answer.value)
+    scale = Scale(label.kind, tolerance=label.tolerance)
+    close = number is not None and label.number is not None and near(number, label.number, scale)
+    for (truth, answered), (count, weight) in judge(
+        answer.symbol or "", label.symbol, label.weights, label.kind, near=close
+    ).items():
+        key = (answer.annotator_id or "", truth, answered, Source.CONSENSUS.value)
+        facts.answers[key] += count
+        facts.weights[key] += weight
+
+
+def _add_agreement(facts: Facts, item: ItemState) -> None:
+    by_round: dict[int, list[str]] = {}
+    for answer in item.answers.values():
+        if answer.is_answer and not answer.late and answer.role is Audience.ANNOTATOR:
+            by_round.setdefault(answer.round, []).append(answer.symbol or "")
+    for number, symbols in by_round.items():
+        if len(symbols) >= TWO and item.ended(number):
+            facts.rounds[len(symbols)] += 1
+            facts.pairs[len(symbols)] += agreeing_pairs(symbols)
+
+
+def facts_of(item: ItemState) -> Facts:
+    """Everything that an item adds to the counts of its project."""
+    facts = Facts()
+    for answer in item.answers.values():
+        if answer.outcome is Outcome.SKIPPED:
+            facts.skipped[answer.annotator_id or ""] += 1
+        if not answer.is_answer:
+            continue
+        facts.given[answer.annotator_id or ""] += 1
+        if isinstance(answer.value, Choice):
+            facts.answered[answer.value.choice] += 1
+        if item.label is not None and judged_by(answer, item.label):
+            _add_cells(facts, answer, item.label)
+    if item.label is not None and item.label.path != "auto" and item.label.kind is Kind.CLOSED:
+        facts.labelled[item.label.symbol] += 1
+    _add_agreement(facts, item)
+    return facts.nonzero()
+
+
+def gold_correct(answer: Answer, expected: GoldAnswer, scale: Scale) -> bool:
+    """Whether a gold item was answered right: the same value, or a number within the tolerance."""
+    if answer.value is None:
+        return False
+    given, right = number_of(answer.value), number_of(expected.value)
+    if given is not None and right is not None:
+        return near(given, right, scale)
+    return answer.symbol == symbol_of(expected.value)
+
+
+def gold_facts(answer: Answer, expected: str | None, *, correct: bool) -> Facts:
+    """What one annotation of a gold item adds: only who gave it, until the expected symbol is known."""
+    facts = Facts()
+    if answer.outcome is Outcome.SKIPPED:
+        facts.skipped[answer.annotator_id or ""] += 1
+    if not answer.is_answer:
+        return facts
+    facts.given[answer.annotator_id or ""] += 1
+    if expected is not None:
+        facts.add(gold_cell(answer, expected, correct=correct))
+    return facts
+
+
+def gold_cell(answer: Answer, expected: str, *, correct: bool) -> Facts:
+    """The judged cell of one gold result."""
+    kind = Kind.CLOSED if isinstance(answer.value, Choice) else Kind.NUMERIC
+    facts = Facts()
+    for (truth, answered), (count, weight) in judge(
+        answer.symbol or "", expected, {expected: 1000}, kind, near=correct
+    ).items():
+        key = (answer.annotator_id or "", truth, answered, Source.GOLD.value)
+        facts.answers[key] += count
+        facts.weights[key] += weight
+    return facts

@@ -1,0 +1,150 @@
+"""One batch of annotations folded over the items it touches, in order: what is new, what is decided, what is counted."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.qc.domain.counts import Parameters
+from services.qc.domain.facts import Facts, facts_of
+from services.qc.domain.item import Admission, Answer, End, ItemState, live_label
+from services.qc.domain.outcomes import escalation_of, label_of
+from services.qc.domain.rounds import Touched, round_of
+from services.qc.domain.scale import Scale
+from services.qc.domain.stopping import Request, Verdict, decide
+from shared.events import Annotation, CostModel, Escalation, Label
+
+ItemKey = tuple[str, str]
+"""(project, item)."""
+Version = tuple[str, int]
+"""(project, version of it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a project version says: how answers compare, what they cost, what its guidelines changed."""
+
+    scale: Scale
+    costs: CostModel = CostModel()
+    touched: Touched = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Folded:
+    """What came of a batch; places are indices into it.
+
+    Attributes:
+        new: annotations to store.
+        conflicts: those that contradict a stored one.
+        decided: the events to publish, each with the annotation that caused it.
+        delta: by project, what the counts change by.
+    """
+
+    new: list[int] = field(default_factory=list)
+    conflicts: list[int] = field(default_factory=list)
+    decided: list[tuple[int, Label | Escalation]] = field(default_factory=list)
+    delta: dict[str, Facts] = field(default_factory=lambda: defaultdict(Facts))
+
+
+def key_of(event: Annotation | Label | Escalation) -> ItemKey:
+    """The item of an event."""
+    return event.project_id, event.item_id
+
+
+def decide_one(
+    item: ItemState, event: Annotation, context: Context, parameters: Parameters, now: datetime
+) -> Label | Escalation | None:
+    """Decide the round of an annotation that was just taken in, and remember the decision in the item."""
+    if event.late:
+        return None
+    current = round_of(item, event.round, guideline=event.guideline_version, touched=context.touched)
+    decision = decide(current, event.policy, context.scale, parameters, salt=event.key)
+    match decision:
+        case Verdict():
+            label = label_of(
+                decision,
+                event,
+                context.costs,
+                supersedes=item.superseded_by(event.round),
+                snapshot=parameters.snapshot,
+                now=now,
+            )
+            item.merge_label(live_label(label, tolerance=context.scale.tolerance))
+            return label
+        case Request():
+            escalation = escalation_of(decision, event, snapshot=parameters.snapshot, now=now)
+            item.merge_escalation(escalation)
+            return escalation
+        case _:
+            return None
+
+
+def fold(
+    items: Mapping[ItemKey, ItemState],
+    events: Sequence[Annotation],
+    contexts: Mapping[Version, Context],
+    parameters: Mapping[str, Parameters],
+    *,
+    now: datetime,
+) -> Folded:
+    """Fold annotations, none of them gold, over their items; changes the items.
+
+    Args:
+        items: the state of each item that the batch touches.
+        events: in the order of their partitions.
+        contexts: of every project version in the batch.
+        parameters: the snapshot of every project in the batch.
+        now: the time of what is decided.
+    """
+    folded = Folded()
+    before = {key: facts_of(items[key]) for key in dict.fromkeys(map(key_of, events))}
+    for place, event in enumerate(events):
+        item = items[key_of(event)]
+        admission = item.admit(Answer.of(event))
+        if admission is Admission.CONFLICT:
+            folded.conflicts.append(place)
+        if admission is not Admission.NEW:
+            continue
+        folded.new.append(place)
+        context = contexts[event.project_id, event.project_version]
+        decided = decide_one(item, event, context, parameters[event.project_id], now)
+        if decided is not None:
+            folded.decided.append((place, decided))
+    for key, facts in before.items():
+        folded.delta[key[0]].add(facts_of(items[key]))
+        folded.delta[key[0]].subtract(facts)
+    return folded
+
+
+def learn(
+    items: Mapping[ItemKey, ItemState], told: Sequence[tuple[ItemKey, Label | Escalation, float]]
+) -> dict[str, Facts]:
+    """Fold labels and own escalations, that are facts by now, over their items; changes the items.
+
+    Args:
+        items: the state of each item that is touched.
+        told: item, event, and the tolerance of the project's scale.
+
+    Returns:
+        By project, what the counts change by.
+    """
+    delta: dict[str, Facts] = defaultdict(Facts)
+    before = {key: facts_of(items[key]) for key, _, _ in told}
+    for key, event, tolerance in told:
+        if isinstance(event, Label):
+            items[key].merge_label(live_label(event, tolerance=tolerance))
+        else:
+            items[key].merge_escalation(event)
+    for key, facts in before.items():
+        delta[key[0]].add(facts_of(items[key]))
+        delta[key[0]].subtract(facts)
+    return delta
+
+
+def rounds_of(items: Mapping[ItemKey, ItemState]) -> dict[tuple[str, str, int], tuple[int, bool, End | None]]:
+    """Every round record as values, to see which ones changed."""
+    return {
+        (*key, number): (record.asked, record.expert_asked, record.ended)
+        for key, item in items.items()
+        for number, record in item.rounds.items()
+    }

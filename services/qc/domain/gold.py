@@ -1,0 +1,50 @@
+"""Scoring answers to gold items."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.qc.domain.facts import Facts, gold_cell, gold_correct, gold_facts
+from services.qc.domain.item import Answer
+from services.qc.domain.outcomes import gold_result_of
+from services.qc.domain.scale import Scale, symbol_of
+from shared.events import GoldAnswer, Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What an answer to a gold item came to; `expected`, `correct` and `event` are None while the answer is unknown."""
+
+    answer: Answer
+    expected: str | None
+    correct: bool | None
+    delta: Facts
+    event: Quality | None
+
+
+def score(
+    project_id: str, item_id: str, answer: Answer, known: GoldAnswer | None, scale: Scale, now: datetime
+) -> Score:
+    """Score an annotation of a gold item that was just taken in; a skip is counted, and not scored."""
+    if known is None or not answer.is_answer:
+        return Score(answer, None, None, gold_facts(answer, None, correct=False), None)
+    expected, correct = symbol_of(known.value), gold_correct(answer, known, scale)
+    event = gold_result_of(project_id, item_id, answer, expected, correct=correct, now=now)
+    return Score(answer, expected, correct, gold_facts(answer, expected, correct=correct), event)
+
+
+def rescore(
+    known: GoldAnswer,
+    answer: Answer,
+    scale: Scale,
+    *,
+    expected_before: str | None,
+    correct_before: bool | None,
+    now: datetime,
+) -> Score:
+    """Score an answer whose gold answer came later, or was corrected; the old cell is taken back."""
+    expected, correct = symbol_of(known.value), gold_correct(answer, known, scale)
+    delta = gold_cell(answer, expected, correct=correct)
+    if expected_before is not None:
+        delta.subtract(gold_cell(answer, expected_before, correct=bool(correct_before)))
+    event = gold_result_of(known.project_id, known.item_id, answer, expected, correct=correct, now=now)
+    return Score(answer, expected, correct, delta, event)

@@ -1,0 +1,184 @@
+"""What qc knows of one item: its answers, its rounds, its live label. A join: order and repeats change nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+from services.qc.domain.consensus import weights_of
+from services.qc.domain.scale import Kind, number_of, symbol_of
+from shared.events import Annotation, Ask, Audience, Escalation, Label, Outcome, Path, SkipReason
+from shared.labels import Choice, LabelValue, Rating
+
+
+class End(StrEnum):
+    """How a round that people answered ended, as far as qc decided or was told."""
+
+    LABEL = "label"
+    UNLABELABLE = "unlabelable"
+    UNRESOLVED = "unresolved"
+
+
+class Admission(StrEnum):
+    """What a newly read annotation is."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One annotation as stored; `value` and `symbol` where the outcome is an answer."""
+
+    annotation_id: UUID
+    round: int
+    outcome: Outcome
+    annotator_id: str | None
+    role: Audience
+    value: LabelValue | None
+    symbol: str | None
+    skip_reason: SkipReason | None
+    late: bool
+    guideline_version: int
+
+    @classmethod
+    def of(cls, event: Annotation) -> "Answer":
+        return cls(
+            annotation_id=event.annotation_id,
+            round=event.round,
+            outcome=event.outcome,
+            annotator_id=event.annotator_id,
+            role=event.role,
+            value=event.value,
+            symbol=None if event.value is None else symbol_of(event.value),
+            skip_reason=event.skip_reason,
+            late=event.late,
+            guideline_version=event.guideline_version,
+        )
+
+    @property
+    def is_answer(self) -> bool:
+        return self.outcome is Outcome.ANSWERED
+
+
+@dataclass(slots=True)
+class RoundRecord:
+    """What qc said about a round: how many opinions it asked for in all, whether an expert, how it ended."""
+
+    asked: int = 0
+    expert_asked: bool = False
+    ended: End | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveLabel:
+    """The item's label of the highest version, as a judge of its answers.
+
+    Attributes:
+        weights: the posterior in mills; see `weights_of`.
+        number, tolerance: of a rating.
+    """
+
+    version: int
+    path: Path
+    symbol: str
+    kind: Kind
+    weights: Mapping[str, int]
+    number: float | None = None
+    tolerance: float = 0.0
+
+    @property
+    def judges(self) -> bool:
+        """Whether it says anything about its annotators: a model's label and a lone answer do not."""
+        return self.path in (Path.CONSENSUS, Path.EXPERT)
+
+
+def live_label(event: Label, *, tolerance: float) -> LiveLabel:
+    """The judge that a label is.
+
+    Args:
+        event: the label.
+        tolerance: of the project's scale, where it is numeric; else 0.
+    """
+    kind = {Choice: Kind.CLOSED, Rating: Kind.NUMERIC}.get(type(event.value), Kind.OPEN)
+    symbol = symbol_of(event.value)
+    shares = event.distribution if event.path is Path.CONSENSUS and kind is not Kind.NUMERIC else None
+    return LiveLabel(
+        event.version, event.path, symbol, kind, weights_of(shares, symbol), number_of(event.value), tolerance
+    )
+
+
+@dataclass(slots=True)
+class ItemState:
+    """Everything about one item; `answers` in the order they came."""
+
+    answers: dict[UUID, Answer] = field(default_factory=dict)
+    rounds: dict[int, RoundRecord] = field(default_factory=dict)
+    label: LiveLabel | None = None
+
+    def round(self, number: int) -> RoundRecord:
+        """The record of a round, made where it is new."""
+        return self.rounds.setdefault(number, RoundRecord())
+
+    def ended(self, number: int) -> bool:
+        """Whether a round is over: decided, labelled, or followed by a later one."""
+        record = self.rounds.get(number)
+        if record is not None and record.ended is not None:
+            return True
+        if self.label is not None and self.label.version >= number:
+            return True
+        return any(answer.round > number for answer in self.answers.values())
+
+    def admit(self, answer: Answer) -> Admission:
+        """Take an annotation in, unless it is known or contradicts one.
+
+        A conflict is another content under a known id, or a second answer by the same person: the first stands.
+        """
+        known = self.answers.get(answer.annotation_id)
+        if known is not None:
+            return Admission.DUPLICATE if known == answer else Admission.CONFLICT
+        if answer.is_answer and any(
+            a.is_answer and a.annotator_id == answer.annotator_id for a in self.answers.values()
+        ):
+            return Admission.CONFLICT
+        self.answers[answer.annotation_id] = answer
+        return Admission.NEW
+
+    def merge_label(self, label: LiveLabel) -> bool:
+        """Take a label in; the highest version lives. Returns whether anything changed."""
+        record = self.rounds.get(label.version)
+        changed = False
+        if label.path is not Path.AUTO and (record is None or record.ended is not End.LABEL):
+            self.round(label.version).ended = End.LABEL
+            changed = True
+        if self.label is None or self.label.version < label.version:
+            self.label = label
+            changed = True
+        return changed
+
+    def merge_escalation(self, event: Escalation) -> bool:
+        """Take in what qc itself asked, or an end it declared. Returns whether anything changed."""
+        record = self.round(event.round)
+        before = (record.asked, record.expert_asked, record.ended)
+        match event.ask:
+            case Ask.OPINION:
+                record.asked = max(record.asked, event.opinions_wanted)
+            case Ask.EXPERT:
+                record.expert_asked = True
+            case Ask.UNLABELABLE:
+                record.ended = record.ended or End.UNLABELABLE
+            case Ask.UNRESOLVED:
+                record.ended = record.ended or End.UNRESOLVED
+        return before != (record.asked, record.expert_asked, record.ended)
+
+    def superseded_by(self, number: int) -> int | None:
+        """The version that the label of round `number` supersedes: the latest earlier round that ended in a label.
+
+        A round that qc itself did not end without a label ended in one that assignment wrote.
+        """
+        for earlier in range(number - 1, 0, -1):
+            record = self.rounds.get(earlier)
+            if record is None or record.ended in (None, End.LABEL):
+                return earlier
+        return None

@@ -1,0 +1,159 @@
+"""The events that decisions become."""
+
+from datetime import datetime
+
+from services.qc.domain.item import Answer
+from services.qc.domain.skill import skill
+from services.qc.domain.stopping import Request, Verdict
+from shared.events import (
+    Agreement,
+    Annotation,
+    Audience,
+    CostModel,
+    Escalation,
+    Evidence,
+    GoldResult,
+    Label,
+    Quality,
+    Skill,
+    Vote,
+)
+
+DIGITS = 6
+MAX_CLASSES = 1000
+
+
+def cost_of(fresh: list[Answer], costs: CostModel, *, predicted: bool) -> float:
+    """What a round cost: its own opinions, experts at their rate, and the prediction where this round pays for it."""
+    experts = sum(answer.role is Audience.EXPERT for answer in fresh)
+    opinions = (len(fresh) - experts) * costs.opinion + experts * costs.expert
+    return round(opinions + (costs.prediction if predicted else 0.0), 10)
+
+
+def _distribution(verdict: Verdict) -> dict[str, float] | None:
+    if not verdict.distribution:
+        return None
+    kept = sorted(verdict.distribution.items(), key=lambda one: (-one[1], one[0]))[:MAX_CLASSES]
+    return {name: share for name, p in kept if (share := round(min(p, 1.0), DIGITS)) > 0.0}
+
+
+def label_of(
+    verdict: Verdict,
+    cause: Annotation,
+    costs: CostModel,
+    *,
+    supersedes: int | None,
+    snapshot: int,
+    now: datetime,
+) -> Label:
+    """The label of the round that `cause` decided.
+
+    `opinions` and `cost` are the round's own; the votes are all that the label stands on, those of earlier rounds
+    among them. A round opened again does not pay for the prediction a second time.
+    """
+    votes = [
+        Vote(annotation_id=a.annotation_id, annotator_id=a.annotator_id or "", value=a.value, role=a.role)
+        for a in verdict.votes
+        if a.value is not None
+    ]
+    fresh = [answer for answer in verdict.votes if answer.round == cause.round]
+    return Label(
+        project_id=cause.project_id,
+        item_id=cause.item_id,
+        version=cause.round,
+        value=verdict.value,
+        path=verdict.path,
+        posterior=None if verdict.posterior is None else round(verdict.posterior, DIGITS),
+        distribution=_distribution(verdict),
+        evidence=Evidence(
+            votes=tuple(votes),
+            proposal=cause.proposal,
+            snapshot=snapshot,
+            agreement=verdict.agreement,
+            reason=verdict.reason,
+        ),
+        opinions=len(fresh),
+        cost=cost_of(fresh, costs, predicted=cause.round == 1 and cause.proposal is not None),
+        supersedes=supersedes,
+        would_auto=cause.would_auto,
+        inclusion_probability=cause.inclusion_probability,
+        project_version=cause.project_version,
+        guideline_version=cause.guideline_version,
+        item_created_at=cause.item_created_at,
+        labelled_at=now,
+    )
+
+
+def escalation_of(request: Request, cause: Annotation, *, snapshot: int, now: datetime) -> Escalation:
+    """What is asked of assignment for the round of `cause`."""
+    return Escalation(
+        project_id=cause.project_id,
+        item_id=cause.item_id,
+        round=cause.round,
+        ask=request.ask,
+        opinions_wanted=request.opinions_wanted,
+        reason=request.reason,
+        posterior=None if request.posterior is None else round(request.posterior, DIGITS),
+        snapshot=snapshot,
+        escalated_at=now,
+    )
+
+
+def gold_result_of(
+    project_id: str, item_id: str, answer: Answer, expected: str, *, correct: bool, now: datetime
+) -> Quality:
+    """One answer to a gold item, scored. Scored again under a corrected answer it is another event."""
+    result = GoldResult(
+        annotator_id=answer.annotator_id or "",
+        annotation_id=answer.annotation_id,
+        gold_item_id=item_id,
+        correct=correct,
+        expected=expected,
+        answered=answer.symbol or "",
+    )
+    return Quality(
+        project_id=project_id,
+        subject=f"annotator/{answer.annotator_id}",
+        sequence=f"{answer.annotation_id}:{expected}",
+        measurement=result,
+        measured_at=now,
+    )
+
+
+def skill_of(
+    project_id: str, annotator_id: str, judged: int, correct_mills: int, *, snapshot: int, now: datetime
+) -> Quality:
+    """An annotator's accuracy after `judged` answers."""
+    found = skill(judged, correct_mills)
+    return Quality(
+        project_id=project_id,
+        subject=f"annotator/{annotator_id}",
+        sequence=f"{judged}:{correct_mills}",
+        measurement=Skill(
+            annotator_id=annotator_id,
+            accuracy=found.accuracy,
+            low=found.low,
+            high=found.high,
+            judged=found.judged,
+            correct=found.correct,
+        ),
+        snapshot=snapshot,
+        measured_at=now,
+    )
+
+
+def agreement_of(
+    project_id: str, rounds: dict[int, tuple[int, int]], percent: float, *, snapshot: int, now: datetime
+) -> Quality:
+    """Agreement over the ended rounds of a project with two opinions or more."""
+    number = sum(count for count, _ in rounds.values())
+    opinions = sum(n * count for n, (count, _) in rounds.items())
+    pairs = sum(agreeing for _, agreeing in rounds.values())
+    return Quality(
+        project_id=project_id,
+        subject="agreement",
+        sequence=f"{number}:{opinions}:{pairs}",
+        measurement=Agreement(percent=min(max(percent, 0.0), 1.0), rounds=number, opinions=opinions),
+        snapshot=snapshot,
+        measured_at=now,
+    )

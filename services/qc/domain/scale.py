@@ -1,0 +1,91 @@
+"""How the answers of a project compare: a closed list of classes, an open set of values, or numbers."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.labels import (
+    ChoiceSchema,
+    ChoicesSchema,
+    LabelSchema,
+    LabelValue,
+    Rating,
+    RatingSchema,
+    category,
+)
+
+MAX_SYMBOL = 200
+MAX_OPEN = 1000
+RANGE_SHARE = 0.05
+
+
+class Kind(StrEnum):
+    """What an annotator model can be made of."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    NUMERIC = "numeric"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What answers to one project can be.
+
+    Attributes:
+        kind: closed (choice): every class can be the truth, confusions are kept per class; open (choices and structured
+            values): only equal or not, as no list of all values exists; numeric (rating): near or not.
+        classes: the classes of a closed scale, in the project's order.
+        size: how many values an open scale has, at most MAX_OPEN.
+        tolerance: two numbers this near are the same opinion.
+    """
+
+    kind: Kind
+    classes: tuple[str, ...] = ()
+    size: int = MAX_OPEN
+    tolerance: float = 0.0
+    stepped: bool = False
+
+
+def _subsets(classes: int, low: int, high: int) -> int:
+    total = 0
+    for number in range(low, min(high, classes) + 1):
+        total += math.comb(classes, number)
+        if total >= MAX_OPEN:
+            return MAX_OPEN
+    return max(total, 2)
+
+
+def scale_of(schema: LabelSchema) -> Scale:
+    """The scale of a project's label schema.
+
+    A rating's tolerance is its step, or 5 % of the range where any number is allowed.
+    """
+    match schema:
+        case ChoiceSchema():
+            return Scale(Kind.CLOSED, schema.classes, len(schema.classes))
+        case ChoicesSchema():
+            return Scale(Kind.OPEN, size=_subsets(len(schema.classes), schema.min, schema.max))
+        case RatingSchema():
+            tolerance = schema.step or (schema.max - schema.min) * RANGE_SHARE
+            return Scale(Kind.NUMERIC, tolerance=tolerance, stepped=schema.step is not None)
+        case _:
+            return Scale(Kind.OPEN)
+
+
+def symbol_of(value: LabelValue) -> str:
+    """The value as one symbol of at most 200 characters; a longer one is named by its SHA-256."""
+    text = category(value)
+    return text if len(text) <= MAX_SYMBOL else f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def number_of(value: LabelValue) -> float | None:
+    """The number of a rating, else None."""
+    return value.rating if isinstance(value, Rating) else None
+
+
+def same(left: LabelValue, right: LabelValue, scale: Scale) -> bool:
+    """Whether two values are one opinion: equal, or numbers within the tolerance."""
+    if isinstance(left, Rating) and isinstance(right, Rating):
+        return abs(left.rating - right.rating) <= scale.tolerance * (1 + 1e-9)
+    return symbol_of(left) == symbol_of(right)

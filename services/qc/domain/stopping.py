@@ -1,0 +1,180 @@
+"""When a round ends, and in what: after each of its annotations, a label, one more request, an end without label, or wait.
+
+The order of the rules is their rank: an end is never undone, an expert's word goes before people's, people's skips and
+running out of people before statistics. Every state of a round has a way to rest: each answer, skip or `exhausted`
+either ends it or leaves it waiting for what was asked, and what never comes becomes `exhausted`.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.qc.domain import numeric
+from services.qc.domain.consensus import posterior
+from services.qc.domain.counts import Parameters
+from services.qc.domain.item import Answer
+from services.qc.domain.rounds import Round
+from services.qc.domain.scale import Kind, Scale, number_of, same
+from shared.events import Ask, Path, Policy
+from shared.labels import LabelValue, Rating
+
+TWO = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to say: the round is over, or what was asked for has not come yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Ask assignment for something, or end the round without a label; `opinions_wanted` is the round's total."""
+
+    ask: Ask
+    opinions_wanted: int
+    reason: str
+    posterior: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The round ends in a label.
+
+    `votes` is all it stands on; `agreement` the share of them that equals the value, None for fewer than two.
+    """
+
+    value: LabelValue
+    path: Path
+    votes: tuple[Answer, ...]
+    agreement: float | None
+    reason: str
+    posterior: float | None = None
+    distribution: Mapping[str, float] | None = None
+
+
+Decision = Wait | Request | Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Best:
+    """The value that the opinions speak for, and whether that is enough."""
+
+    value: LabelValue
+    sure: bool
+    posterior: float | None = None
+    distribution: Mapping[str, float] | None = None
+
+
+def _tie(salt: str, symbol: str) -> bytes:
+    return hashlib.sha256(f"{salt}\x1f{symbol}".encode()).digest()
+
+
+def _best_number(opinions: tuple[Answer, ...], scale: Scale) -> _Best:
+    numbers = [number for a in opinions if a.value is not None and (number := number_of(a.value)) is not None]
+    return _Best(Rating(rating=numeric.estimate(numbers, scale)), numeric.settled(numbers, scale))
+
+
+def _best(current: Round, policy: Policy, scale: Scale, parameters: Parameters, salt: str) -> _Best:
+    """The likeliest of the values that somebody gave: a label is never one that nobody did.
+
+    Equal posteriors are told apart by a hash of the item and the value, which favours no class.
+    """
+    if scale.kind is Kind.NUMERIC:
+        return _best_number(current.opinions, scale)
+    shares = posterior(current.model_opinions(), scale, parameters)
+    given = {answer.symbol: answer.value for answer in reversed(current.opinions)}
+    symbol = max((s for s in given if s is not None), key=lambda s: (shares.get(s, 0.0), _tie(salt, s)))
+    value, share = given[symbol], min(shares.get(symbol, 0.0), 1.0)
+    if value is None:
+        raise ValueError("an opinion without a value")
+    return _Best(value, share >= policy.target_posterior, share, shares)
+
+
+def _agreement(votes: tuple[Answer, ...], value: LabelValue, scale: Scale) -> float | None:
+    if len(votes) < TWO:
+        return None
+    return sum(a.value is not None and same(a.value, value, scale) for a in votes) / len(votes)
+
+
+def _label(current: Round, best: _Best, scale: Scale, reason: str) -> Verdict:
+    votes = current.opinions
+    return Verdict(
+        value=best.value,
+        path=Path.SINGLE if len(votes) == 1 else Path.CONSENSUS,
+        votes=votes,
+        agreement=_agreement(votes, best.value, scale),
+        reason=reason,
+        posterior=best.posterior,
+        distribution=best.distribution,
+    )
+
+
+def _by_expert(current: Round, scale: Scale) -> Decision | None:
+    """An expert's answer is final, and so is an expert's "this cannot be labelled"."""
+    expert = current.expert
+    if expert is not None and expert.value is not None:
+        votes = (*current.opinions, expert)
+        return Verdict(expert.value, Path.EXPERT, votes, _agreement(votes, expert.value, scale), "expert's decision")
+    if current.expert_skip is not None:
+        return Request(Ask.UNLABELABLE, 0, f"expert skipped: {current.expert_skip.value}")
+    return None
+
+
+def _by_skips(current: Round, policy: Policy) -> Decision | None:
+    """Enough people skipped for one reason: an expert where the policy has them, else the item cannot be labelled."""
+    reason, number = max(current.skips.items(), key=lambda one: (one[1], one[0].value), default=(None, 0))
+    if reason is None or number < policy.skip_limit:
+        return None
+    if not policy.experts:
+        return Request(Ask.UNLABELABLE, 0, f"{number} skipped: {reason.value}")
+    if current.expert_asked:
+        return Wait()
+    return Request(Ask.EXPERT, len(current.fresh) + 1, f"{number} skipped: {reason.value}")
+
+
+def _at_rest(current: Round, policy: Policy, best: _Best | None, scale: Scale, reason: str) -> Decision:
+    """Nothing more will come: the best there is, where the policy takes it."""
+    if best is None or (policy.on_unresolved == "unresolved" and not best.sure):
+        return Request(Ask.UNRESOLVED, 0, reason, None if best is None else best.posterior)
+    return _label(current, best, scale, reason)
+
+
+def _by_opinions(current: Round, policy: Policy, best: _Best, scale: Scale) -> Decision:
+    """The opinions asked for are in: enough, one more, or the maximum."""
+    number, overlap = len(current.fresh), policy.overlap
+    if best.sure:
+        return _label(current, best, scale, "target reached")
+    if overlap.max == 1 and len(current.opinions) == 1:
+        return _label(current, best, scale, "one opinion, as the policy asks")
+    short = "the opinions differ" if best.posterior is None else f"{best.posterior:.3f} < {policy.target_posterior:g}"
+    if number < overlap.max:
+        return Request(Ask.OPINION, number + 1, f"{short} after {number}", best.posterior)
+    if policy.experts:
+        return Request(Ask.EXPERT, number + 1, f"{short} at the maximum of {number}", best.posterior)
+    return _at_rest(current, policy, best, scale, f"{short} at the maximum of {number}")
+
+
+def decide(current: Round, policy: Policy, scale: Scale, parameters: Parameters, *, salt: str) -> Decision:
+    """What to do about a round after one of its annotations.
+
+    Args:
+        current: the round, with that annotation in it.
+        policy: the one pinned by the round.
+        scale: of the round's project version.
+        parameters: the snapshot that the decision will name.
+        salt: identifies the item; only breaks exact ties.
+    """
+    if current.ended:
+        return Wait()
+    decided = _by_expert(current, scale)
+    if decided is not None:
+        return decided
+    if current.exhausted:
+        best = _best(current, policy, scale, parameters, salt) if current.opinions else None
+        return _at_rest(current, policy, best, scale, "nobody is left who could answer")
+    decided = _by_skips(current, policy)
+    if decided is not None:
+        return decided
+    if current.expert_asked or len(current.fresh) < max(policy.overlap.min, current.asked):
+        return Wait()
+    return _by_opinions(current, policy, _best(current, policy, scale, parameters, salt), scale)

@@ -1,0 +1,217 @@
+"""What qc does with each topic's events: a fixed number of statements per batch."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+
+from services.qc.domain.counts import Parameters, build, unpack
+from services.qc.domain.facts import Facts
+from services.qc.domain.fold import Context, Folded, ItemKey, Version, fold, key_of, learn, rounds_of
+from services.qc.domain.gold import Score, score
+from services.qc.domain.item import Answer, ItemState
+from services.qc.domain.scale import scale_of
+from services.qc.metrics import Metrics
+from services.qc.store import Store
+from shared.bus.records import Received
+from shared.bus.references import References
+from shared.bus.unit import Unit
+from shared.errors import Reason
+from shared.events import Annotation, Escalation, GoldResult, Label, Outcome, Quality
+from shared.labels import check_label
+from shared.topics import ESCALATIONS, LABELS, QUALITY
+
+Batch = Sequence[Received[Annotation]]
+
+
+class Handlers:
+    """The handlers of one replica.
+
+    Args:
+        references: projects, guidelines and gold answers.
+        metrics: what is counted for Prometheus.
+    """
+
+    def __init__(self, references: References, metrics: Metrics) -> None:
+        self._references = references
+        self._metrics = metrics
+        self._parameters: dict[str, Parameters] = {}
+
+    async def on_annotations(self, batch: Batch, unit: Unit) -> None:
+        """Answers, skips and ends of people's supply: facts first, then what they decide."""
+        contexts = await self._contexts((r.event.project_id, r.event.project_version) for r in batch)
+        valid = [received for received in batch if self._is_valid(received, contexts, unit)]
+        known = await Store(unit.connection).get_annotations(r.event.annotation_id for r in valid)
+        fresh = [r for r in valid if not _is_misplaced(r, known.get(r.event.annotation_id), unit)]
+        await self._on_gold([r for r in fresh if r.event.gold and r.event.annotation_id not in known], contexts, unit)
+        await self._on_answers([r for r in fresh if not r.event.gold], contexts, unit)
+
+    async def on_labels(self, batch: Sequence[Received[Label]], unit: Unit) -> None:
+        """Labels, assignment's and own ones, as facts: which one lives, which rounds are over."""
+        contexts = await self._contexts((r.event.project_id, r.event.project_version) for r in batch)
+        known = []
+        for received in batch:
+            if (received.event.project_id, received.event.project_version) in contexts:
+                known.append(received.event)
+            else:
+                unit.reject(received.record, Reason.UNKNOWN_PROJECT, _no_project(received.event))
+        told = [(event, contexts[event.project_id, event.project_version].scale.tolerance) for event in known]
+        await self._learn(told, Store(unit.connection))
+
+    async def rebuild_labels(self, batch: Sequence[Received[Label]], unit: Unit) -> None:
+        """Labels that an earlier database made: their rounds are over, and their snapshots' numbers are taken."""
+        await self.on_labels(batch, unit)
+        numbers = _highest((r.event.project_id, r.event.evidence.snapshot) for r in batch)
+        await Store(unit.connection).save_numbers(numbers, now=unit.now)
+
+    async def rebuild_escalations(self, batch: Sequence[Received[Escalation]], unit: Unit) -> None:
+        """What an earlier database asked for: it is not asked again."""
+        store = Store(unit.connection)
+        await self._learn([(received.event, 0.0) for received in batch], store)
+        numbers = _highest((r.event.project_id, r.event.snapshot) for r in batch)
+        await store.save_numbers(numbers, now=unit.now)
+
+    async def rebuild_quality(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
+        """Gold results that an earlier database published: they are not published again."""
+        own = [r.event.measurement for r in batch if isinstance(r.event.measurement, GoldResult)]
+        await Store(unit.connection).save_gold_published((one.annotation_id, one.expected) for one in own)
+
+    async def _contexts(self, versions: Iterable[Version]) -> dict[Version, Context]:
+        """What each project version says; a version that is unknown is looked up once more, then absent."""
+        wanted = set(versions)
+        projects, guidelines = self._references.projects, self._references.guidelines
+        if any(projects.spec(*version) is None for version in wanted):
+            await projects.table.refresh()
+        found = {}
+        for project, version in wanted:
+            spec = projects.spec(project, version)
+            if spec is not None:
+                numbers = range(1, guidelines.current(project) + 1)
+                texts = {n: text for n in numbers if (text := guidelines.version(project, n)) is not None}
+                touched = {n: frozenset(text.touched_classes) for n, text in texts.items()}
+                found[project, version] = Context(scale_of(spec.label), spec.cost, touched)
+        return found
+
+    def _is_valid(self, received: Received[Annotation], contexts: Mapping[Version, Context], unit: Unit) -> bool:
+        """Whether an annotation fits its round's project version; else it goes to the dead letters."""
+        event = received.event
+        spec = self._references.projects.spec(event.project_id, event.project_version)
+        if spec is None or (event.project_id, event.project_version) not in contexts:
+            unit.reject(received.record, Reason.UNKNOWN_PROJECT, _no_project(event))
+            return False
+        try:
+            if event.value is not None:
+                check_label(event.value, spec.label)
+        except ValueError as error:
+            unit.reject(received.record, Reason.UNKNOWN_LABEL, f"value.{error}")
+            return False
+        return True
+
+    async def _on_answers(self, batch: Batch, contexts: Mapping[Version, Context], unit: Unit) -> None:
+        if not batch:
+            return
+        store, events = Store(unit.connection), [received.event for received in batch]
+        items = await self._claim((key_of(event) for event in events), store)
+        rounds = rounds_of(items)
+        parameters = await self._latest({event.project_id for event in events}, store)
+        labels = {key: item.label for key, item in items.items()}
+        folded = await asyncio.to_thread(fold, items, events, contexts, parameters, now=unit.now)
+        for place in folded.conflicts:
+            unit.reject(batch[place].record, Reason.ID_CONFLICT, _CONFLICT)
+        await store.save_annotations([events[place] for place in folded.new])
+        await store.save_rounds({k: v for k, v in rounds_of(items).items() if rounds.get(k) != v})
+        await store.save_labels({k: i.label for k, i in items.items() if i.label is not None and i.label != labels[k]})
+        await store.add_facts(folded.delta)
+        self._publish(folded, batch, unit)
+
+    def _publish(self, folded: Folded, batch: Batch, unit: Unit) -> None:
+        for place, event in folded.decided:
+            if isinstance(event, Label):
+                unit.emit(LABELS, event, cause=batch[place].record)
+                self._metrics.label(event)
+            else:
+                unit.emit(ESCALATIONS, event, cause=batch[place].record)
+                self._metrics.escalation(event)
+        self._metrics.annotations(batch[place].event for place in folded.new)
+
+    async def _on_gold(self, batch: Batch, contexts: Mapping[Version, Context], unit: Unit) -> None:
+        """Score answers to gold items; one whose gold answer is unknown is scored by the job when it arrives."""
+        events = {received.event.annotation_id: received for received in batch}
+        if not events:
+            return
+        answers = await self._references.gold_answers.known(key_of(received.event) for received in events.values())
+        store = Store(unit.connection)
+        published = await store.get_gold_published(events)
+        scores: list[tuple[Received[Annotation], Score]] = []
+        delta: dict[str, Facts] = {}
+        for received in events.values():
+            event, scale = received.event, contexts[received.event.project_id, received.event.project_version].scale
+            result = score(*key_of(event), Answer.of(event), answers.get(key_of(event)), scale, unit.now)
+            scores.append((received, result))
+            delta.setdefault(event.project_id, Facts()).add(result.delta)
+        await store.save_annotations([received.event for received, _ in scores])
+        await store.save_gold_results(
+            [
+                (r.event.annotation_id, *key_of(r.event), s.expected, s.correct)
+                for r, s in scores
+                if r.event.outcome is Outcome.ANSWERED
+            ]
+        )
+        await store.add_facts(delta)
+        for received, result in scores:
+            if result.event is not None and (received.event.annotation_id, result.expected) not in published:
+                unit.emit(QUALITY, result.event, cause=received.record)
+                self._metrics.gold(received.event.project_id, correct=bool(result.correct))
+        self._metrics.annotations(received.event for received, _ in scores)
+
+    async def _learn(self, told: Sequence[tuple[Label | Escalation, float]], store: Store) -> None:
+        """Fold facts into their items."""
+        if not told:
+            return
+        items = await self._claim((key_of(event) for event, _ in told), store)
+        rounds, labels = rounds_of(items), {key: item.label for key, item in items.items()}
+        delta = await asyncio.to_thread(learn, items, [(key_of(event), event, t) for event, t in told])
+        await store.save_rounds({k: v for k, v in rounds_of(items).items() if rounds.get(k) != v})
+        await store.save_labels({k: i.label for k, i in items.items() if i.label is not None and i.label != labels[k]})
+        await store.add_facts(delta)
+
+    async def _claim(self, keys: Iterable[ItemKey], store: Store) -> dict[ItemKey, ItemState]:
+        """Lock items and read all that is known of them."""
+        items = await store.claim_items(keys)
+        await store.fill_rounds(items)
+        await store.fill_answers(items)
+        return items
+
+    async def _latest(self, projects: Iterable[str], store: Store) -> dict[str, Parameters]:
+        """The newest parameters of each project; a snapshot never changes, so it is read and built once."""
+        numbers = await store.get_latest(projects)
+        changed = {p: n for p, n in numbers.items() if p not in self._parameters or self._parameters[p].snapshot != n}
+        for project, body in (await store.get_bodies(changed)).items():
+            cells, answered = unpack(body)
+            self._parameters[project] = await asyncio.to_thread(build, changed[project], cells, answered)
+        unknown = build(0, (), {})
+        return {project: self._parameters[project] if project in numbers else unknown for project in projects}
+
+
+_CONFLICT = "annotation_id: known with other content, or its annotator has answered this item already; the first stands"
+
+
+def _no_project(event: Annotation | Label) -> str:
+    return (
+        f"project_id: there is no version {event.project_version} of project {event.project_id!r};"
+        " apply it, then replay"
+    )
+
+
+def _is_misplaced(received: Received[Annotation], known: tuple[ItemKey, Answer, bool] | None, unit: Unit) -> bool:
+    """Whether an annotation's id is already that of another one; it is refused."""
+    event = received.event
+    if known is None or known == (key_of(event), Answer.of(event), event.gold):
+        return False
+    unit.reject(received.record, Reason.ID_CONFLICT, _CONFLICT)
+    return True
+
+
+def _highest(numbers: Iterable[tuple[str, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for project, number in numbers:
+        found[project] = max(number, found.get(project, 0))
+    return found

@@ -1,0 +1,125 @@
+"""What qc does on its own clock: snapshots of the parameters, quality events, gold answers that came late."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+
+import structlog
+
+from services.qc.domain.agreement import percent_agreement
+from services.qc.domain.counts import digest, pack
+from services.qc.domain.facts import Facts
+from services.qc.domain.fold import ItemKey
+from services.qc.domain.gold import Score, rescore
+from services.qc.domain.outcomes import agreement_of, skill_of
+from services.qc.domain.scale import scale_of, symbol_of
+from services.qc.metrics import Metrics
+from services.qc.settings import QcSettings
+from services.qc.store import Store
+from shared.bus.references import References
+from shared.bus.unit import Unit
+from shared.events import GoldAnswer
+from shared.topics import QUALITY
+
+log = structlog.get_logger(__name__)
+OpenUnit = Callable[[], AbstractAsyncContextManager[Unit]]
+
+
+class Jobs:
+    """The jobs of one replica. Each may run in every replica at once: the database decides whose result counts."""
+
+    def __init__(self, unit: OpenUnit, references: References, settings: QcSettings, metrics: Metrics) -> None:
+        self._unit = unit
+        self._references = references
+        self._settings = settings
+        self._metrics = metrics
+        self._agreement: dict[str, dict[int, tuple[int, int]]] = {}
+
+    def _due(self, given: int, known: int, taken_at: datetime | None, now: datetime) -> bool:
+        grown = given - known
+        if grown <= 0:
+            return False
+        if grown >= max(self._settings.snapshot_min_answers, self._settings.snapshot_growth * known):
+            return True
+        return taken_at is None or now - taken_at >= timedelta(seconds=self._settings.snapshot_interval_s)
+
+    async def take_snapshots(self) -> None:
+        """Number the counts of each project that has grown enough. Decisions use the newest number, and name it."""
+        async with self._unit() as unit:
+            growth = await Store(unit.connection).list_growth()
+            now = unit.now
+        for project, (given, known, taken_at) in sorted(growth.items()):
+            if self._due(given, known, taken_at, now):
+                async with self._unit() as unit:
+                    await self._take(project, given, Store(unit.connection), unit.now)
+
+    async def _take(self, project: str, given: int, store: Store, now: datetime) -> None:
+        if not await store.lock_project(project):
+            return
+        cells, answered = await store.list_cells(project), await store.list_answered(project)
+        body = await asyncio.to_thread(pack, cells, answered)
+        number, known = await store.get_newest(project)
+        name = digest(body)
+        if name == known:
+            return
+        judged = sum(cell.answers for cell in cells)
+        await store.save_snapshot(project, number + 1, now=now, judged=judged, given=given, digest=name, body=body)
+        await store.forget_bodies(project, keep=self._settings.snapshots_kept)
+        self._metrics.snapshot(project, number + 1)
+        log.info("snapshot_taken", project_id=project, snapshot=number + 1, judged=judged)
+
+    async def publish_quality(self) -> None:
+        """Publish the skill of annotators judged anew, and the agreement of projects where it changed."""
+        async with self._unit() as unit:
+            store = Store(unit.connection)
+            skills = await store.take_dirty(self._settings.quality_max_events)
+            agreement = await store.list_agreement()
+            numbers = await store.get_latest({project for project, *_ in skills} | agreement.keys())
+            for project, annotator, judged, correct in skills:
+                number = numbers.get(project, 0)
+                unit.emit(QUALITY, skill_of(project, annotator, judged, correct, snapshot=number, now=unit.now))
+            for project, rounds in agreement.items():
+                percent = percent_agreement(rounds)
+                if percent is not None and self._agreement.get(project) != rounds:
+                    number = numbers.get(project, 0)
+                    unit.emit(QUALITY, agreement_of(project, rounds, percent, snapshot=number, now=unit.now))
+        self._agreement = agreement
+
+    async def score_gold(self) -> None:
+        """Score answers whose gold answer came after them, or was corrected since."""
+        answers = self._references.gold_answers
+        async with self._unit() as unit:
+            store = Store(unit.connection)
+            scored = await store.list_gold_items()
+            known = {key: answer for key, _ in scored if (answer := answers.get(*key)) is not None}
+            self._metrics.pending(len({key for key, _ in scored} - known.keys()))
+            wanted = {(*key, symbol_of(known[key].value)) for key, old in scored if _is_stale(known.get(key), old)}
+            if wanted:
+                await self._rescore(wanted, known, store, unit)
+
+    async def _rescore(
+        self, wanted: set[tuple[str, str, str]], known: dict[ItemKey, GoldAnswer], store: Store, unit: Unit
+    ) -> None:
+        scores: list[tuple[ItemKey, Score]] = []
+        delta: dict[str, Facts] = {}
+        for key, answer, expected, correct in await store.claim_gold_answers(wanted, self._settings.gold_max_answers):
+            project = self._references.projects.current(key[0])
+            if project is None:
+                continue
+            scale = scale_of(project.spec.label)
+            result = rescore(known[key], answer, scale, expected_before=expected, correct_before=correct, now=unit.now)
+            scores.append((key, result))
+            delta.setdefault(key[0], Facts()).add(result.delta)
+        await store.save_gold_results([(s.answer.annotation_id, *key, s.expected, s.correct) for key, s in scores])
+        await store.add_facts(delta)
+        published = await store.get_gold_published([s.answer.annotation_id for _, s in scores])
+        for key, result in scores:
+            if result.event is not None and (result.answer.annotation_id, result.expected) not in published:
+                unit.emit(QUALITY, result.event)
+                self._metrics.gold(key[0], correct=bool(result.correct))
+        log.info("gold_scored", answers=len(scores))
+
+
+def _is_stale(answer: GoldAnswer | None, scored_against: str | None) -> bool:
+    return answer is not None and symbol_of(answer.value) != scored_against

@@ -1,0 +1,69 @@
+"""qc's metrics, declared once. Labels are projects, paths, asks and outcomes; never items or people."""
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from shared.events import Annotation, Escalation, Label
+
+OPINIONS = (1, 2, 3, 4, 5, 7, 10, 15, 20, 50)
+
+
+class Metrics:
+    """Counted when a batch has been folded, so a batch that is taken again counts again: rates, not proofs."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._labels = Counter(
+            "labelstream_qc_labels_total", "Labels made from opinions.", ["project", "path"], registry=registry
+        )
+        self._opinions = Histogram(
+            "labelstream_qc_label_opinions",
+            "Opinions of the round behind a label.",
+            ["project"],
+            buckets=OPINIONS,
+            registry=registry,
+        )
+        self._escalations = Counter(
+            "labelstream_qc_escalations_total", "What was asked of assignment.", ["project", "ask"], registry=registry
+        )
+        self._annotations = Counter(
+            "labelstream_qc_annotations_total",
+            "Annotations taken in, each once; the lane is round, late or gold.",
+            ["project", "outcome", "lane"],
+            registry=registry,
+        )
+        self._gold = Counter(
+            "labelstream_qc_gold_results_total",
+            "Answers to gold items scored.",
+            ["project", "result"],
+            registry=registry,
+        )
+        self._snapshot = Gauge(
+            "labelstream_qc_snapshot_number", "Newest parameter snapshot written by this replica.", ["project"],
+            registry=registry,
+        )  # fmt: skip
+        self._pending = Gauge(
+            "labelstream_qc_gold_items_without_answer", "Gold items that were answered and have no known answer.",
+            registry=registry,
+        )  # fmt: skip
+
+    def label(self, event: Label) -> None:
+        self._labels.labels(event.project_id, event.path.value).inc()
+        self._opinions.labels(event.project_id).observe(event.opinions)
+
+    def escalation(self, event: Escalation) -> None:
+        self._escalations.labels(event.project_id, event.ask.value).inc()
+
+    def annotations(self, events: Iterable[Annotation]) -> None:
+        for event in events:
+            lane = "gold" if event.gold else "late" if event.late else "round"
+            self._annotations.labels(event.project_id, event.outcome.value, lane).inc()
+
+    def gold(self, project_id: str, *, correct: bool) -> None:
+        self._gold.labels(project_id, "correct" if correct else "wrong").inc()
+
+    def snapshot(self, project_id: str, number: int) -> None:
+        self._snapshot.labels(project_id).set(number)
+
+    def pending(self, items: int) -> None:
+        self._pending.set(items)

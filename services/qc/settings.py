@@ -1,0 +1,44 @@
+"""qc's settings."""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from shared.runtime.settings import DatabaseServiceSettings
+
+
+class QcSettings(DatabaseServiceSettings):
+    """qc's settings; environment prefix LABELSTREAM_QC_."""
+
+    model_config = SettingsConfigDict(env_prefix="LABELSTREAM_QC_", extra="ignore")
+
+    port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=8003, description="Port that HTTP listens on.")
+    snapshot_check_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=1.0, description="How often it is checked whether the counts have grown enough for a snapshot, seconds."
+    )
+    snapshot_growth: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.05, description="A snapshot is due when the answers have grown by this share since the last."
+    )
+    snapshot_min_answers: Annotated[int, Field(ge=1)] = Field(
+        default=20, description="... and by at least this many answers."
+    )
+    snapshot_interval_s: Annotated[float, Field(gt=0)] = Field(
+        default=30.0, description="A snapshot is due after this long if there is any new answer, seconds."
+    )
+    snapshots_kept: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=100, description="Snapshots of each project whose counts are kept; older ones keep their digest."
+    )
+    quality_interval_s: Annotated[float, Field(gt=0)] = Field(
+        default=10.0, description="How often skill and agreement are published where they changed, seconds."
+    )
+    quality_max_events: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=500, description="Skill events per run; what is over waits for the next."
+    )
+    gold_interval_s: Annotated[float, Field(gt=0)] = Field(
+        default=10.0,
+        description="How often answers to gold items are scored whose gold answer came or changed, seconds.",
+    )
+    gold_max_answers: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=1000, description="Answers scored per such run; what is over waits for the next."
+    )

@@ -1,0 +1,126 @@
+"""The integer counts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.qc.domain.counts import CellCount, Source
+from services.qc.domain.facts import Facts
+from services.qc.store.rows import columns
+
+
+class CountStore:
+    """Statements on one connection, inside its transaction."""
+
+    _connection: Any
+
+    async def add_facts(self, delta: Mapping[str, Facts]) -> None:
+        """Add to every count, by project; at most one statement a table."""
+        found = {project: facts.nonzero() for project, facts in delta.items()}
+        await self._add_cells(found)
+        await self._add_annotators(found)
+        await self._add_classes(found)
+        await self._add_agreement(found)
+
+    async def _add_cells(self, delta: Mapping[str, Facts]) -> None:
+        rows = sorted(
+            (project, *key, facts.answers[key], facts.weights[key])
+            for project, facts in delta.items()
+            for key in facts.answers.keys() | facts.weights.keys()
+        )
+        if rows:
+            await self._connection.execute(
+                "INSERT INTO annotator_counts AS c (project_id, annotator_id, truth, answered, source, answers, weight)"
+                " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[],"
+                " $7::bigint[]) ON CONFLICT (project_id, annotator_id, truth, answered, source)"
+                " DO UPDATE SET answers = c.answers + excluded.answers, weight = c.weight + excluded.weight",
+                *columns(rows, 7),
+            )
+
+    async def _add_annotators(self, delta: Mapping[str, Facts]) -> None:
+        rows = sorted(
+            (project, name, facts.given[name], facts.skipped[name], name in judged)
+            for project, facts in delta.items()
+            for judged in [{key[0] for key in facts.answers.keys() | facts.weights.keys()}]
+            for name in facts.given.keys() | facts.skipped.keys() | judged
+        )
+        if rows:
+            await self._connection.execute(
+                "INSERT INTO annotators AS a (project_id, annotator_id, given, skipped, dirty)"
+                " SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[])"
+                " ON CONFLICT (project_id, annotator_id) DO UPDATE SET given = a.given + excluded.given,"
+                " skipped = a.skipped + excluded.skipped, dirty = a.dirty OR excluded.dirty",
+                *columns(rows, 5),
+            )
+
+    async def _add_classes(self, delta: Mapping[str, Facts]) -> None:
+        rows = sorted(
+            (project, name, facts.answered[name], facts.labelled[name])
+            for project, facts in delta.items()
+            for name in facts.answered.keys() | facts.labelled.keys()
+        )
+        if rows:
+            await self._connection.execute(
+                "INSERT INTO class_counts AS c (project_id, class, answered, labelled)"
+                " SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])"
+                " ON CONFLICT (project_id, class) DO UPDATE SET answered = c.answered + excluded.answered,"
+                " labelled = c.labelled + excluded.labelled",
+                *columns(rows, 4),
+            )
+
+    async def _add_agreement(self, delta: Mapping[str, Facts]) -> None:
+        rows = sorted(
+            (project, opinions, facts.rounds[opinions], facts.pairs[opinions])
+            for project, facts in delta.items()
+            for opinions in facts.rounds.keys() | facts.pairs.keys()
+        )
+        if rows:
+            await self._connection.execute(
+                "INSERT INTO agreement_counts AS c (project_id, opinions, rounds, pairs)"
+                " SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bigint[])"
+                " ON CONFLICT (project_id, opinions) DO UPDATE SET rounds = c.rounds + excluded.rounds,"
+                " pairs = c.pairs + excluded.pairs",
+                *columns(rows, 4),
+            )
+
+    async def list_cells(self, project_id: str) -> list[CellCount]:
+        """The cells of one project that are not empty."""
+        rows = await self._connection.fetch(
+            "SELECT annotator_id, truth, answered, source, answers, weight FROM annotator_counts"
+            " WHERE project_id = $1 AND (answers <> 0 OR weight <> 0)",
+            project_id,
+        )
+        return [
+            CellCount(r["annotator_id"], r["truth"], r["answered"], Source(r["source"]), r["answers"], r["weight"])
+            for r in rows
+        ]
+
+    async def list_answered(self, project_id: str) -> dict[str, int]:
+        """Class -> answers given in one project."""
+        rows = await self._connection.fetch(
+            "SELECT class, answered FROM class_counts WHERE project_id = $1 AND answered <> 0", project_id
+        )
+        return {row["class"]: row["answered"] for row in rows}
+
+    async def take_dirty(self, limit: int) -> list[tuple[str, str, int, int]]:
+        """Annotators judged anew, marked as told: (project, annotator, judged answers, correct mills)."""
+        rows = await self._connection.fetch(
+            "WITH taken AS (UPDATE annotators SET dirty = false WHERE (project_id, annotator_id) IN"
+            " (SELECT project_id, annotator_id FROM annotators WHERE dirty ORDER BY project_id, annotator_id"
+            " LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING project_id, annotator_id)"
+            " SELECT t.project_id, t.annotator_id, sum(c.answers)::bigint AS judged, coalesce(sum(c.weight)"
+            " FILTER (WHERE c.truth = c.answered OR (c.truth = '' AND c.answered = '=')), 0)::bigint AS correct"
+            " FROM taken t JOIN annotator_counts c USING (project_id, annotator_id)"
+            " GROUP BY 1, 2 ORDER BY 1, 2",
+            limit,
+        )
+        return [(r["project_id"], r["annotator_id"], r["judged"], r["correct"]) for r in rows]
+
+    async def list_agreement(self) -> dict[str, dict[int, tuple[int, int]]]:
+        """Project -> opinions in a round -> (rounds, agreeing pairs)."""
+        rows = await self._connection.fetch(
+            "SELECT project_id, opinions, rounds, pairs FROM agreement_counts WHERE rounds <> 0 ORDER BY 1, 2"
+        )
+        found: dict[str, dict[int, tuple[int, int]]] = {}
+        for row in rows:
+            found.setdefault(row["project_id"], {})[row["opinions"]] = (row["rounds"], row["pairs"])
+        return found

@@ -1,0 +1,86 @@
+"""Rows to values and values to columns."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from services.qc.domain.item import Answer, LiveLabel
+from services.qc.domain.scale import Kind, symbol_of
+from shared.events import Annotation, Audience, Outcome, Path, SkipReason
+from shared.labels import LabelValue
+
+VALUE: TypeAdapter[LabelValue] = TypeAdapter(LabelValue)
+
+
+def columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """Rows as one array per column, for unnest; `width` columns also where there is no row."""
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+
+
+def answer_of(row: Any) -> Answer:
+    """One annotation as stored."""
+    return Answer(
+        annotation_id=row["annotation_id"],
+        round=row["round"],
+        outcome=Outcome(row["outcome"]),
+        annotator_id=row["annotator_id"],
+        role=Audience(row["role"]),
+        value=None if row["value"] is None else VALUE.validate_json(row["value"]),
+        symbol=row["symbol"],
+        skip_reason=None if row["skip_reason"] is None else SkipReason(row["skip_reason"]),
+        late=row["late"],
+        guideline_version=row["guideline_version"],
+    )
+
+
+def annotation_row(event: Annotation) -> tuple[Any, ...]:
+    """One annotation as columns, in the order of the table without `seq`."""
+    return (
+        event.annotation_id,
+        event.project_id,
+        event.item_id,
+        event.round,
+        event.outcome.value,
+        event.annotator_id,
+        event.role.value,
+        None if event.value is None else event.value.model_dump_json(),
+        None if event.value is None else symbol_of(event.value),
+        None if event.skip_reason is None else event.skip_reason.value,
+        event.gold,
+        event.late,
+        event.saw_proposal,
+        event.duration_ms,
+        event.project_version,
+        event.guideline_version,
+        event.submitted_at,
+    )
+
+
+def label_of_row(row: Any) -> LiveLabel | None:
+    """The live label of an item's row."""
+    if not row["label_version"]:
+        return None
+    return LiveLabel(
+        version=row["label_version"],
+        path=Path(row["label_path"]),
+        symbol=row["label_symbol"],
+        kind=Kind(row["label_kind"]),
+        weights=json.loads(row["label_weights"]),
+        number=row["label_number"],
+        tolerance=row["label_tolerance"] or 0.0,
+    )
+
+
+def label_columns(label: LiveLabel) -> tuple[Any, ...]:
+    """A live label as columns, in the order of the table."""
+    return (
+        label.version,
+        label.path.value,
+        label.kind.value,
+        label.symbol,
+        json.dumps(dict(label.weights)),
+        label.number,
+        label.tolerance,
+    )

@@ -1,0 +1,101 @@
+"""Numbered snapshots of the counts, from which parameters are built."""
+
+import zlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from services.qc.store.rows import columns
+
+REBUILT = "rebuilt"
+"""The digest of a number that is only known from the own output: it is never given again."""
+
+
+class SnapshotStore:
+    """Statements on one connection, inside its transaction."""
+
+    _connection: Any
+
+    async def get_latest(self, projects: Iterable[str]) -> dict[str, int]:
+        """The newest snapshot of each project that has one."""
+        rows = await self._connection.fetch(
+            "SELECT p.project_id, s.number FROM unnest($1::text[]) AS p(project_id) CROSS JOIN LATERAL"
+            " (SELECT number FROM snapshots s WHERE s.project_id = p.project_id AND s.body IS NOT NULL"
+            " ORDER BY number DESC LIMIT 1) s",
+            sorted(set(projects)),
+        )
+        return {row["project_id"]: row["number"] for row in rows}
+
+    async def get_bodies(self, numbers: Mapping[str, int]) -> dict[str, str]:
+        """The packed counts of these snapshots."""
+        if not numbers:
+            return {}
+        rows = await self._connection.fetch(
+            "SELECT s.project_id, s.body FROM snapshots s JOIN unnest($1::text[], $2::bigint[]) AS k(project_id, number)"
+            " USING (project_id, number)",
+            list(numbers),
+            list(numbers.values()),
+        )
+        return {row["project_id"]: zlib.decompress(row["body"]).decode() for row in rows}
+
+    async def list_growth(self) -> dict[str, tuple[int, int, datetime | None]]:
+        """Project -> (answers taken in by now, by the newest snapshot, when that was); reads a row per annotator."""
+        rows = await self._connection.fetch(
+            "SELECT a.project_id, a.given, coalesce(s.given, 0) AS known, s.created_at FROM"
+            " (SELECT project_id, sum(given)::bigint AS given FROM annotators GROUP BY project_id) a"
+            " LEFT JOIN LATERAL (SELECT given, created_at FROM snapshots s WHERE s.project_id = a.project_id"
+            " AND s.body IS NOT NULL ORDER BY number DESC LIMIT 1) s ON true"
+        )
+        return {r["project_id"]: (r["given"], r["known"], r["created_at"]) for r in rows}
+
+    async def lock_project(self, project_id: str) -> bool:
+        """Whether this transaction may write the project's next snapshot; one replica at a time."""
+        found: bool = await self._connection.fetchval(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended('qc.snapshot.' || $1, 0))", project_id
+        )
+        return found
+
+    async def get_newest(self, project_id: str) -> tuple[int, str | None]:
+        """The highest number of a project (0: none), and its digest."""
+        row = await self._connection.fetchrow(
+            "SELECT number, digest FROM snapshots WHERE project_id = $1 ORDER BY number DESC LIMIT 1", project_id
+        )
+        return (0, None) if row is None else (row["number"], row["digest"])
+
+    async def save_snapshot(
+        self, project_id: str, number: int, *, now: datetime, judged: int, given: int, digest: str, body: str
+    ) -> None:
+        """Write a snapshot."""
+        await self._connection.execute(
+            "INSERT INTO snapshots (project_id, number, created_at, judged, given, digest, body)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            project_id,
+            number,
+            now,
+            judged,
+            given,
+            digest,
+            zlib.compress(body.encode(), 6),
+        )
+
+    async def forget_bodies(self, project_id: str, *, keep: int) -> None:
+        """Drop the counts of all but the newest snapshots; their numbers and digests stay."""
+        await self._connection.execute(
+            "UPDATE snapshots SET body = NULL WHERE project_id = $1 AND body IS NOT NULL AND number <="
+            " (SELECT number FROM snapshots WHERE project_id = $1 AND body IS NOT NULL ORDER BY number DESC"
+            " OFFSET $2 LIMIT 1)",
+            project_id,
+            keep,
+        )
+
+    async def save_numbers(self, numbers: Mapping[str, int], *, now: datetime) -> None:
+        """Remember the highest numbers that the own output names, so that none is given twice."""
+        rows = sorted((project, number) for project, number in numbers.items() if number > 0)
+        if rows:
+            await self._connection.execute(
+                "INSERT INTO snapshots (project_id, number, created_at, judged, given, digest)"
+                " SELECT p, n, $3, 0, 0, $4 FROM unnest($1::text[], $2::bigint[]) AS k(p, n) ON CONFLICT DO NOTHING",
+                *columns(rows, 2),
+                now,
+                REBUILT,
+            )
