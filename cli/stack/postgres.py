@@ -85,7 +85,7 @@ class Postgres:
         """
         self._scratch = Scratch()
         try:
-            binaries = locate(self._directory, self._data)
+            binaries = await asyncio.to_thread(locate, self._scratch.path, self._data)
             await asyncio.to_thread(self._prepare, binaries)
             await self._serve(binaries, within_s)
             async with _Session(self.admin_url("postgres")) as session:

