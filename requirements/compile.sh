@@ -15,4 +15,4 @@ compile requirements.lock --extra all --extra dev ${1:+"$1"}
 for service in prelabel assignment qc monitor; do
     compile "requirements/$service.lock" --extra "$service" --constraint requirements.lock
 done
-compile requirements/operator.lock --extra cli --constraint requirements.lock
+compile requirements/operator.lock --extra cli --extra prelabel --constraint requirements.lock
