@@ -144,7 +144,7 @@ class Handlers:
         delta: dict[str, Facts] = {}
         for received in events.values():
             event, scale = received.event, contexts[received.event.project_id, received.event.project_version].scale
-            result = score(*key_of(event), Answer.of(event), answers.get(key_of(event)), scale, unit.now)
+            result = score(key_of(event), Answer.of(event), answers.get(key_of(event)), scale, unit.now)
             scores.append((received, result))
             delta.setdefault(event.project_id, Facts()).add(result.delta)
         await store.save_annotations([received.event for received, _ in scores])

@@ -41,7 +41,7 @@ class Facts:
     given: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
 
-    def _counters(self) -> tuple[Counter[CellKey] | Counter[str] | Counter[int], ...]:
+    def counters(self) -> tuple[Counter[CellKey] | Counter[str] | Counter[int], ...]:
         return (
             self.answers, self.weights, self.answered, self.labelled,
             self.rounds, self.pairs, self.given, self.skipped,

@@ -1,4 +1,4 @@
-"""One batch of annotations folded over the items it touches, in order: what is new, what is decided, what is counted."""
+"""One batch of annotations folded over the items it touches: what is new, what is decided, what is counted."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class Context:
     """What a project version says: how answers compare, what they cost, what its guidelines changed."""
 
     scale: Scale
-    costs: CostModel = CostModel()
+    costs: CostModel
     touched: Touched = field(default_factory=dict)
 
 

@@ -21,14 +21,12 @@ class Score:
     event: Quality | None
 
 
-def score(
-    project_id: str, item_id: str, answer: Answer, known: GoldAnswer | None, scale: Scale, now: datetime
-) -> Score:
-    """Score an annotation of a gold item that was just taken in; a skip is counted, and not scored."""
+def score(key: tuple[str, str], answer: Answer, known: GoldAnswer | None, scale: Scale, now: datetime) -> Score:
+    """Score an annotation of the gold item `key` that was just taken in; a skip is counted, and not scored."""
     if known is None or not answer.is_answer:
         return Score(answer, None, None, gold_facts(answer, None, correct=False), None)
     expected, correct = symbol_of(known.value), gold_correct(answer, known, scale)
-    event = gold_result_of(project_id, item_id, answer, expected, correct=correct, now=now)
+    event = gold_result_of(*key, answer, expected, correct=correct, now=now)
     return Score(answer, expected, correct, gold_facts(answer, expected, correct=correct), event)
 
 

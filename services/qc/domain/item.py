@@ -101,7 +101,13 @@ def live_label(event: Label, *, tolerance: float) -> LiveLabel:
         event: the label.
         tolerance: of the project's scale, where it is numeric; else 0.
     """
-    kind = {Choice: Kind.CLOSED, Rating: Kind.NUMERIC}.get(type(event.value), Kind.OPEN)
+    match event.value:
+        case Choice():
+            kind = Kind.CLOSED
+        case Rating():
+            kind = Kind.NUMERIC
+        case _:
+            kind = Kind.OPEN
     symbol = symbol_of(event.value)
     shares = event.distribution if event.path is Path.CONSENSUS and kind is not Kind.NUMERIC else None
     return LiveLabel(

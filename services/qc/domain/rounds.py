@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from uuid import UUID
 
 from services.qc.domain.consensus import Opinion
 from services.qc.domain.facts import judged_by
@@ -30,12 +31,12 @@ class Round:
     earlier: tuple[Answer, ...] = ()
     expert: Answer | None = None
     expert_skip: SkipReason | None = None
-    skips: Mapping[SkipReason, int] = frozenset()  # type: ignore[assignment]
+    skips: Mapping[SkipReason, int] = field(default_factory=dict)
     exhausted: bool = False
     asked: int = 0
     expert_asked: bool = False
     ended: bool = False
-    counted: Mapping[object, Mapping[str, int]] | None = None
+    counted: Mapping[UUID, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def opinions(self) -> tuple[Answer, ...]:
@@ -44,9 +45,8 @@ class Round:
 
     def model_opinions(self) -> list[Opinion]:
         """The opinions as the consensus takes them."""
-        counted = self.counted or {}
         return [
-            Opinion(answer.annotator_id or "", answer.symbol or "", counted.get(answer.annotation_id, {}))
+            Opinion(answer.annotator_id or "", answer.symbol or "", self.counted.get(answer.annotation_id, {}))
             for answer in self.opinions
         ]
 

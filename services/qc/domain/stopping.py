@@ -1,4 +1,4 @@
-"""When a round ends, and in what: after each of its annotations, a label, one more request, an end without label, or wait.
+"""When a round ends, and in what: after each annotation a label, one more request, an end without label, or wait.
 
 The order of the rules is their rank: an end is never undone, an expert's word goes before people's, people's skips and
 running out of people before statistics. Every state of a round has a way to rest: each answer, skip or `exhausted`

@@ -55,7 +55,8 @@ class GoldStore:
             "SELECT a.*, g.expected, g.correct FROM gold_results g JOIN annotations a USING (annotation_id)"
             " JOIN unnest($1::text[], $2::text[], $3::text[]) AS k(project_id, item_id, expected)"
             " ON k.project_id = g.project_id AND k.item_id = g.item_id"
-            " WHERE g.expected IS DISTINCT FROM k.expected ORDER BY g.annotation_id LIMIT $4 FOR UPDATE OF g SKIP LOCKED",
+            " WHERE g.expected IS DISTINCT FROM k.expected ORDER BY g.annotation_id LIMIT $4"
+            " FOR UPDATE OF g SKIP LOCKED",
             *columns(sorted(keys), 3),
             limit,
         )

@@ -31,8 +31,8 @@ class SnapshotStore:
         if not numbers:
             return {}
         rows = await self._connection.fetch(
-            "SELECT s.project_id, s.body FROM snapshots s JOIN unnest($1::text[], $2::bigint[]) AS k(project_id, number)"
-            " USING (project_id, number)",
+            "SELECT s.project_id, s.body FROM snapshots s"
+            " JOIN unnest($1::text[], $2::bigint[]) AS k(project_id, number) USING (project_id, number)",
             list(numbers),
             list(numbers.values()),
         )
