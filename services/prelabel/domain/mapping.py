@@ -127,7 +127,7 @@ class Mapper:
                 return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
         except (ValueError, OverflowError, OSError):
             pass
-        raise PoisonMessage(Reason.UNMAPPABLE, "map.created_at: neither ISO 8601 nor seconds nor milliseconds since 1970")
+        raise PoisonMessage(Reason.UNMAPPABLE, "map.created_at: neither ISO 8601 nor (milli)seconds since 1970")
 
     def _item(self, seen: dict[str, Any], record: SourceRecord, item_id: str, created_at: datetime) -> Item:
         found = {name: self._search(path, seen, f"metadata.{name}") for name, path in self._metadata.items()}
