@@ -144,3 +144,15 @@ TOPICS: tuple[Topic[Any], ...] = (
     MODELS, PROJECTS, GUIDELINES, GOLD_ITEMS, GOLD_ANSWERS, ERASURES,
 )  # fmt: skip
 BY_NAME = {topic.name: topic for topic in TOPICS}
+PLANNED: frozenset[tuple[str, str, str]] = frozenset(
+    {
+        (PRELABEL, "writes", SHADOW_PREDICTIONS.name),
+        (QC, "writes", RELABELS.name),
+        (QC, "writes", GOLD_ITEMS.name),
+        (QC, "writes", GOLD_ANSWERS.name),
+        (TRAINER, "writes", MODELS.name),
+        *((TRAINER, "reads", topic.name) for topic in TOPICS if TRAINER in topic.readers),
+        *((service, "reads", ERASURES.name) for service in SERVICES),
+    }
+)
+"""(party, verb, topic) of the table that no code does yet. An entry goes when a service declares it, says a test."""

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.events import Event
-from shared.topics import CONSUMERS, DAY_MS, OPERATOR, PRODUCERS, SERVICES, TOPICS, TRAINER, Topic
+from shared.topics import CONSUMERS, DAY_MS, OPERATOR, PLANNED, PRODUCERS, SERVICES, TOPICS, TRAINER, Topic
 
 PATH = Path("docs/flow.md")
 HEAD = """# The flow
 
 Generated from `shared/topics.py` by `python -m cli.docs`; do not edit. Every name takes the deployment's prefix.
+Boxes are ours, hexagons are outside; a dotted arrow, or a name in brackets, is planned and not there yet.
 
 ## The stream
 
@@ -36,18 +37,28 @@ def node(name: str) -> str:
     return name.replace(" ", "_").replace(".", "_").replace("/", "_")
 
 
+def arrow(party: str, verb: str, topic: Topic[Event]) -> str:
+    return "-.->" if (party, verb, topic.name) in PLANNED else "-->"
+
+
+def parties(topic: Topic[Event], verb: str) -> str:
+    """Who writes or reads a topic, for a cell; what is planned stands in brackets."""
+    names = topic.writers if verb == "writes" else topic.readers
+    return ", ".join(f"({name})" if (name, verb, topic.name) in PLANNED else name for name in names)
+
+
 def diagram(topics: Sequence[Topic[Event]]) -> str:
     """Mermaid: services are boxes, topics are rounded, people are hexagons."""
     lines = ["```mermaid", "flowchart LR"]
-    parties = sorted({party for topic in topics for party in (*topic.writers, *topic.readers)})
-    for party in parties:
+    everyone = sorted({party for topic in topics for party in (*topic.writers, *topic.readers)})
+    for party in everyone:
         shape = ("[", "]") if party in {*SERVICES, TRAINER} else ("{{", "}}")
         lines.append(f"  {node(party)}{shape[0]}{party}{shape[1]}")
     for topic in topics:
         lines.append(f'  {node(topic.name)}(["{topic.name}"])')
-        lines += [f"  {node(writer)} --> {node(topic.name)}" for writer in topic.writers]
-        lines += [f"  {node(topic.name)} --> {node(reader)}" for reader in topic.readers]
-    people = [node(party) for party in parties if party in {OPERATOR, PRODUCERS, CONSUMERS}]
+        lines += [f"  {node(party)} {arrow(party, 'writes', topic)} {node(topic.name)}" for party in topic.writers]
+        lines += [f"  {node(topic.name)} {arrow(party, 'reads', topic)} {node(party)}" for party in topic.readers]
+    people = [node(party) for party in everyone if party in {OPERATOR, PRODUCERS, CONSUMERS}]
     if people:
         lines += ["  classDef outside stroke-dasharray: 4 3", f"  class {','.join(people)} outside"]
     return "\n".join([*lines, "```", ""])
@@ -60,8 +71,8 @@ def row(topic: Topic[Event]) -> str:
         ", ".join(f"`{event.ce_type}`" for event in topic.events),
         topic.key,
         kept,
-        ", ".join(topic.writers),
-        ", ".join(topic.readers),
+        parties(topic, "writes"),
+        parties(topic, "reads"),
         topic.dlq_owner or "none",
     )
     return "| " + " | ".join(cells) + " |\n"
