@@ -39,7 +39,7 @@ class Store:
             " USING (project_id, item_id) ORDER BY project_id, item_id FOR UPDATE OF i",
             *columns,
         )
-        return {(row["project_id"], row["item_id"]): _facts(row) for row in rows}
+        return {(row["project_id"], row["item_id"]): facts_of(row) for row in rows}
 
     async def save_items(self, items: Mapping[ItemKey, Facts]) -> None:
         """Write the facts of items that were claimed."""
@@ -181,7 +181,8 @@ class Store:
         return int(buckets.split()[-1]), int(seen.split()[-1])
 
 
-def _facts(row: Any) -> Facts:
+def facts_of(row: Any) -> Facts:
+    """The facts of an items row."""
     bits = row["bits"]
     return Facts(
         item=bool(bits & ITEM),
