@@ -6,6 +6,7 @@ from services.qc.handlers import Handlers
 from services.qc.jobs import Jobs
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
+from services.qc.store import ParameterCache
 from shared.runtime.service import Service
 from shared.topics import ANNOTATIONS, ESCALATIONS, GOLD_ANSWERS, GUIDELINES, LABELS, PROJECTS, QUALITY
 
@@ -16,8 +17,9 @@ def build(settings: QcSettings) -> Service:
     """The service; reads as the list of its subscriptions."""
     service = Service("qc", settings, migrations=MIGRATIONS)
     metrics = Metrics(service.registry)
-    handlers = Handlers(service.references, metrics)
-    jobs = Jobs(service.unit, service.references, settings, metrics)
+    parameters = ParameterCache()
+    handlers = Handlers(service.references, metrics, parameters)
+    jobs = Jobs(service.unit, service.references, settings, metrics, parameters)
 
     service.reads(PROJECTS, GUIDELINES, GOLD_ANSWERS)
     service.writes(LABELS, ESCALATIONS, QUALITY)

@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
-from services.qc.domain.counts import Parameters, build, unpack
 from services.qc.domain.facts import Facts
 from services.qc.domain.fold import Context, Folded, ItemKey, Version, fold, key_of, learn, rounds_of
 from services.qc.domain.gold import Score, score
 from services.qc.domain.item import Answer, ItemState
 from services.qc.domain.scale import scale_of
 from services.qc.metrics import Metrics
-from services.qc.store import Store
+from services.qc.store import ParameterCache, Store
 from shared.bus.records import Received
 from shared.bus.references import References
 from shared.bus.unit import Unit
@@ -28,12 +27,13 @@ class Handlers:
     Args:
         references: projects, guidelines and gold answers.
         metrics: what is counted for Prometheus.
+        parameters: the newest snapshot of each project.
     """
 
-    def __init__(self, references: References, metrics: Metrics) -> None:
+    def __init__(self, references: References, metrics: Metrics, parameters: ParameterCache) -> None:
         self._references = references
         self._metrics = metrics
-        self._parameters: dict[str, Parameters] = {}
+        self._parameters = parameters
 
     async def on_annotations(self, batch: Batch, unit: Unit) -> None:
         """Answers, skips and ends of people's supply: facts first, then what they decide."""
@@ -111,7 +111,7 @@ class Handlers:
         store, events = Store(unit.connection), [received.event for received in batch]
         items = await self._claim((key_of(event) for event in events), store)
         rounds = rounds_of(items)
-        parameters = await self._latest({event.project_id for event in events}, store)
+        parameters = await self._parameters.latest({event.project_id for event in events}, store)
         labels = {key: item.label for key, item in items.items()}
         folded = await asyncio.to_thread(fold, items, events, contexts, parameters, now=unit.now)
         for place in folded.conflicts:
@@ -179,16 +179,6 @@ class Handlers:
         await store.fill_rounds(items)
         await store.fill_answers(items)
         return items
-
-    async def _latest(self, projects: Iterable[str], store: Store) -> dict[str, Parameters]:
-        """The newest parameters of each project; a snapshot never changes, so it is read and built once."""
-        numbers = await store.get_latest(projects)
-        changed = {p: n for p, n in numbers.items() if p not in self._parameters or self._parameters[p].snapshot != n}
-        for project, body in (await store.get_bodies(changed)).items():
-            cells, answered = unpack(body)
-            self._parameters[project] = await asyncio.to_thread(build, changed[project], cells, answered)
-        unknown = build(0, (), {})
-        return {project: self._parameters[project] if project in numbers else unknown for project in projects}
 
 
 _CONFLICT = "annotation_id: known with other content, or its annotator has answered this item already; the first stands"

@@ -4,19 +4,23 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 
 import structlog
 
 from services.qc.domain.agreement import percent_agreement
-from services.qc.domain.counts import digest, pack
+from services.qc.domain.consensus import Opinion
+from services.qc.domain.counts import CellCount, digest, pack
 from services.qc.domain.facts import Facts
 from services.qc.domain.fold import ItemKey
 from services.qc.domain.gold import Score, rescore
 from services.qc.domain.outcomes import agreement_of, skill_of
 from services.qc.domain.scale import scale_of, symbol_of
+from services.qc.domain.undecided import undecided_cells
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
-from services.qc.store import Store
+from services.qc.store import ParameterCache, Store
 from shared.bus.references import References
 from shared.bus.unit import Unit
 from shared.events import GoldAnswer
@@ -29,11 +33,19 @@ OpenUnit = Callable[[], AbstractAsyncContextManager[Unit]]
 class Jobs:
     """The jobs of one replica. Each may run in every replica at once: the database decides whose result counts."""
 
-    def __init__(self, unit: OpenUnit, references: References, settings: QcSettings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        unit: OpenUnit,
+        references: References,
+        settings: QcSettings,
+        metrics: Metrics,
+        parameters: ParameterCache,
+    ) -> None:
         self._unit = unit
         self._references = references
         self._settings = settings
         self._metrics = metrics
+        self._parameters = parameters
         self._agreement: dict[str, dict[int, tuple[int, int]]] = {}
 
     def _due(self, given: int, known: int, taken_at: datetime | None, now: datetime) -> bool:
@@ -58,6 +70,7 @@ class Jobs:
         if not await store.lock_project(project):
             return
         cells, answered = await store.list_cells(project), await store.list_answered(project)
+        cells += await self._undecided(project, store)
         body = await asyncio.to_thread(pack, cells, answered)
         number, known = await store.get_newest(project)
         name = digest(body)
@@ -68,6 +81,23 @@ class Jobs:
         await store.forget_bodies(project, keep=self._settings.snapshots_kept)
         self._metrics.snapshot(project, number + 1)
         log.info("snapshot_taken", project_id=project, snapshot=number + 1, judged=judged)
+
+    async def _undecided(self, project: str, store: Store) -> list[CellCount]:
+        current = self._references.projects.current(project)
+        if current is None:
+            return []
+        limit = self._settings.snapshot_undecided
+        answers = await store.list_undecided(project, limit)
+        total = await store.count_undecided(project)
+        before = (await self._parameters.latest([project], store))[project]
+        return await asyncio.to_thread(
+            undecided_cells,
+            [[Opinion(name, symbol) for _, name, symbol in one] for _, one in groupby(answers, key=itemgetter(0))],
+            scale_of(current.spec.label),
+            before,
+            total=total,
+            taken=min(total, limit),
+        )
 
     async def publish_quality(self) -> None:
         """Publish the skill of annotators judged anew, and the agreement of projects where it changed."""

@@ -86,7 +86,8 @@ def _column(opinion: Opinion, classes: Sequence[str], parameters: Parameters) ->
 def _remembered(opinion: Opinion, classes: tuple[str, ...], parameters: Parameters) -> tuple[float, ...]:
     if opinion.counted:
         return _column(opinion, classes, parameters)
-    key = (classes, opinion.annotator_id, opinion.symbol)
+    known = opinion.annotator_id in parameters.annotators
+    key = (classes, opinion.annotator_id if known else "", opinion.symbol)
     found = parameters.columns.get(key)
     if found is None:
         found = parameters.columns[key] = _column(opinion, classes, parameters)

@@ -18,10 +18,11 @@ Cell = tuple[str, str]
 
 
 class Source(StrEnum):
-    """Who says what the truth is."""
+    """Who says what the truth is; the undecided is in snapshots only."""
 
     CONSENSUS = "consensus"
     GOLD = "gold"
+    UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Priors:
     floor: float = 0.3
     own_answers: float = 10.0
     row_answers: float = 8.0
-    repeat: float = 0.5
+    repeat: float = 0.6
     class_share: float = 0.5
     gold: float = 2.0
 

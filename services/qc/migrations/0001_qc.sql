@@ -52,6 +52,9 @@ CREATE TABLE rounds (
     ended text,                                    -- label, unlabelable, unresolved
     PRIMARY KEY (project_id, item_id, round)
 ) WITH (fillfactor = 70);
+-- Undecided rounds, in an order that says nothing about them: a snapshot looks at the first few thousand.
+CREATE INDEX rounds_undecided ON rounds (project_id, hashtextextended(item_id, 0))
+    WHERE ended IS NULL AND (asked > 0 OR expert_asked);
 
 -- Judged answers by cell. Grows with annotators x cells used, not with answers. `answers` has the decided label as the
 -- truth; `weight` spreads 1000 a judged answer over the truths by the label's posterior.

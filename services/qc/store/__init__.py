@@ -4,13 +4,40 @@ Rows are locked in one order everywhere: items by key, then annotator counts, an
 So batches of both topics and of every replica wait for each other and never deadlock.
 """
 
+import asyncio
+from collections.abc import Iterable
+
+from services.qc.domain.counts import Parameters, build, unpack
 from services.qc.store.counts import CountStore
 from services.qc.store.gold import GoldStore
 from services.qc.store.items import ItemStore
 from services.qc.store.snapshots import SnapshotStore
 
-__all__ = ["Store"]
+__all__ = ["ParameterCache", "Store"]
 
 
 class Store(ItemStore, CountStore, GoldStore, SnapshotStore):
     """All statements on one connection, inside its transaction."""
+
+
+class ParameterCache:
+    """The newest parameters of each project in memory; a snapshot never changes, so it is read and built once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Parameters] = {}
+
+    async def latest(self, projects: Iterable[str], store: Store) -> dict[str, Parameters]:
+        """The parameters of each project; those of snapshot 0 where there is none yet."""
+        wanted = set(projects)
+        numbers = await store.get_latest(wanted)
+        changed = {p: n for p, n in numbers.items() if p not in self._known or self._known[p].snapshot != n}
+        for project, body in (await store.get_bodies(changed)).items():
+            self._known[project] = await asyncio.to_thread(_unpacked, changed[project], body)
+        return {project: self._known[project] if project in numbers else NOTHING for project in wanted}
+
+
+def _unpacked(number: int, body: str) -> Parameters:
+    return build(number, *unpack(body))
+
+
+NOTHING = build(0, (), {})

@@ -48,6 +48,27 @@ class SnapshotStore:
         )
         return {r["project_id"]: (r["given"], r["known"], r["created_at"]) for r in rows}
 
+    async def count_undecided(self, project_id: str) -> int:
+        """Rounds of a project that were looked at and did not end."""
+        found: int = await self._connection.fetchval(
+            "SELECT count(*) FROM rounds WHERE project_id = $1 AND ended IS NULL AND (asked > 0 OR expert_asked)",
+            project_id,
+        )
+        return found
+
+    async def list_undecided(self, project_id: str, limit: int) -> list[tuple[str, str, str]]:
+        """(item, annotator, symbol) of the answers in undecided rounds of at most `limit` items, drawn by hash."""
+        rows = await self._connection.fetch(
+            "SELECT a.item_id, a.annotator_id, a.symbol FROM"
+            " (SELECT project_id, item_id, round FROM rounds WHERE project_id = $1 AND ended IS NULL"
+            " AND (asked > 0 OR expert_asked) ORDER BY hashtextextended(item_id, 0) LIMIT $2) r"
+            " JOIN annotations a ON a.project_id = r.project_id AND a.item_id = r.item_id AND a.round = r.round"
+            " WHERE NOT a.gold AND NOT a.late AND a.outcome = 'answered' ORDER BY a.item_id, a.seq",
+            project_id,
+            limit,
+        )
+        return [(row["item_id"], row["annotator_id"], row["symbol"]) for row in rows]
+
     async def lock_project(self, project_id: str) -> bool:
         """Whether this transaction may write the project's next snapshot; one replica at a time."""
         found: bool = await self._connection.fetchval(
