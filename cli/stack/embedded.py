@@ -12,7 +12,7 @@ from cli.stack.children import free_port
 from cli.stack.kafka import Kafka
 from cli.stack.postgres import ROLES, Postgres
 from cli.stack.processes import ServiceProcess, watch
-from cli.stack.scratch import Scratch
+from cli.stack.scratch import Scratch, base_directory
 from cli.stack.tansu import Tansu
 from shared.bus.admin import create_topics
 from shared.errors import ConfigurationError
@@ -83,6 +83,8 @@ class Stack:
         self.services: dict[str, ServiceProcess] = {}
         self.broker: Tansu | Kafka | None = None
         self.postgres: Postgres | None = None
+        self._run_dir = self.options.run_dir or base_directory()
+        self._keep_dir = self.options.data_dir or base_directory()
         self._exit = AsyncExitStack()
 
     @property

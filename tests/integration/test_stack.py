@@ -23,7 +23,7 @@ from shared.bus.admin import create_topics, wanted_topics
 from shared.bus.client import make_admin, make_producer, make_reader
 from shared.errors import ConfigurationError
 from shared.runtime.settings import KafkaSettings
-from shared.topics import ITEMS, PROJECTS
+from shared.topics import ITEMS, PROJECTS, SERVICES
 from tests.support.brokers import Broker
 from tests.support.servers import Database, plaintext
 
@@ -194,6 +194,35 @@ async def test_kept_data_survive_and_passwords_change(scratch: Path) -> None:
         await Postgres(data).start()
 
 
+@pytest.mark.timeout(90)
+async def test_the_durable_stack_is_the_same_cluster_after_a_restart(scratch: Path) -> None:
+    options = StackOptions(broker="kafka", data_dir=scratch / "durable", services=(), partitions=2)
+    async with Stack(options) as stack:
+        assert stack.broker is not None
+        first = stack.broker.cluster_id
+        await _produce(stack.kafka, _values())
+    async with Stack(options) as stack:
+        assert stack.broker is not None
+        assert stack.broker.cluster_id == first
+        assert sorted(await _read(stack.kafka, COUNT)) == sorted(_values())
+
+
+def test_a_broker_that_keeps_nothing_gets_no_lasting_database(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="broker tansu cannot be combined with a data directory"):
+        Stack(StackOptions(broker="tansu", data_dir=tmp_path))
+
+
+def test_each_service_sees_its_own_password_only() -> None:
+    stack = Stack(StackOptions(settings={"LABELSTREAM_QC_LOG_LEVEL": "debug", "LABELSTREAM_KAFKA_COMPRESSION": "lz4"}))
+    stack.database_urls = {role: f"postgresql://{role}:secret-{role}@127.0.0.1/labelstream" for role in ROLES}
+    for service in SERVICES:
+        environment = stack.service_environment(service)
+        text = " ".join(environment.values())
+        assert [role for role in ROLES if f"secret-{role}" in text] == [role for role in ROLES if role == service]
+        assert ("LABELSTREAM_QC_LOG_LEVEL" in environment) == (service == "qc")
+        assert environment["LABELSTREAM_KAFKA_COMPRESSION"] == "lz4"
+
+
 async def test_nothing_is_left_after_stop() -> None:
     async with Stack(StackOptions(services=())) as stack:
         assert stack.broker is not None
@@ -219,7 +248,9 @@ def test_nothing_is_left_after_the_parent_is_killed(tmp_path: Path) -> None:
     )
     root = Path(__file__).parents[2]
     with subprocess.Popen(  # noqa: S603  # our own program
-        [sys.executable, str(program)], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(root)}
+        [sys.executable, str(program)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *sys.path])},
     ) as parent:
         assert parent.stdout is not None
         pids = [int(pid) for pid in parent.stdout.readline().split()]
