@@ -6,8 +6,7 @@ from typing import Any
 
 from cli.scoring import PATHS, Ledger, PathScore
 
-ENDED = ("labelled", "sampled_out", "unlabelable", "unresolved")
-NOT_ITEMS = frozenset({"parked", "erased"})
+COUNTS = ("labelled", "open", "sampled_out", "unlabelable", "unresolved", "dead_lettered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,33 +14,23 @@ class Run:
     """A finished run.
 
     Attributes:
-        states: state -> items, as assignment counts them.
+        counts: the six of `COUNTS` and `duplicates`, as the audit counted them; each acknowledged item record but the
+            duplicates is in exactly one of the six.
         ledger: labels and opinions, from the topics.
         truth: item -> category.
-        dead_lettered: item records that were refused.
-        duplicates: item records that were seen before.
-        violations: broken invariants that the audit found.
+        violations: broken promises that the audit found.
         seconds: from the first item sent to rest.
     """
 
-    states: Mapping[str, int]
+    counts: Mapping[str, int]
     ledger: Ledger
     truth: Mapping[str, str]
-    dead_lettered: int
-    duplicates: int
     violations: int
     seconds: float
 
     @property
-    def open_items(self) -> int:
-        """Items that have not come to rest."""
-        ended = {*ENDED, *NOT_ITEMS}
-        return sum(number for state, number in self.states.items() if state not in ended)
-
-    @property
     def items(self) -> int:
-        """Every item record but the duplicates is in exactly one of these."""
-        return self.open_items + sum(self.states.get(state, 0) for state in ENDED) + self.dead_lettered
+        return sum(self.counts.get(name, 0) for name in COUNTS)
 
 
 def document(run: Run) -> dict[str, Any]:
@@ -51,13 +40,8 @@ def document(run: Run) -> dict[str, Any]:
     labels = len(ledger.labels)
     return {
         "items": run.items,
-        "duplicates": run.duplicates,
-        "labelled": run.states.get("labelled", 0),
-        "open": run.open_items,
-        "sampled_out": run.states.get("sampled_out", 0),
-        "unlabelable": run.states.get("unlabelable", 0),
-        "unresolved": run.states.get("unresolved", 0),
-        "dead_lettered": run.dead_lettered,
+        "duplicates": run.counts.get("duplicates", 0),
+        **{name: run.counts.get(name, 0) for name in COUNTS},
         "by_path": {path: paths[path].labels for path in PATHS},
         "paths": {path: _path(paths[path]) for path in PATHS},
         "opinions": ledger.opinion_count,

@@ -1,11 +1,11 @@
 """The object that demo and replay print adds up."""
 
-from cli.outcome import Run, document
+from cli.outcome import COUNTS, Run, document
 from cli.scoring import Ledger
 from tests.support import events as make
 
 
-def finished(**states: int) -> Run:
+def finished(**counts: int) -> Run:
     ledger = Ledger()
     ledger.add_label(make.label("a", value="positive", cost=0.16))
     ledger.add_label(make.auto_label("b", value="negative"))
@@ -13,14 +13,13 @@ def finished(**states: int) -> Run:
         ledger.add_annotation(make.annotation("a", by=by, value="positive"))
     ledger.add_annotation(make.annotation("c", by="x", value="neutral"))
     truth = {"a": "positive", "b": "positive", "c": "neutral"}
-    return Run(states, ledger, truth, dead_lettered=3, duplicates=4, violations=0, seconds=2.0)
+    return Run(counts, ledger, truth, violations=0, seconds=2.0)
 
 
 def test_every_item_is_in_exactly_one_count() -> None:
-    found = document(finished(labelled=2, queued=1, leased=1, unresolved=1, sampled_out=5, parked=9, erased=1))
-    parts = ("labelled", "open", "sampled_out", "unlabelable", "unresolved", "dead_lettered")
-    assert found["items"] == sum(found[part] for part in parts) == 2 + 2 + 1 + 5 + 3
-    assert found["open"] == 2
+    found = document(finished(labelled=2, open=2, unresolved=1, sampled_out=5, dead_lettered=3, duplicates=4))
+    assert found["items"] == sum(found[part] for part in COUNTS) == 13
+    assert found["duplicates"] == 4
     assert found["items_per_second"] == 6.5
 
 
@@ -37,6 +36,6 @@ def test_opinions_cost_and_accuracy_are_over_what_they_say() -> None:
 
 
 def test_without_truth_or_labels_the_figures_are_null() -> None:
-    found = document(Run({}, Ledger(), {}, 0, 0, 0, 0.0))
+    found = document(Run({}, Ledger(), {}, 0, 0.0))
     assert (found["accuracy"], found["accuracy_majority"], found["opinions_per_label"]) == (None, None, None)
     assert (found["items"], found["coverage"], found["items_per_second"]) == (0, None, None)
