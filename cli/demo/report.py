@@ -13,6 +13,7 @@ from cli.demo.story import Told
 from cli.dlq.letters import Letter
 from cli.outcome import Run, document
 from cli.output import table
+from shared.topics import ITEMS
 
 BASELINE = 3
 """Opinions each that plain majority voting would take."""
@@ -25,7 +26,7 @@ def summarise(told: Told, letters: Sequence[Letter], audit: Report) -> dict[str,
     found = document(run)
     expected = Counter((one.record.topic, one.reason.value) for one in told.traffic.poison)
     got = Counter((letter.source.topic, letter.reason) for letter in letters)
-    sent = len(told.digits.stream) + sum(one.record.topic == "items.v1" for one in told.traffic.poison)
+    sent = len(told.digits.stream) + sum(one.record.topic == ITEMS.name for one in told.traffic.poison)
     models = told.watch.models()
     found |= {
         "sent": sent,
