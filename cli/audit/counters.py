@@ -71,8 +71,7 @@ def count_from_topics(ledger: Ledger) -> None:
             ledger.execute("DELETE FROM counts WHERE service = 'monitor' AND name LIKE ? || ' %'", (topic,))
         else:
             ledger.execute(
-                f"INSERT INTO counts (service, project, name, raw) {query}"
-                " ON CONFLICT DO UPDATE SET raw = excluded.raw"
+                f"INSERT INTO counts (service, project, name, raw) {query} ON CONFLICT DO UPDATE SET raw = excluded.raw"
             )
 
 

@@ -14,6 +14,7 @@ from cli.audit.topics import TopicReader
 from shared.db.database import INFRASTRUCTURE, check_url
 from shared.db.store import unpack
 from shared.errors import RetryLater
+from shared.events import Annotation, derived_id
 
 CHUNK = 2000
 
@@ -23,7 +24,7 @@ QUERIES: Mapping[str, Mapping[str, str]] = {
         " FROM items WHERE {project}",
         "a_rounds": "SELECT project_id, item_id, number, wanted, answered, skipped, active, expert_answered, ended,"
         " project_version FROM rounds WHERE {project}",
-        "a_leases": "SELECT id, project_id, item_id, round, gold, annotator_id, role, state, late,"
+        "a_leases": "SELECT project_id, item_id, round, gold, annotator_id, role, state, late,"
         " coalesce(ended_at > expires_at, false) FROM leases WHERE state <> 'expired' AND {project}",
     },
     "qc": {
@@ -96,7 +97,8 @@ async def read_database(
     ledger.add("pending", [(service, pending)])
     for table, query in QUERIES[service].items():
         async for chunk in chunks(connection, _of(query, project)):
-            await ledger.load(table, [tuple(map(_plain, row)) for row in chunk])
+            rows = [tuple(map(_plain, row)) for row in chunk]
+            await ledger.load(table, [(_annotation_of(row), *row) for row in rows] if table == "a_leases" else rows)
     await COUNTS[service](ledger, connection, project)
 
 
@@ -110,6 +112,12 @@ async def chunks(connection: Any, query: str, *parameters: Any) -> AsyncGenerato
 def _of(query: str, project: str | None) -> str:
     """Restrict to one project; its name is a slug, so there is nothing to quote."""
     return query.format(project="true" if project is None else f"project_id = '{project}'")
+
+
+def _annotation_of(lease: tuple[Any, ...]) -> bytes:
+    """The id of the one annotation that a lease can become: a person answers an item once."""
+    project, item, _, gold, who, *_ = lease
+    return derived_id(Annotation.ce_type, project, item, who, "gold" if gold else "item").bytes
 
 
 def _plain(value: Any) -> Any:

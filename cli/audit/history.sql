@@ -13,7 +13,7 @@ SELECT 'assignment: round ' || number || iif(ended, ' ended', ' open') || ', wan
     || answered || ', skipped ' || skipped || ', running leases ' || active
     FROM a_rounds WHERE project = ?1 AND item = ?2
 UNION ALL
-SELECT 'assignment: lease ' || lower(hex(id)) || ' of round ' || round || ' by ' || who || ': ' || state
+SELECT 'assignment: lease for ' || lower(hex(id)) || ' of round ' || round || ' by ' || who || ': ' || state
     || iif(late, ', late', '')
     FROM a_leases WHERE project = ?1 AND item = ?2
 UNION ALL

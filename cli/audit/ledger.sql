@@ -31,6 +31,7 @@ CREATE TABLE a_items (project TEXT, item TEXT, standing TEXT, round INT, version
     PRIMARY KEY (project, item)) WITHOUT ROWID;
 CREATE TABLE a_rounds (project TEXT, item TEXT, number INT, wanted INT, answered INT, skipped INT, active INT,
     expert_answered INT, ended INT, project_version INT, PRIMARY KEY (project, item, number)) WITHOUT ROWID;
+-- id: of the annotation that the lease becomes.
 CREATE TABLE a_leases (id BLOB PRIMARY KEY, project TEXT, item TEXT, round INT, gold INT, who TEXT, role TEXT,
     state TEXT, late INT, overdue INT) WITHOUT ROWID;
 CREATE INDEX a_leases_item ON a_leases (project, item, round);

@@ -41,7 +41,7 @@ async def audit(
         urls: service -> postgresql:// address, for assignment, qc and monitor; reading rights are enough.
         project: only this one.
         at_rest: the stream is said to have come to rest: nothing may be under way any more.
-        submitted: annotations (lease ids) that were answered with success, for instance by a test's own ledger.
+        submitted: ids of annotations that were answered with success, for instance by a test's own ledger.
         limit: violations of each check to list in full.
         scratch: a directory with room for about 100 bytes per record.
 

@@ -25,6 +25,7 @@ DLQ = ".dlq"
 STREAMS = tuple(topic.name for topic in TOPICS if not topic.compacted)
 NO_PLACE = -1
 SILENT_S = 60.0
+TOPICS_AT_ONCE = 6
 
 UPSERT_LETTER = (
     "INSERT INTO letters VALUES (?, ?, ?, ?, ?, NULL, ?, ?, 0) ON CONFLICT DO UPDATE SET copies = copies + 1"
@@ -96,6 +97,8 @@ class TopicReader:
         self._project = project
         self._letters = [Scan(kafka, name) for name in sorted(names) if name.endswith(DLQ)]
         self._streams = [Scan(kafka, name) for name in STREAMS if name in names]
+        self._at_once = asyncio.Semaphore(TOPICS_AT_ONCE)
+        self._writing = asyncio.Lock()
         self.records = 0
 
     async def read(self, early: int) -> None:
@@ -104,17 +107,23 @@ class TopicReader:
         Raises:
             RetryLater: Kafka does not answer.
         """
-        for scan in (*self._letters, *self._streams):
-            await self._pass(scan, early)
+        for scans in (self._letters, self._streams):
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for scan in scans:
+                        group.create_task(self._pass(scan, early))
+            except* RetryLater as errors:
+                raise errors.exceptions[0] from None
         for scan in self._streams:
             rows = [(scan.topic, part, scan.low[part], scan.high[part]) for part in scan.high]
             self._ledger.many("INSERT OR REPLACE INTO ends VALUES (?, ?, ?, ?)", rows)
 
     async def _pass(self, scan: Scan, early: int) -> None:
-        async with aclosing(scan.chunks()) as chunks:
+        async with self._at_once, aclosing(scan.chunks()) as chunks:
             async for records in chunks:
                 self.records += len(records)
-                await asyncio.to_thread(self.take, records, early)
+                async with self._writing:
+                    await asyncio.to_thread(self.take, records, early)
 
     def take(self, records: Sequence[Record], early: int) -> None:
         """Judge records and note them."""

@@ -25,8 +25,6 @@ from shared.topics import (
 from tests.support import events as make
 from tests.support.monitor import Monitor, known_projects, received
 
-pytestmark = pytest.mark.integration
-
 
 def stream(n: int) -> dict[Topic[Any], list[Any]]:
     """n items on their way: labelled by the model, by people, sampled out, or still queued."""

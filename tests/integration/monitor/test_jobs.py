@@ -4,7 +4,6 @@ import asyncio
 import json
 from datetime import timedelta
 
-import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from services.monitor.jobs import Jobs
@@ -15,8 +14,6 @@ from shared.runtime.settings import KafkaSettings
 from shared.topics import ITEMS, LABELS, PREDICTIONS, QUALITY, ROUTES
 from tests.support import events as make
 from tests.support.monitor import Monitor
-
-pytestmark = pytest.mark.integration
 
 
 def jobs_of(monitor: Monitor) -> tuple[Jobs, FlowCollector]:
