@@ -1,0 +1,139 @@
+"""What is known of one item, and the round that people were asked in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.assignment.domain.guess import Guess
+from services.assignment.domain.states import Ending, Standing, State
+from shared.events import Audience
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A round that people are asked in. An auto-accepted or sampled-out first round has none.
+
+    Attributes:
+        id: the row; None while it is not stored.
+        wanted: opinions wanted in all.
+        answered, skipped, active: answers, skips and running leases; `active` and `answered` count experts too.
+        granted: leases ever granted. Until then a better prediction may still replace the guess or end the round.
+        expert_answered, expert_active: the experts' part of `answered` and `active`.
+        exhausted: nobody will be asked any more; qc ends the round with what there is.
+        step: number of the last route published.
+        excluded: people whose answers are in doubt; they are not asked.
+        guess: what the round shows to people; pinned by the first lease.
+        generation: of the prediction that the round was routed by; -1 for none.
+    """
+
+    project_id: str
+    item_id: str
+    number: int
+    id: int | None = None
+    audience: Audience = Audience.ANNOTATOR
+    wanted: int = 0
+    answered: int = 0
+    skipped: int = 0
+    active: int = 0
+    granted: int = 0
+    expert_answered: int = 0
+    expert_active: int = 0
+    exhausted: bool = False
+    ended: bool = False
+    blocked_at: datetime | None = None
+    step: int = 0
+    reason: str = ""
+    priority: float = 0.0
+    urgency: float = 0.0
+    would_auto: bool = False
+    inclusion: float = 1.0
+    excluded: frozenset[str] = frozenset()
+    guess: Guess | None = None
+    generation: int = -1
+    project_version: int = 0
+    guideline_version: int = 0
+    item_created_at: datetime | None = None
+
+    @property
+    def free(self) -> int:
+        """Leases that may be granted now. The same formula is a generated column of the rounds table."""
+        if self.ended or self.exhausted:
+            return 0
+        if self.audience is Audience.EXPERT:
+            return max(0, 1 - self.expert_active - self.expert_answered)
+        return max(0, self.wanted - self.answered - self.active)
+
+    @property
+    def state(self) -> State:
+        """The state of an open round."""
+        if self.active > 0:
+            return State.LEASED
+        if self.free > 0:
+            return State.QUEUED if self.blocked_at is None else State.BLOCKED
+        return State.AWAITING_DECISION
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A relabel request."""
+
+    urgency: float
+    reason: str
+    excluded: frozenset[str] = frozenset()
+
+    def join(self, other: "Wish") -> "Wish":
+        """Two requests for the same round."""
+        first = max(self, other, key=lambda wish: (wish.urgency, wish.reason))
+        return Wish(first.urgency, first.reason, self.excluded | other.excluded)
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """Everything about one item that decisions need.
+
+    Attributes:
+        content_hash: None until the item itself has come.
+        guess: of the highest generation so far.
+        round: number of the latest round; 0 before the first.
+        ending: how that round stands.
+        label_version: the live label's; 0 for none.
+        relabels: round whose result is doubted -> why. They stay; a round's number says which were honoured.
+        asked: the latest round, where people are or were asked.
+    """
+
+    project_id: str
+    item_id: str
+    content_hash: str | None = None
+    created_at: datetime | None = None
+    guess: Guess | None = None
+    round: int = 0
+    ending: Ending = Ending.OPEN
+    label_version: int = 0
+    relabels: Mapping[int, Wish] = field(default_factory=dict)
+    asked: Round | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.project_id, self.item_id
+
+    @property
+    def open(self) -> bool:
+        """Whether a round is open."""
+        return self.round > 0 and self.ending is Ending.OPEN
+
+    @property
+    def standing(self) -> Standing:
+        """What the items table stores."""
+        if self.content_hash is None:
+            return Standing.PARKED
+        if self.round == 0:
+            return Standing.WAITING
+        return Standing[self.ending.name]
+
+    @property
+    def state(self) -> State:
+        """The item's state in full."""
+        standing = self.standing
+        if standing is Standing.OPEN:
+            return self.asked.state if self.asked is not None else State.AWAITING_DECISION
+        return State(standing.value)

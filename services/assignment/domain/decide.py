@@ -1,0 +1,262 @@
+"""Decisions about an item: each is made once, when what it needs is first known, and is a fact from then on."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from services.assignment.domain.aggregate import Aggregate, Round
+from services.assignment.domain.draws import Draws
+from services.assignment.domain.facts import Escalated, Fact
+from services.assignment.domain.fold import advance, fold
+from services.assignment.domain.priority import URGENCY_WEIGHT, priority
+from services.assignment.domain.routing import Routing, Way, accept, route
+from services.assignment.domain.states import ROUTE_OF_ENDING, Ending
+from shared.events import (
+    Audience,
+    CostModel,
+    Evidence,
+    Label,
+    Path,
+    Policy,
+    Route,
+    RouteState,
+)
+
+MAX_ROUNDS = 3
+"""A relabel request opens no round beyond this one."""
+
+Emitted = tuple[Label | Route, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The project as it stands now; a round that opens pins it."""
+
+    policy: Policy
+    cost: CostModel
+    project_version: int
+    guideline_version: int
+    now: datetime
+
+
+def step(known: Aggregate, fact: Fact, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
+    """Fold one fact and make the decisions that it allows."""
+    after = fold(known, fact)
+    said: list[Label | Route] = []
+    if isinstance(fact, Escalated):
+        after, told = _tell_escalation(known, after, fact, context)
+        said += told
+    after, decided = decide(after, context, draws)
+    return after, (*said, *decided)
+
+
+def decide(known: Aggregate, context: Context, draws: Draws, *, overdue: bool = False) -> tuple[Aggregate, Emitted]:
+    """Every decision that is due now; none for an item that has not come.
+
+    With `overdue` the item is routed without a prediction, which did not come in time.
+    """
+    if known.content_hash is None:
+        return known, ()
+    if known.round == 0:
+        if known.guess is None and not overdue:
+            return known, ()
+        known, said = _open_first(known, context, draws)
+    else:
+        known, said = _reconsider(known, context, draws)
+    while not known.open and known.round in known.relabels and known.round < MAX_ROUNDS:
+        wish = known.relabels[known.round]
+        known, more = reopen(known, context, f"relabel: {wish.reason}", wish.urgency, wish.excluded)
+        said = (*said, *more)
+    return known, said
+
+
+def supersede(known: Aggregate, context: Context, reason: str) -> tuple[Aggregate, Emitted]:
+    """Close an open round whose answers would no longer fit the project, and open the next."""
+    if known.asked is None or not known.open:
+        return known, ()
+    closed, told = close(known, Ending.SUPERSEDED, reason, context.now)
+    reopened, said = reopen(closed, context, reason, known.asked.urgency, known.asked.excluded)
+    return reopened, (*told, *said)
+
+
+def reopen(
+    known: Aggregate, context: Context, reason: str, urgency: float, excluded: frozenset[str]
+) -> tuple[Aggregate, Emitted]:
+    """Open the round after the latest one. It goes to people, whatever the model thinks."""
+    known = advance(known, known.round + 1, Ending.OPEN)
+    routing = Routing(Way.PEOPLE, reason[:2000])
+    known = replace(known, asked=_round(known, context, routing, urgency=urgency, excluded=excluded))
+    return known, (_queued(known, context.now),)
+
+
+def close(known: Aggregate, ending: Ending, reason: str, now: datetime) -> tuple[Aggregate, Emitted]:
+    """End the latest round without a label."""
+    before = known.asked or Round(known.project_id, known.item_id, known.round, item_created_at=known.created_at)
+    asked = replace(before, step=before.step + 1, reason=reason, ended=True)
+    known = replace(advance(known, known.round, ending), asked=asked)
+    return known, (route_event(asked, ROUTE_OF_ENDING[ending], now),)
+
+
+def route_event(asked: Round, state: RouteState, now: datetime) -> Route:
+    """The route that says what the round has just become; `asked.step` and `asked.reason` are already the new ones."""
+    guess = asked.guess
+    return Route(
+        project_id=asked.project_id,
+        item_id=asked.item_id,
+        round=asked.number,
+        step=asked.step,
+        state=state,
+        reason=asked.reason[:2000],
+        audience=asked.audience if state in (RouteState.QUEUED, RouteState.BLOCKED) else None,
+        opinions_wanted=asked.wanted,
+        would_auto=asked.would_auto,
+        inclusion_probability=asked.inclusion,
+        priority=asked.priority,
+        model_version=guess.model_version if guess is not None else None,
+        generation=guess.generation if guess is not None else 0,
+        project_version=asked.project_version,
+        guideline_version=asked.guideline_version,
+        item_created_at=asked.item_created_at or now,
+        routed_at=now,
+    )
+
+
+def _open_first(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
+    routing = route(known.guess, context.policy, draws)
+    if routing.way is Way.AUTO:
+        return _label(known, context, routing.reason)
+    known = advance(known, 1, Ending.OPEN)
+    asked = _round(known, context, routing)
+    if routing.way is Way.SAMPLED_OUT:
+        said = route_event(asked, RouteState.SAMPLED_OUT, context.now)
+        return advance(known, 1, Ending.SAMPLED_OUT), (said,)
+    known = replace(known, asked=asked)
+    return known, (_queued(known, context.now),)
+
+
+def _reconsider(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
+    """A better prediction of an open round: a new place in the queue; while nobody has seen it, maybe its end."""
+    asked = known.asked
+    if asked is None or not known.open:
+        return known, ()
+    asked = _urged(known, asked)
+    known = replace(known, asked=asked)
+    guess = known.guess
+    if guess is None or (asked.guess is not None and guess.order <= asked.guess.order):
+        return known, ()
+    score = priority(guess, known.created_at or context.now, urgency=asked.urgency, audit=asked.would_auto)
+    if asked.granted > 0 or asked.exhausted:
+        return replace(known, asked=replace(asked, priority=score)), ()
+    read_back = asked.guess is None and guess.generation <= asked.generation
+    asked = replace(asked, guess=guess, generation=max(asked.generation, guess.generation), priority=score)
+    known = replace(known, asked=asked)
+    if asked.number > 1 or asked.would_auto or read_back:
+        return known, ()
+    routing = accept(guess, context.policy, draws)
+    if routing is None:
+        return known, ()
+    if routing.way is Way.AUTO:
+        return _label(known, context, f"{routing.reason}; a later model")
+    asked = replace(
+        asked,
+        step=asked.step + 1,
+        reason=routing.reason,
+        would_auto=True,
+        inclusion=asked.inclusion * routing.inclusion,
+        priority=priority(guess, known.created_at or context.now, urgency=asked.urgency, audit=True),
+    )
+    known = replace(known, asked=asked)
+    return known, (_queued(known, context.now),)
+
+
+def _urged(known: Aggregate, asked: Round) -> Round:
+    """A relabel request that came while its round is already open makes it more urgent."""
+    wish = known.relabels.get(asked.number - 1)
+    if wish is None or (wish.urgency <= asked.urgency and wish.excluded <= asked.excluded):
+        return asked
+    urgency = max(asked.urgency, wish.urgency)
+    score = asked.priority + URGENCY_WEIGHT * (urgency - asked.urgency)
+    return replace(asked, urgency=urgency, priority=score, excluded=asked.excluded | wish.excluded)
+
+
+def _tell_escalation(
+    known: Aggregate, after: Aggregate, fact: Escalated, context: Context
+) -> tuple[Aggregate, Emitted]:
+    """Publish what an escalation changed, if it changed anything."""
+    asked = after.asked
+    if after.round != fact.round:
+        return after, ()
+    if not after.open:
+        if (after.round, after.ending) == (known.round, known.ending):
+            return after, ()
+        return close(after, after.ending, fact.reason, context.now)
+    before = known.asked
+    if asked is None or (before is not None and (before.wanted, before.audience) == (asked.wanted, asked.audience)):
+        return after, ()
+    asked = replace(
+        asked,
+        step=asked.step + 1,
+        reason=fact.reason,
+        blocked_at=None,
+        project_version=asked.project_version or context.project_version,
+        guideline_version=asked.guideline_version or context.guideline_version,
+    )
+    after = replace(after, asked=asked)
+    return after, (_queued(after, context.now),)
+
+
+def _round(
+    known: Aggregate,
+    context: Context,
+    routing: Routing,
+    *,
+    urgency: float = 0.0,
+    excluded: frozenset[str] = frozenset(),
+) -> Round:
+    created_at = known.created_at or context.now
+    return Round(
+        known.project_id,
+        known.item_id,
+        known.round,
+        audience=Audience.ANNOTATOR,
+        wanted=context.policy.overlap.min,
+        step=1,
+        reason=routing.reason,
+        priority=priority(known.guess, created_at, urgency=urgency, audit=routing.would_auto),
+        urgency=urgency,
+        would_auto=routing.would_auto,
+        inclusion=routing.inclusion,
+        excluded=excluded,
+        guess=known.guess,
+        generation=known.guess.generation if known.guess is not None else -1,
+        project_version=context.project_version,
+        guideline_version=context.guideline_version,
+        item_created_at=created_at,
+    )
+
+
+def _queued(known: Aggregate, now: datetime) -> Route:
+    if known.asked is None:
+        raise ValueError("a queued item has a round")
+    return route_event(known.asked, RouteState.QUEUED, now)
+
+
+def _label(known: Aggregate, context: Context, reason: str) -> tuple[Aggregate, Emitted]:
+    """Accept the proposal: the label of round 1."""
+    guess = known.guess
+    if guess is None or guess.value is None:
+        raise ValueError("only a proposal can be accepted")
+    label = Label(
+        project_id=known.project_id,
+        item_id=known.item_id,
+        version=1,
+        value=guess.value,
+        path=Path.AUTO,
+        evidence=Evidence(proposal=guess.proposal, reason=reason),
+        opinions=0,
+        cost=context.cost.prediction,
+        project_version=context.project_version,
+        guideline_version=context.guideline_version,
+        item_created_at=known.created_at or context.now,
+        labelled_at=context.now,
+    )
+    return replace(advance(known, 1, Ending.LABELLED), label_version=1), (label,)

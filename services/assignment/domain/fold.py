@@ -1,0 +1,138 @@
+"""Facts into aggregates. Each branch is a join: commutative over topics, and a repeat changes nothing."""
+
+from dataclasses import replace
+
+from services.assignment.domain.aggregate import Aggregate, Round, Wish
+from services.assignment.domain.facts import (
+    Escalated,
+    Fact,
+    ItemSeen,
+    Labelled,
+    Opined,
+    Predicted,
+    Relabelled,
+    Routed,
+)
+from services.assignment.domain.guess import Guess, newest
+from services.assignment.domain.states import ENDING_OF_ASK, ENDING_OF_ROUTE, Ending
+from shared.events import Ask, Audience, Outcome
+
+
+def fold(known: Aggregate, fact: Fact) -> Aggregate:
+    """Take one fact in."""
+    match fact:
+        case ItemSeen():
+            return _item(known, fact)
+        case Predicted():
+            return replace(known, guess=newest(known.guess, fact.guess))
+        case Labelled():
+            known = advance(known, fact.version, Ending.LABELLED)
+            return replace(known, label_version=max(known.label_version, fact.version))
+        case Escalated():
+            return _escalated(known, fact)
+        case Relabelled():
+            return _doubted(known, fact)
+        case Routed():
+            return _routed(known, fact)
+        case Opined():
+            return _opined(known, fact)
+
+
+def advance(known: Aggregate, number: int, ending: Ending) -> Aggregate:
+    """The join on (round, ending): a later round hides the earlier one, within a round the higher ending holds."""
+    if (number, ending) <= (known.round, known.ending):
+        return known
+    asked = known.asked if number == known.round else None
+    if asked is not None and ending is not Ending.OPEN:
+        asked = replace(asked, ended=True)
+    return replace(known, round=number, ending=ending, asked=asked)
+
+
+def _item(known: Aggregate, fact: ItemSeen) -> Aggregate:
+    if known.content_hash is not None:
+        return known
+    asked = known.asked
+    if asked is not None and asked.item_created_at is None:
+        asked = replace(asked, item_created_at=fact.created_at)
+    return replace(known, content_hash=fact.content_hash, created_at=fact.created_at, asked=asked)
+
+
+def _escalated(known: Aggregate, fact: Escalated) -> Aggregate:
+    ending = ENDING_OF_ASK.get(fact.ask)
+    if ending is not None:
+        return advance(known, fact.round, ending)
+    known = advance(known, fact.round, Ending.OPEN)
+    if known.round != fact.round or not known.open:
+        return known
+    asked = _asked(known)
+    audience = Audience.EXPERT if fact.ask is Ask.EXPERT else asked.audience
+    return replace(known, asked=replace(asked, audience=audience, wanted=max(asked.wanted, fact.opinions_wanted)))
+
+
+def _doubted(known: Aggregate, fact: Relabelled) -> Aggregate:
+    wish = Wish(fact.urgency, fact.reason, fact.excluded)
+    before = known.relabels.get(fact.round)
+    return replace(known, relabels={**known.relabels, fact.round: wish if before is None else before.join(wish)})
+
+
+def _routed(known: Aggregate, fact: Routed) -> Aggregate:
+    ending = ENDING_OF_ROUTE[fact.state]
+    known = advance(known, fact.round, ending)
+    if known.round != fact.round or ending is not Ending.OPEN:
+        return known
+    asked = _asked(known)
+    expert = Audience.EXPERT in (asked.audience, fact.audience)
+    asked = replace(
+        asked,
+        audience=Audience.EXPERT if expert else Audience.ANNOTATOR,
+        wanted=max(asked.wanted, fact.opinions_wanted),
+        would_auto=asked.would_auto or fact.would_auto,
+        inclusion=min(asked.inclusion, fact.inclusion),
+        generation=max(asked.generation, fact.generation),
+        project_version=max(asked.project_version, fact.project_version),
+        guideline_version=max(asked.guideline_version, fact.guideline_version),
+        item_created_at=asked.item_created_at or fact.item_created_at,
+    )
+    if fact.step > asked.step:
+        asked = replace(asked, step=fact.step, reason=fact.reason, priority=fact.priority)
+    return replace(known, asked=asked)
+
+
+def _opined(known: Aggregate, fact: Opined) -> Aggregate:
+    known = advance(known, fact.round, Ending.OPEN)
+    if known.round != fact.round:
+        return known
+    asked = _asked(known)
+    answered = fact.outcome is Outcome.ANSWERED
+    by_expert = fact.role is Audience.EXPERT
+    guess = asked.guess
+    if fact.proposal is not None:
+        guess = newest(guess, Guess.of_proposal(fact.proposal, fact.at))
+    asked = replace(
+        asked,
+        answered=asked.answered + answered,
+        skipped=asked.skipped + (fact.outcome is Outcome.SKIPPED),
+        granted=asked.granted + (fact.outcome is not Outcome.EXHAUSTED),
+        expert_answered=asked.expert_answered + (answered and by_expert),
+        exhausted=asked.exhausted or fact.outcome is Outcome.EXHAUSTED,
+        would_auto=asked.would_auto or fact.would_auto,
+        inclusion=min(asked.inclusion, fact.inclusion),
+        project_version=max(asked.project_version, fact.project_version),
+        guideline_version=max(asked.guideline_version, fact.guideline_version),
+        item_created_at=asked.item_created_at or fact.item_created_at,
+        guess=guess,
+    )
+    return replace(known, asked=asked)
+
+
+def _asked(known: Aggregate) -> Round:
+    """The latest round; an empty one where only its number is known yet."""
+    if known.asked is not None:
+        return known.asked
+    return Round(
+        known.project_id,
+        known.item_id,
+        known.round,
+        ended=known.ending is not Ending.OPEN,
+        item_created_at=known.created_at,
+    )

@@ -1,0 +1,76 @@
+"""What a model proposed for an item, as assignment keeps it."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.events import Abstention, Prediction, Proposal
+from shared.labels import LabelValue
+
+
+class Guess(BaseModel):
+    """A prediction or abstention in short; stored as its JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    value: LabelValue | None = None
+    distribution: dict[str, float] | None = None
+    confidence: float | None = None
+    margin: float | None = None
+    entropy: float | None = None
+    abstention: Abstention | None = None
+    model_version: str | None = None
+    generation: int = 0
+    predicted_at: datetime
+
+    @classmethod
+    def of(cls, prediction: Prediction) -> "Guess":
+        """The guess of a valid prediction; nothing is checked again."""
+        return Guess.model_construct(
+            value=prediction.value,
+            distribution=prediction.distribution,
+            confidence=prediction.confidence,
+            margin=prediction.margin,
+            entropy=prediction.entropy,
+            abstention=prediction.abstention,
+            model_version=prediction.model_version,
+            generation=prediction.generation,
+            predicted_at=prediction.predicted_at,
+        )
+
+    @classmethod
+    def of_proposal(cls, proposal: Proposal, at: datetime) -> "Guess":
+        """The guess that an annotation of ours carried (rebuild)."""
+        return Guess(
+            value=proposal.value,
+            distribution=proposal.distribution,
+            confidence=proposal.confidence,
+            model_version=proposal.model_version,
+            generation=proposal.generation,
+            predicted_at=at,
+        )
+
+    @property
+    def order(self) -> tuple[int, datetime, str]:
+        """The order in which guesses replace each other: a lower generation never overrides a higher one."""
+        return self.generation, self.predicted_at, self.model_version or ""
+
+    @property
+    def proposal(self) -> Proposal | None:
+        """What people and labels get to see of it; None for an abstention."""
+        if self.value is None or self.confidence is None or self.model_version is None:
+            return None
+        return Proposal.model_construct(
+            value=self.value,
+            confidence=self.confidence,
+            model_version=self.model_version,
+            generation=self.generation,
+            distribution=self.distribution,
+        )
+
+
+def newest(one: Guess | None, other: Guess | None) -> Guess | None:
+    """The join of two guesses."""
+    if one is None or other is None:
+        return one or other
+    return other if other.order > one.order else one

@@ -1,0 +1,70 @@
+"""Settings of assignment."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from shared.errors import ConfigurationError
+from shared.runtime.settings import DatabaseServiceSettings, Seconds
+
+LEAST_TOKEN_CHARACTERS = 32
+LEAST_DISTINCT_CHARACTERS = 8
+KNOWN_DEFAULTS = (
+    "changeme",
+    "change-me",
+    "change_me",
+    "default",
+    "example",
+    "secret",
+    "password",
+    "labelstream",
+    "admin",
+)
+
+
+class AssignmentSettings(DatabaseServiceSettings):
+    """Environment: LABELSTREAM_ASSIGNMENT_..."""
+
+    model_config = SettingsConfigDict(env_prefix="LABELSTREAM_ASSIGNMENT_", extra="ignore")
+
+    port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=8002, description="Port that HTTP listens on.")
+    admin_token: SecretStr = Field(
+        default=SecretStr(""), description="Token of the first administrator, 32 characters or more; absent: none."
+    )
+    admin_token_file: Path | None = Field(default=None, description="File that holds the administrator's token.")
+    token_cache_s: Seconds = Field(default=2.0, description="How long a checked token is believed, seconds.")
+    max_held_leases: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=200, description="Leases that one person may hold at once."
+    )
+    body_limit_bytes: Annotated[int, Field(ge=1024)] = Field(default=1_048_576, description="Largest request, bytes.")
+    sweep_interval_s: Seconds = Field(
+        default=1.0, description="Pause between runs of the jobs that expire leases and watch waiting rounds, seconds."
+    )
+    job_chunk_rows: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=500, description="Rows that one transaction of a job works on."
+    )
+    idempotency_ttl_s: Seconds = Field(default=86_400.0, description="How long Idempotency-Keys are kept, seconds.")
+
+    def bootstrap_token(self) -> str | None:
+        """The first administrator's token, or None.
+
+        Raises:
+            ConfigurationError: it is too short, or one that everybody knows.
+        """
+        token = self.admin_token.get_secret_value()
+        if self.admin_token_file is not None:
+            try:
+                token = self.admin_token_file.read_text().strip()
+            except OSError as error:
+                raise ConfigurationError(f"the administrator's token file cannot be read: {error}") from error
+        if not token:
+            return None
+        guessable = any(word in token.lower() for word in KNOWN_DEFAULTS)
+        if len(token) < LEAST_TOKEN_CHARACTERS or len(set(token)) < LEAST_DISTINCT_CHARACTERS or guessable:
+            raise ConfigurationError(
+                "LABELSTREAM_ASSIGNMENT_ADMIN_TOKEN is short or well known; make one of 32 characters or more with"
+                " `python -c 'import secrets; print(secrets.token_urlsafe(32))'`"
+            )
+        return token

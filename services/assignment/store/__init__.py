@@ -1,0 +1,1 @@
+"""Every SQL statement of assignment; one function each, set-based, no decisions."""

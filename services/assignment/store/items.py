@@ -1,0 +1,170 @@
+"""Statements on items and tallies. Rows are locked in key order everywhere."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from services.assignment.domain.aggregate import Aggregate
+from services.assignment.store.rows import ITEM_COLUMNS, Key, dump_guess, dump_relabels, load_item
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """An item as it comes in; `content` is its JSON."""
+
+    key: Key
+    content_hash: str
+    content: str
+    created_at: datetime
+
+
+def columns(keys: Iterable[Key]) -> tuple[list[str], list[str]]:
+    """Keys as two arrays, in key order."""
+    ordered = sorted(set(keys))
+    return [project for project, _ in ordered], [item for _, item in ordered]
+
+
+async def insert_items(connection: Any, items: Sequence[NewItem]) -> set[Key]:
+    """Insert what is new, and count it. Returns the keys that were new; the others' rows are left alone."""
+    ordered = sorted(items, key=lambda item: item.key)
+    rows = await connection.fetch(
+        "WITH fresh AS ("
+        " INSERT INTO items (project_id, item_id, standing, content_hash, content, created_at, received_at)"
+        " SELECT p, i, 'awaiting_prediction', h, c, t, now()"
+        " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS n(p, i, h, c, t)"
+        " ON CONFLICT DO NOTHING RETURNING project_id, item_id"
+        "), counted AS ("
+        " INSERT INTO tallies SELECT project_id, 'awaiting_prediction', count(*) FROM fresh GROUP BY project_id"
+        ") SELECT project_id, item_id FROM fresh",
+        [item.key[0] for item in ordered],
+        [item.key[1] for item in ordered],
+        [item.content_hash for item in ordered],
+        [item.content for item in ordered],
+        [item.created_at for item in ordered],
+    )
+    return {(row["project_id"], row["item_id"]) for row in rows}
+
+
+async def lock_items(connection: Any, keys: Iterable[Key]) -> dict[Key, Aggregate]:
+    """The aggregates of these items, without rounds, their rows locked; unknown ones are absent."""
+    rows = await connection.fetch(
+        f"SELECT {ITEM_COLUMNS} FROM items AS i"  # noqa: S608  # constant columns
+        " JOIN unnest($1::text[], $2::text[]) AS k(p, i) ON i.project_id = k.p AND i.item_id = k.i"
+        " ORDER BY i.project_id, i.item_id FOR UPDATE OF i",
+        *columns(keys),
+    )
+    return {(row["project_id"], row["item_id"]): load_item(row) for row in rows}
+
+
+async def park_items(connection: Any, keys: Iterable[Key]) -> None:
+    """Make rows for items that something is known of before they have come."""
+    await connection.execute(
+        "INSERT INTO items (project_id, item_id, standing, received_at)"
+        " SELECT p, i, 'parked', now() FROM unnest($1::text[], $2::text[]) AS k(p, i) ON CONFLICT DO NOTHING",
+        *columns(keys),
+    )
+
+
+async def fill_items(connection: Any, items: Sequence[NewItem]) -> None:
+    """Give parked rows the item that has come now."""
+    ordered = sorted(items, key=lambda item: item.key)
+    await connection.execute(
+        "UPDATE items AS i SET content_hash = n.h, content = n.c, created_at = n.t, received_at = now()"
+        " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS n(p, i, h, c, t)"
+        " WHERE i.project_id = n.p AND i.item_id = n.i AND i.content_hash IS NULL",
+        [item.key[0] for item in ordered],
+        [item.key[1] for item in ordered],
+        [item.content_hash for item in ordered],
+        [item.content for item in ordered],
+        [item.created_at for item in ordered],
+    )
+
+
+async def save_items(connection: Any, items: Sequence[Aggregate], changes: Mapping[Key, int]) -> None:
+    """Write changed aggregates and the change in the number of items by (project, standing), in one statement."""
+    ordered = sorted(items, key=lambda item: item.key)
+    await connection.execute(
+        "WITH counted AS ("
+        " INSERT INTO tallies SELECT * FROM unnest($9::text[], $10::text[], $11::bigint[])"
+        ") UPDATE items AS i SET standing = n.standing, round = n.round, ending = n.ending,"
+        " label_version = n.label_version, guess = n.guess, relabels = n.relabels"
+        " FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::smallint[], $6::smallint[], $7::text[],"
+        " $8::text[]) AS n(p, i, standing, round, ending, label_version, guess, relabels)"
+        " WHERE i.project_id = n.p AND i.item_id = n.i",
+        [item.project_id for item in ordered],
+        [item.item_id for item in ordered],
+        [item.standing.value for item in ordered],
+        [item.round for item in ordered],
+        [int(item.ending) for item in ordered],
+        [item.label_version for item in ordered],
+        [dump_guess(item.guess) for item in ordered],
+        [dump_relabels(item.relabels) for item in ordered],
+        [project for project, _ in changes],
+        [name for _, name in changes],
+        list(changes.values()),
+    )
+
+
+async def add_tallies(connection: Any, changes: Mapping[Key, int]) -> None:
+    """Count something that is not a standing, by (project, name)."""
+    await connection.execute(
+        "INSERT INTO tallies SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])",
+        [project for project, _ in changes],
+        [name for _, name in changes],
+        list(changes.values()),
+    )
+
+
+async def fold_tallies(connection: Any) -> None:
+    """Replace the changes by their sums. Replicas that do it at once take different rows."""
+    await connection.execute(
+        "WITH old AS (DELETE FROM tallies WHERE ctid = ANY(ARRAY("
+        "  SELECT ctid FROM tallies LIMIT 10000 FOR UPDATE SKIP LOCKED)) RETURNING project_id, name, delta)"
+        " INSERT INTO tallies SELECT project_id, name, sum(delta) FROM old GROUP BY 1, 2 HAVING sum(delta) <> 0"
+    )
+
+
+async def sum_tallies(connection: Any, project_id: str | None = None) -> dict[Key, int]:
+    """(project, name) -> number; of one project or all."""
+    rows = await connection.fetch(
+        "SELECT project_id, name, sum(delta)::bigint AS total FROM tallies"
+        " WHERE $1::text IS NULL OR project_id = $1 GROUP BY 1, 2",
+        project_id,
+    )
+    return {(row["project_id"], row["name"]): row["total"] for row in rows}
+
+
+async def lock_overdue(connection: Any, project_id: str, timeout_s: float, limit: int) -> list[Aggregate]:
+    """Items that have waited too long for a prediction, oldest first; those that another replica works on are left."""
+    rows = await connection.fetch(
+        f"SELECT {ITEM_COLUMNS} FROM items AS i"  # noqa: S608  # constant columns
+        " WHERE i.standing = 'awaiting_prediction' AND i.project_id = $1"
+        " AND i.received_at < now() - make_interval(secs => $2)"
+        " ORDER BY i.received_at LIMIT $3 FOR UPDATE SKIP LOCKED",
+        project_id,
+        timeout_s,
+        limit,
+    )
+    return [load_item(row) for row in rows]
+
+
+async def get_contents(connection: Any, keys: Iterable[Key]) -> dict[Key, str]:
+    """Contents as JSON; items that have not come are absent."""
+    rows = await connection.fetch(
+        "SELECT i.project_id, i.item_id, i.content FROM items AS i"
+        " JOIN unnest($1::text[], $2::text[]) AS k(p, i) ON i.project_id = k.p AND i.item_id = k.i"
+        " WHERE i.content IS NOT NULL",
+        *columns(keys),
+    )
+    return {(row["project_id"], row["item_id"]): row["content"] for row in rows}
+
+
+async def get_item(connection: Any, project_id: str, item_id: str) -> Aggregate | None:
+    """One item, without a lock."""
+    row = await connection.fetchrow(
+        f"SELECT {ITEM_COLUMNS} FROM items AS i WHERE i.project_id = $1 AND i.item_id = $2",  # noqa: S608
+        project_id,
+        item_id,
+    )
+    return None if row is None else load_item(row)

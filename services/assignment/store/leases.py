@@ -1,0 +1,207 @@
+"""Statements on leases. A lease is only ever changed by a transaction that holds its round's row (gold: its own)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.assignment.domain.aggregate import Round
+from services.assignment.domain.leases import Lease, LeaseState
+from services.assignment.store.rows import LEASE_COLUMNS, Key, load_lease
+from shared.events import Audience
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A lease to be given out. `round_id` is None for gold."""
+
+    id: UUID
+    round_id: int | None
+    key: Key
+    round: int
+    annotator_id: str
+    role: Audience
+    blind: bool
+    lease_s: float
+
+
+async def grant(connection: Any, grants: Sequence[Grant]) -> dict[UUID, tuple[int, datetime]]:
+    """Insert leases and take their slots, in one statement.
+
+    Returns:
+        Lease id -> (fencing token, expiry) of those granted. One is missing where the person has the item already; its
+        slot is not taken then. The caller holds the rounds' rows.
+    """
+    rows = await connection.fetch(
+        "WITH given AS ("
+        " INSERT INTO leases (id, round_id, project_id, item_id, round, gold, annotator_id, role, state, blind,"
+        "  expires_at)"
+        " SELECT id, round_id, p, i, number, round_id IS NULL, annotator_id, role, 'active', blind,"
+        "  clock_timestamp() + make_interval(secs => lease_s)"
+        " FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::smallint[], $6::text[], $7::text[],"
+        "  $8::boolean[], $9::float8[]) AS n(id, round_id, p, i, number, annotator_id, role, blind, lease_s)"
+        " ON CONFLICT DO NOTHING RETURNING token, id, round_id, role, expires_at"
+        "), taken AS ("
+        " UPDATE rounds AS r SET active = r.active + t.n, granted = r.granted + t.n,"
+        "  expert_active = r.expert_active + t.experts, blocked_at = NULL"
+        " FROM (SELECT round_id, count(*) AS n, count(*) FILTER (WHERE role = 'expert') AS experts"
+        "  FROM given GROUP BY round_id) AS t WHERE r.id = t.round_id"
+        ") SELECT token, id, expires_at FROM given",
+        [one.id for one in grants],
+        [one.round_id for one in grants],
+        [one.key[0] for one in grants],
+        [one.key[1] for one in grants],
+        [one.round for one in grants],
+        [one.annotator_id for one in grants],
+        [one.role.value for one in grants],
+        [one.blind for one in grants],
+        [one.lease_s for one in grants],
+    )
+    return {row["id"]: (row["token"], row["expires_at"]) for row in rows}
+
+
+async def get_round_ids(connection: Any, ids: Iterable[UUID]) -> list[int]:
+    """The rounds of these leases, to be locked before them; gold has none."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT round_id FROM leases WHERE id = ANY($1::uuid[]) AND round_id IS NOT NULL", list(ids)
+    )
+    return [row["round_id"] for row in rows]
+
+
+async def lock_leases(connection: Any, ids: Iterable[UUID]) -> dict[UUID, Lease]:
+    """These leases, locked; the caller holds their rounds' rows."""
+    rows = await connection.fetch(
+        f"SELECT {LEASE_COLUMNS} FROM leases AS l WHERE l.id = ANY($1::uuid[]) ORDER BY l.token FOR UPDATE",  # noqa: S608
+        list(ids),
+    )
+    return {row["id"]: load_lease(row) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What became of a lease."""
+
+    id: UUID
+    state: LeaseState
+    late: bool = False
+    digest: bytes | None = None
+
+
+async def finish(connection: Any, ends: Sequence[Finish], rounds: Sequence[Round]) -> None:
+    """Record what became of leases, and the counts of their rounds, in one statement. The caller holds all the rows."""
+    await connection.execute(
+        "WITH done AS ("
+        " UPDATE leases AS l SET state = n.state, late = n.late, digest = n.digest, ended_at = now()"
+        " FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::bytea[]) AS n(id, state, late, digest)"
+        " WHERE l.id = n.id"
+        ") UPDATE rounds AS r SET active = n.active, answered = n.answered, skipped = n.skipped,"
+        " expert_active = n.expert_active, expert_answered = n.expert_answered, waiting_since = now()"
+        " FROM unnest($5::bigint[], $6::smallint[], $7::smallint[], $8::integer[], $9::smallint[], $10::smallint[])"
+        " AS n(id, active, answered, skipped, expert_active, expert_answered) WHERE r.id = n.id",
+        [one.id for one in ends],
+        [one.state.value for one in ends],
+        [one.late for one in ends],
+        [one.digest for one in ends],
+        [one.id for one in rounds],
+        [one.active for one in rounds],
+        [one.answered for one in rounds],
+        [one.skipped for one in rounds],
+        [one.expert_active for one in rounds],
+        [one.expert_answered for one in rounds],
+    )
+
+
+async def renew(connection: Any, lease_id: UUID, lease_s: float) -> datetime | None:
+    """Extend a lease that still runs. Returns its expiry, None where it does not run."""
+    expires: datetime | None = await connection.fetchval(
+        "UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => $2)"
+        " WHERE id = $1 AND state = 'active' AND expires_at > clock_timestamp() RETURNING expires_at",
+        lease_id,
+        lease_s,
+    )
+    return expires
+
+
+async def get_lease(connection: Any, lease_id: UUID) -> Lease | None:
+    """One lease, without a lock."""
+    row = await connection.fetchrow(f"SELECT {LEASE_COLUMNS} FROM leases AS l WHERE l.id = $1", lease_id)  # noqa: S608
+    return None if row is None else load_lease(row)
+
+
+async def list_expired(connection: Any, limit: int) -> list[UUID]:
+    """Leases whose time is up by the database's clock."""
+    rows = await connection.fetch(
+        "SELECT id FROM leases WHERE state = 'active' AND expires_at <= now() ORDER BY expires_at LIMIT $1", limit
+    )
+    return [row["id"] for row in rows]
+
+
+async def count_held(connection: Any, annotator_id: str) -> int:
+    """How many leases a person holds."""
+    held: int = await connection.fetchval(
+        "SELECT count(*) FROM leases WHERE annotator_id = $1 AND state = 'active' AND expires_at > now()", annotator_id
+    )
+    return held
+
+
+async def list_gold_seen(connection: Any, annotator_id: str, project_id: str) -> set[str]:
+    """The gold items that a person has had."""
+    rows = await connection.fetch(
+        "SELECT item_id FROM leases WHERE annotator_id = $1 AND project_id = $2 AND gold AND state <> 'expired'",
+        annotator_id,
+        project_id,
+    )
+    return {row["item_id"] for row in rows}
+
+
+async def list_of_item(connection: Any, project_id: str, item_id: str) -> list[Lease]:
+    """Every lease of one item of the stream, oldest first."""
+    rows = await connection.fetch(
+        f"SELECT {LEASE_COLUMNS} FROM leases AS l"  # noqa: S608  # constant columns
+        " WHERE l.project_id = $1 AND l.item_id = $2 AND NOT l.gold ORDER BY l.token",
+        project_id,
+        item_id,
+    )
+    return [load_lease(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer read back from our own annotations."""
+
+    id: UUID
+    key: Key
+    round: int
+    gold: bool
+    annotator_id: str
+    role: Audience
+    state: LeaseState
+    blind: bool
+    late: bool
+    at: datetime
+
+
+async def restore(connection: Any, answers: Sequence[Answered]) -> set[UUID]:
+    """Record answers that the database does not know. Returns the ids that were new."""
+    rows = await connection.fetch(
+        "INSERT INTO leases (id, project_id, item_id, round, gold, annotator_id, role, state, blind, late, granted_at,"
+        "  expires_at, ended_at)"
+        " SELECT id, p, i, number, gold, annotator_id, role, state, blind, late, at, at, at"
+        " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::boolean[], $6::text[], $7::text[],"
+        "  $8::text[], $9::boolean[], $10::boolean[], $11::timestamptz[])"
+        "  AS n(id, p, i, number, gold, annotator_id, role, state, blind, late, at)"
+        " ON CONFLICT DO NOTHING RETURNING id",
+        [one.id for one in answers],
+        [one.key[0] for one in answers],
+        [one.key[1] for one in answers],
+        [one.round for one in answers],
+        [one.gold for one in answers],
+        [one.annotator_id for one in answers],
+        [one.role.value for one in answers],
+        [one.state.value for one in answers],
+        [one.blind for one in answers],
+        [one.late for one in answers],
+        [one.at for one in answers],
+    )
+    return {row["id"] for row in rows}

@@ -1,0 +1,193 @@
+"""Statements on people, quarantines, idempotency keys and the request log."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+EVERYWHERE = "*"
+"""The project of a quarantine that holds in all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An annotators row.
+
+    Attributes:
+        projects: where the person may work; None is everywhere.
+        quarantined: the projects where the person is not asked; may hold `EVERYWHERE`.
+    """
+
+    id: str
+    name: str
+    role: str
+    projects: tuple[str, ...] | None
+    enabled: bool
+    has_token: bool
+    created_at: datetime
+    last_seen_at: datetime | None
+    quarantined: tuple[str, ...]
+
+
+_PERSON = (
+    "SELECT a.id, a.name, a.role, a.projects, a.enabled, a.token_hash, a.created_at, a.last_seen_at, ARRAY("
+    " SELECT q.project_id FROM quarantines AS q WHERE q.annotator_id = a.id AND q.active ORDER BY 1) AS quarantined"
+    " FROM annotators AS a"
+)
+
+
+def _person(row: Mapping[str, Any]) -> Person:
+    return Person(
+        id=row["id"],
+        name=row["name"],
+        role=row["role"],
+        projects=None if row["projects"] is None else tuple(row["projects"]),
+        enabled=row["enabled"],
+        has_token=row["token_hash"] is not None,
+        created_at=row["created_at"],
+        last_seen_at=row["last_seen_at"],
+        quarantined=tuple(row["quarantined"]),
+    )
+
+
+async def find_by_token(connection: Any, token_hash: bytes) -> tuple[Person, bytes] | None:
+    """Who has the token of this hash, with the stored hash."""
+    row = await connection.fetchrow(f"{_PERSON} WHERE a.token_hash = $1", token_hash)
+    return None if row is None else (_person(row), row["token_hash"])
+
+
+async def get_people(connection: Any, ids: Sequence[str]) -> dict[str, Person]:
+    """These people; unknown ones are absent."""
+    rows = await connection.fetch(f"{_PERSON} WHERE a.id = ANY($1::text[])", list(ids))
+    return {row["id"]: _person(row) for row in rows}
+
+
+async def list_people(connection: Any, after: str, limit: int) -> list[Person]:
+    """A page of people by id."""
+    return [
+        _person(row)
+        for row in await connection.fetch(f"{_PERSON} WHERE a.id > $1 ORDER BY a.id LIMIT $2", after, limit)
+    ]
+
+
+async def list_present(connection: Any, seconds: float) -> list[Person]:
+    """Everybody who may work and was seen within `seconds`."""
+    rows = await connection.fetch(
+        f"{_PERSON} WHERE a.enabled AND a.last_seen_at > now() - make_interval(secs => $1)", seconds
+    )
+    return [_person(row) for row in rows]
+
+
+async def add_people(
+    connection: Any, people: Sequence[tuple[str, str, str, list[str] | None, bytes | None]]
+) -> set[str]:
+    """Insert (id, name, role, projects, token hash). Returns the ids that were new."""
+    rows = await connection.fetch(
+        "INSERT INTO annotators (id, name, role, projects, token_hash)"
+        " SELECT id, name, role, CASE WHEN projects IS NULL THEN NULL ELSE string_to_array(projects, ',') END, hash"
+        " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bytea[]) AS n(id, name, role, projects, hash)"
+        " ON CONFLICT DO NOTHING RETURNING id",
+        [person[0] for person in people],
+        [person[1] for person in people],
+        [person[2] for person in people],
+        [None if person[3] is None else ",".join(person[3]) for person in people],
+        [person[4] for person in people],
+    )
+    return {row["id"] for row in rows}
+
+
+async def set_token(connection: Any, annotator_id: str, token_hash: bytes) -> bool:
+    """Replace a person's token; the old one stops working. False where the person is unknown."""
+    done = await connection.execute("UPDATE annotators SET token_hash = $2 WHERE id = $1", annotator_id, token_hash)
+    return bool(done != "UPDATE 0")
+
+
+async def mark_seen(connection: Any, seen: Mapping[str, float]) -> None:
+    """Note when people were last seen, given as seconds ago."""
+    await connection.execute(
+        "UPDATE annotators AS a SET last_seen_at = greatest(a.last_seen_at, now() - make_interval(secs => n.ago))"
+        " FROM (SELECT * FROM unnest($1::text[], $2::float8[]) AS u(id, ago) ORDER BY id) AS n WHERE a.id = n.id",
+        list(seen),
+        list(seen.values()),
+    )
+
+
+async def set_quarantines(connection: Any, marks: Sequence[tuple[str, str, bool, str, datetime]]) -> None:
+    """Write (project, person, active, reason, changed at); an older mark never overrides a newer one."""
+    latest: dict[tuple[str, str], tuple[str, str, bool, str, datetime]] = {}
+    for mark in sorted(marks, key=lambda mark: mark[4]):
+        latest[mark[1], mark[0]] = mark
+    ordered = [latest[key] for key in sorted(latest)]
+    await connection.execute(
+        "INSERT INTO quarantines AS q (project_id, annotator_id, active, reason, changed_at)"
+        " SELECT * FROM unnest($1::text[], $2::text[], $3::boolean[], $4::text[], $5::timestamptz[])"
+        " ON CONFLICT (annotator_id, project_id) DO UPDATE"
+        " SET active = excluded.active, reason = excluded.reason, changed_at = excluded.changed_at"
+        " WHERE excluded.changed_at >= q.changed_at",
+        *(list(column) for column in zip(*ordered, strict=True)),
+    )
+
+
+async def clear_quarantines(connection: Any, annotator_id: str, project_id: str | None, at: datetime) -> None:
+    """End a person's quarantine in one project, or in all."""
+    await connection.execute(
+        "UPDATE quarantines SET active = false, changed_at = $3"
+        " WHERE annotator_id = $1 AND ($2::text IS NULL OR project_id = $2)",
+        annotator_id,
+        project_id,
+        at,
+    )
+
+
+async def begin_request(connection: Any, principal: str, key: str, digest: bytes) -> tuple[bytes, str] | None:
+    """Take an idempotency key. Returns None where it is new, else the (digest, response) of the request that had it.
+
+    A request with the same key that is still running is waited for.
+    """
+    row = await connection.fetchrow(
+        "INSERT INTO idempotency_keys AS k (principal, key, digest) VALUES ($1, $2, $3)"
+        " ON CONFLICT (principal, key) DO UPDATE SET key = k.key RETURNING digest, response, xmax = 0 AS fresh",
+        principal,
+        key,
+        digest,
+    )
+    return None if row["fresh"] else (row["digest"], row["response"])
+
+
+async def end_request(connection: Any, principal: str, key: str, response: str) -> None:
+    """Keep the response of a request for its repeats."""
+    await connection.execute(
+        "UPDATE idempotency_keys SET response = $3 WHERE principal = $1 AND key = $2", principal, key, response
+    )
+
+
+async def forget_requests(connection: Any, older_than_s: float, limit: int) -> None:
+    """Forget old idempotency keys, a bounded number at a time."""
+    await connection.execute(
+        "DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(SELECT ctid FROM idempotency_keys"
+        " WHERE created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
+        older_than_s,
+        limit,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of the request log; `subject` is an id, never content."""
+
+    principal: str
+    action: str
+    outcome: str
+    subject: str
+
+
+async def log_requests(connection: Any, lines: Sequence[LogLine]) -> None:
+    """Append to the request log."""
+    await connection.execute(
+        "INSERT INTO request_log (principal, action, outcome, subject)"
+        " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])",
+        [line.principal for line in lines],
+        [line.action for line in lines],
+        [line.outcome for line in lines],
+        [line.subject for line in lines],
+    )

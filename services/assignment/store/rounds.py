@@ -1,0 +1,255 @@
+"""Statements on rounds. Rows are locked in the order of their ids everywhere, and before any lease of theirs."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from services.assignment.domain.aggregate import Round
+from services.assignment.store.rows import ROUND_COLUMNS, Key, dump_guess, load_round
+from shared.events import Audience
+
+PREFIX = 256
+"""How many begun rounds are looked at before untouched ones are given out."""
+
+UNSEEN = (
+    " AND NOT $3 = ANY(r.excluded) AND NOT EXISTS (SELECT FROM leases AS l WHERE l.project_id = r.project_id"
+    " AND l.item_id = r.item_id AND l.annotator_id = $3 AND NOT l.gold AND l.state <> 'expired')"
+)
+_OPEN = "r.project_id = $1 AND r.audience = $2 AND r.free > 0"
+_ORDER = " ORDER BY r.priority DESC, r.id LIMIT $4 FOR UPDATE OF r SKIP LOCKED"
+
+BEGUN_FIRST = (
+    f"SELECT {ROUND_COLUMNS} FROM rounds AS r JOIN ("  # noqa: S608  # constants
+    " SELECT r.id FROM rounds AS r"
+    f" WHERE {_OPEN} AND r.started ORDER BY r.priority DESC, r.id LIMIT {PREFIX}) AS near ON near.id = r.id"
+    f" WHERE r.free > 0{UNSEEN}{_ORDER}"
+)
+UNTOUCHED = f"SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE {_OPEN} AND NOT r.started{UNSEEN}{_ORDER}"  # noqa: S608
+BEGUN_ALL = f"SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE {_OPEN} AND r.started{UNSEEN}{_ORDER}"  # noqa: S608
+
+
+async def lock_rounds(connection: Any, places: Iterable[tuple[str, str, int]]) -> dict[Key, Round]:
+    """The rounds of (project, item, number), locked; by (project, item), so one number per item."""
+    ordered = sorted(set(places))
+    rows = await connection.fetch(
+        f"SELECT {ROUND_COLUMNS} FROM rounds AS r"  # noqa: S608  # constant columns
+        " JOIN unnest($1::text[], $2::text[], $3::smallint[]) AS k(p, i, n)"
+        " ON r.project_id = k.p AND r.item_id = k.i AND r.number = k.n ORDER BY r.id FOR UPDATE OF r",
+        [place[0] for place in ordered],
+        [place[1] for place in ordered],
+        [place[2] for place in ordered],
+    )
+    return {(row["project_id"], row["item_id"]): load_round(row) for row in rows}
+
+
+async def lock_by_id(connection: Any, ids: Iterable[int], *, skip_locked: bool = False) -> dict[int, Round]:
+    """These rounds, locked; with `skip_locked` without those that somebody else works on."""
+    rows = await connection.fetch(
+        f"SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE r.id = ANY($1::bigint[]) ORDER BY r.id FOR UPDATE"  # noqa: S608
+        + (" SKIP LOCKED" if skip_locked else ""),
+        sorted(set(ids)),
+    )
+    return {row["id"]: load_round(row) for row in rows}
+
+
+async def lock_open(connection: Any, project_id: str, item_ids: Iterable[str]) -> dict[str, Round]:
+    """The open round of each of these items, locked, by item; items without one are absent."""
+    rows = await connection.fetch(
+        f"SELECT {ROUND_COLUMNS} FROM rounds AS r"  # noqa: S608  # constant columns
+        " WHERE r.project_id = $1 AND r.item_id = ANY($2::text[]) AND NOT r.ended ORDER BY r.id FOR UPDATE",
+        project_id,
+        sorted(set(item_ids)),
+    )
+    return {row["item_id"]: load_round(row) for row in rows}
+
+
+async def claim(
+    connection: Any, statement: str, project_id: str, audience: Audience, annotator_id: str, *, limit: int
+) -> list[Round]:
+    """The next rounds for one person by one of the statements above; rows that others are claiming are passed over."""
+    rows = await connection.fetch(statement, project_id, audience.value, annotator_id, limit)
+    return [load_round(row) for row in rows]
+
+
+async def write_rounds(connection: Any, rounds: Sequence[Round]) -> None:
+    """Insert rounds that have no id, update the others; one statement per kind that occurs."""
+    fresh = [one for one in rounds if one.id is None]
+    known = sorted((one for one in rounds if one.id is not None), key=lambda one: one.id or 0)
+    if fresh:
+        await connection.execute(_INSERT, *_arrays(sorted(fresh, key=lambda one: (one.project_id, one.item_id))))
+    if known:
+        await connection.execute(_UPDATE, *_arrays(known), [one.id for one in known])
+
+
+_WRITTEN = (
+    ("project_id", "text"), ("item_id", "text"), ("number", "smallint"), ("audience", "text"), ("wanted", "smallint"),
+    ("answered", "smallint"), ("skipped", "integer"), ("active", "smallint"), ("granted", "integer"),
+    ("expert_answered", "smallint"), ("expert_active", "smallint"), ("exhausted", "boolean"), ("ended", "boolean"),
+    ("blocked_at", "timestamptz"), ("step", "integer"), ("reason", "text"), ("priority", "double precision"),
+    ("urgency", "double precision"), ("would_auto", "boolean"), ("inclusion", "double precision"),
+    ("excluded", "text"), ("guess", "text"), ("generation", "integer"), ("project_version", "integer"),
+    ("guideline_version", "integer"), ("item_created_at", "timestamptz"),
+)  # fmt: skip
+_NAMES = ", ".join(name for name, _ in _WRITTEN)
+_VALUES = _NAMES.replace("excluded", "string_to_array(excluded, E'\\x1f')")
+_UNNEST = ", ".join(f"${n}::{kind}[]" for n, (_, kind) in enumerate(_WRITTEN, start=1))
+_INSERT = (
+    f"INSERT INTO rounds ({_NAMES}, waiting_since) SELECT {_VALUES}, now()"  # noqa: S608  # constants
+    f" FROM unnest({_UNNEST}) AS n({_NAMES})"
+)
+_UPDATE = (
+    "UPDATE rounds AS r SET waiting_since = now(), "  # noqa: S608  # constants
+    + ", ".join(f"{name} = n.{name}" for name, _ in _WRITTEN[3:] if name != "excluded")
+    + ", excluded = string_to_array(n.excluded, E'\\x1f')"
+    + f" FROM unnest({_UNNEST}, ${len(_WRITTEN) + 1}::bigint[]) AS n({_NAMES}, id) WHERE r.id = n.id"
+)
+
+
+def _arrays(rounds: Sequence[Round]) -> list[list[Any]]:
+    plain = [name for name, _ in _WRITTEN]
+    special: dict[str, Callable[[Round], Any]] = {
+        "audience": lambda one: one.audience.value,
+        "excluded": lambda one: "\x1f".join(sorted(one.excluded)),
+        "guess": lambda one: dump_guess(one.guess),
+    }
+    return [
+        [special[name](one) for one in rounds] if name in special else [getattr(one, name) for one in rounds]
+        for name in plain
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A round with free slots as the sweep sees it."""
+
+    round: Round
+    waiting_since: datetime
+    answerable: bool
+    refreshed: int
+
+
+async def lock_waiting(
+    connection: Any, after: int, limit: int, present: Sequence[tuple[str, str, str]]
+) -> list[Waiting]:
+    """The next rounds with free slots after an id, locked; those that another replica works on are left.
+
+    Args:
+        connection: in a transaction.
+        after: the round id to go on from.
+        limit: rounds at most.
+        present: (project, role, annotator) of everybody who could take work now.
+    """
+    rows = await connection.fetch(
+        f"SELECT {ROUND_COLUMNS}, r.waiting_since, r.refreshed, EXISTS ("  # noqa: S608  # constant columns
+        "  SELECT FROM unnest($3::text[], $4::text[], $5::text[]) AS a(p, role, id)"
+        "  WHERE a.p = r.project_id AND a.role = r.audience AND NOT a.id = ANY(r.excluded)"
+        "  AND (NOT r.started AND r.number = 1 OR NOT EXISTS (SELECT FROM leases AS l WHERE"
+        "   l.project_id = r.project_id AND l.item_id = r.item_id AND l.annotator_id = a.id AND NOT l.gold"
+        "   AND l.state <> 'expired'))) AS answerable"
+        " FROM rounds AS r WHERE r.free > 0 AND r.id > $1 ORDER BY r.id LIMIT $2 FOR UPDATE OF r SKIP LOCKED",
+        after,
+        limit,
+        [project for project, _, _ in present],
+        [role for _, role, _ in present],
+        [annotator for _, _, annotator in present],
+    )
+    return [Waiting(load_round(row), row["waiting_since"], row["answerable"], row["refreshed"]) for row in rows]
+
+
+async def mark_refreshed(connection: Any, ids: Sequence[int], generations: Sequence[int]) -> None:
+    """Remember that a refresh for this model generation was asked for."""
+    await connection.execute(
+        "UPDATE rounds AS r SET refreshed = n.g FROM unnest($1::bigint[], $2::integer[]) AS n(id, g) WHERE r.id = n.id",
+        list(ids),
+        list(generations),
+    )
+
+
+async def list_stale(connection: Any, project_id: str, versions: Sequence[int], limit: int) -> list[Key]:
+    """Items with an open round that pins one of these project versions."""
+    rows = await connection.fetch(
+        "SELECT project_id, item_id FROM rounds WHERE project_id = $1 AND project_version = ANY($2::integer[])"
+        " AND NOT ended LIMIT $3",
+        project_id,
+        list(versions),
+        limit,
+    )
+    return [(row["project_id"], row["item_id"]) for row in rows]
+
+
+async def count_open(connection: Any, project_id: str | None = None) -> dict[Key, int]:
+    """(project, state) -> open rounds. O(open rounds): for reports, not for requests of annotators."""
+    rows = await connection.fetch(
+        "SELECT project_id, CASE WHEN active > 0 THEN 'leased' WHEN free > 0 AND blocked_at IS NULL THEN 'queued'"
+        " WHEN free > 0 THEN 'blocked' ELSE 'awaiting_decision' END AS state, count(*) AS total"
+        " FROM rounds WHERE NOT ended AND ($1::text IS NULL OR project_id = $1) GROUP BY 1, 2",
+        project_id,
+    )
+    return {(row["project_id"], row["state"]): row["total"] for row in rows}
+
+
+async def list_rounds(connection: Any, project_id: str, item_id: str) -> list[Round]:
+    """Every round of one item that people were asked in."""
+    rows = await connection.fetch(
+        f"SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE r.project_id = $1 AND r.item_id = $2 ORDER BY r.number",  # noqa: S608
+        project_id,
+        item_id,
+    )
+    return [load_round(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """An open round that has free leases."""
+
+    round_id: int
+    item_id: str
+    number: int
+    audience: str
+    free: int
+    started: bool
+    priority: float
+    taken_by: tuple[str, ...]
+
+
+async def list_slots(
+    connection: Any, project_id: str, audience: Audience, limit: int, after: tuple[bool, float, int] | None
+) -> list[Slot]:
+    """Open slots in queue order, with the people who may not take them.
+
+    Args:
+        connection: any.
+        project_id: the project.
+        audience: whose queue.
+        limit: slots at most.
+        after: (started, priority, round id) of the last slot already read.
+    """
+    started, priority, last = after or (True, float("inf"), 0)
+    rows = await connection.fetch(
+        "SELECT r.id, r.item_id, r.number, r.audience, r.free, r.started, r.priority, array_cat(r.excluded, ARRAY("
+        "  SELECT l.annotator_id FROM leases AS l WHERE l.project_id = r.project_id AND l.item_id = r.item_id"
+        "  AND NOT l.gold AND l.state <> 'expired' ORDER BY l.token)) AS taken_by"
+        " FROM rounds AS r WHERE r.project_id = $1 AND r.audience = $2 AND r.free > 0"
+        " AND (r.started < $4 OR r.started = $4 AND (r.priority < $5 OR r.priority = $5 AND r.id > $6))"
+        " ORDER BY r.started DESC, r.priority DESC, r.id LIMIT $3",
+        project_id,
+        audience.value,
+        limit,
+        started,
+        priority,
+        last,
+    )
+    return [
+        Slot(
+            row["id"],
+            row["item_id"],
+            row["number"],
+            row["audience"],
+            row["free"],
+            row["started"],
+            row["priority"],
+            tuple(row["taken_by"]),
+        )
+        for row in rows
+    ]
