@@ -1,1 +1,1 @@
-"""The generated files: golden schemas, docs/flow.md, docs/settings.md, docs/asyncapi, docs/openapi.json."""
+"""The generated files: golden schemas, flow, settings, asyncapi and openapi in docs/, Grafana dashboards."""

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from cli.docs import flow, schemas, services, settings
+from cli.docs import dashboards, flow, schemas, services, settings
 from cli.docs.compatibility import breaks
 
 REPOSITORY = Path(__file__).parents[2]
@@ -15,6 +15,7 @@ PARTS: dict[str, Callable[[], dict[Path, str]]] = {
     "flow": lambda: {flow.PATH: flow.page()},
     "settings": lambda: {settings.PATH: settings.page()},
     "services": services.pages,
+    "dashboards": dashboards.boards,
 }
 
 
