@@ -89,6 +89,11 @@ class LiveLabel:
     tolerance: float = 0.0
 
     @property
+    def rank(self) -> tuple[int, bool]:
+        """Which of two labels lives: the higher version; of one version (which never happens) the one by people."""
+        return self.version, self.path is not Path.AUTO
+
+    @property
     def judges(self) -> bool:
         """Whether it says anything about its annotators: a model's label and a lone answer do not."""
         return self.path in (Path.CONSENSUS, Path.EXPERT)
@@ -158,7 +163,7 @@ class ItemState:
         if label.path is not Path.AUTO and (record is None or record.ended is not End.LABEL):
             self.round(label.version).ended = End.LABEL
             changed = True
-        if self.label is None or self.label.version < label.version:
+        if self.label is None or self.label.rank < label.rank:
             self.label = label
             changed = True
         return changed

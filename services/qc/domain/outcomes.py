@@ -1,5 +1,6 @@
 """The events that decisions become."""
 
+import hashlib
 from datetime import datetime
 
 from services.qc.domain.item import Answer
@@ -113,8 +114,8 @@ def gold_result_of(
     )
     return Quality(
         project_id=project_id,
-        subject=f"annotator/{answer.annotator_id}",
-        sequence=f"{answer.annotation_id}:{expected}",
+        subject=f"annotator#{answer.annotator_id}",
+        sequence=f"{answer.annotation_id}:{hashlib.sha256(expected.encode()).hexdigest()}",
         measurement=result,
         measured_at=now,
     )
@@ -127,7 +128,7 @@ def skill_of(
     found = skill(judged, correct_mills)
     return Quality(
         project_id=project_id,
-        subject=f"annotator/{annotator_id}",
+        subject=f"annotator#{annotator_id}",
         sequence=f"{judged}:{correct_mills}",
         measurement=Skill(
             annotator_id=annotator_id,

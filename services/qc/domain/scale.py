@@ -1,6 +1,5 @@
 """How the answers of a project compare: a closed list of classes, an open set of values, or numbers."""
 
-import hashlib
 import math
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +14,6 @@ from shared.labels import (
     category,
 )
 
-MAX_SYMBOL = 200
 MAX_OPEN = 1000
 RANGE_SHARE = 0.05
 
@@ -74,9 +72,8 @@ def scale_of(schema: LabelSchema) -> Scale:
 
 
 def symbol_of(value: LabelValue) -> str:
-    """The value as one symbol of at most 200 characters; a longer one is named by its SHA-256."""
-    text = category(value)
-    return text if len(text) <= MAX_SYMBOL else f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    """The value as one symbol."""
+    return category(value)
 
 
 def number_of(value: LabelValue) -> float | None:

@@ -106,14 +106,14 @@ CREATE TABLE gold_results (
     expected text COLLATE "C",
     correct boolean
 );
-CREATE INDEX gold_results_item ON gold_results (project_id, item_id, expected);
+CREATE INDEX gold_results_item ON gold_results (project_id, item_id);
 
 -- Gold results read back from the own output: known to be published, whether or not their annotation has come again.
 CREATE TABLE gold_published (
     annotation_id uuid NOT NULL,
-    expected text COLLATE "C" NOT NULL,
-    PRIMARY KEY (annotation_id, expected)
+    expected text COLLATE "C" NOT NULL
 );
+CREATE UNIQUE INDEX gold_published_once ON gold_published (annotation_id, md5(expected));
 
 -- Parameters that decisions name. `body` (the counts) is kept for the newest of each project, the digest for all; one
 -- row per refresh with changes.
