@@ -1,5 +1,6 @@
 """The FastStream broker of a service: only it subscribes, and it never decides about offsets."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -46,10 +47,29 @@ def security(kafka: KafkaSettings) -> BaseSecurity:
     return BaseSecurity(ssl_context=context, use_ssl=context is not None)
 
 
+class EagerBroker(KafkaBroker):
+    """Starts its subscribers side by side: each joins a group of its own, which takes seconds on some brokers."""
+
+    async def start(self) -> None:
+        """Connect, and return once every subscriber has its first assignment.
+
+        Raises:
+            BaseException: what the first subscriber failed with that did; the others are stopped by `stop`.
+        """
+        await self.connect()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for subscriber in self.subscribers:
+                    group.create_task(subscriber.start())
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        self.running = True
+
+
 def make_broker(service: str, settings: ServiceSettings) -> KafkaBroker:
     """The broker of one service. Publishing is the relay's or the publisher's business, so it only consumes."""
     kafka = settings.kafka
-    return KafkaBroker(
+    return EagerBroker(
         kafka.bootstrap.split(","),
         client_id=f"{kafka.client_id}-{service}",
         request_timeout_ms=kafka.request_timeout_ms,
