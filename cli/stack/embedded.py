@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
+from cli.migrate import migrate_all
 from cli.stack.children import free_port
 from cli.stack.kafka import Kafka
 from cli.stack.postgres import ROLES, Postgres
@@ -30,7 +31,7 @@ class StackOptions:
     Attributes:
         broker: "tansu" keeps nothing; "kafka" is Apache Kafka on the local JVM; "external" is the one that
             LABELSTREAM_KAFKA_* names.
-        data_dir: where Kafka's and PostgreSQL's data are kept; None for temporary ones. Only with broker "kafka": a
+        data_dir: where Kafka's and PostgreSQL's data are kept; None for temporary ones. Not with broker "tansu": a
             database must not outlive its topics.
         run_dir: for log files; the temporary directory when None.
         prefix: before every topic and group; an external broker's own LABELSTREAM_KAFKA_PREFIX when empty.
@@ -72,10 +73,10 @@ class Stack:
 
     def __init__(self, options: StackOptions | None = None) -> None:
         self.options = options or StackOptions()
-        if self.options.data_dir is not None and self.options.broker != "kafka":
+        if self.options.data_dir is not None and self.options.broker == "tansu":
             raise ConfigurationError(
-                f"broker {self.options.broker} cannot be combined with a data directory: the database would belong to "
-                "topics that are gone; use broker kafka"
+                "broker tansu cannot be combined with a data directory: the database would belong to topics that are "
+                "gone; use broker kafka"
             )
         self.bootstrap = ""
         self.environment: dict[str, str] = {}
@@ -131,11 +132,11 @@ class Stack:
         environment = {**self.environment, f"{own}HOST": "127.0.0.1", f"{own}PORT": str(port)}
         if name in self.database_urls:
             environment[f"{own}DATABASE_URL"] = self.database_urls[name]
-            environment[f"{own}DATABASE_ALLOW_INSECURE"] = "true"
+            environment[f"{own}DATABASE_ALLOW_INSECURE"] = str(self.postgres is not None).lower()
         if name == PRELABEL:
             environment[f"{own}MODEL_DIR"] = str(self.options.model_dir or self._keep_dir / "models")
         own_names = tuple(f"{_ENV}{other.upper()}_" for other in SERVICES if other != name)
-        given = {key: v for key, v in self.options.settings.items() if not key.startswith(own_names)}
+        given = {key: value for key, value in self.options.settings.items() if not key.startswith(own_names)}
         return {**environment, **given}
 
     async def _start_broker(self, started: AsyncExitStack) -> None:
@@ -160,20 +161,25 @@ class Stack:
             f"{_ENV}KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
             f"{_ENV}KAFKA_ALLOW_INSECURE": "true",
             f"{_ENV}KAFKA_IDEMPOTENCE": str(broker.idempotence).lower(),
-            f"{_ENV}KAFKA_SESSION_TIMEOUT_MS": "6000",
-            f"{_ENV}KAFKA_HEARTBEAT_INTERVAL_MS": "1000",
+            f"{_ENV}KAFKA_SESSION_TIMEOUT_MS": str(broker.session_timeout_ms),
+            f"{_ENV}KAFKA_HEARTBEAT_INTERVAL_MS": str(broker.session_timeout_ms // 6),
         }
 
     async def _start_postgres(self, started: AsyncExitStack) -> None:
-        given = {role: os.environ.get(f"{_ENV}{role.upper()}_DATABASE_URL", "") for role in ROLES}
-        if self.options.broker == "external" and all(given.values()):
+        variables = {role: f"{_ENV}{role.upper()}_DATABASE_URL" for role in ROLES}
+        given = {role: os.environ[name] for role, name in variables.items() if os.environ.get(name)}
+        if len(given) == len(ROLES):  # migrating servers of their own is the operator's: `labelstream migrate`
             self.database_urls = given
             return
+        if given:
+            missing = ", ".join(name for role, name in variables.items() if role not in given)
+            raise ConfigurationError(f"some services have a database and some have not: set {missing} too, or none")
         data = self.options.data_dir / "postgres" if self.options.data_dir is not None else None
         self.postgres = Postgres(data, log=self._run_dir / "postgres.log")
         started.push_async_callback(self.postgres.stop)
         await self.postgres.start()
         self.database_urls = {role: self.postgres.url(role) for role in ROLES}
+        await migrate_all(self.database_urls)
 
     async def _start_services(self) -> None:
         for name in self.options.services:

@@ -26,6 +26,7 @@ class Tansu:
     """
 
     idempotence = False
+    session_timeout_ms = 2000  # every join of a group waits half of it
 
     def __init__(self, directory: Path) -> None:
         self._log = directory / "tansu.log"

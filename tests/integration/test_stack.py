@@ -223,6 +223,14 @@ def test_each_service_sees_its_own_password_only() -> None:
         assert environment["LABELSTREAM_KAFKA_COMPRESSION"] == "lz4"
 
 
+async def test_databases_are_given_for_all_services_or_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABELSTREAM_QC_DATABASE_URL", "postgresql://qc@db.example/labelstream")
+    with pytest.raises(ExceptionGroup) as caught:
+        async with Stack(StackOptions(services=())):
+            pass
+    assert caught.group_contains(ConfigurationError, match="set LABELSTREAM_ASSIGNMENT_DATABASE_URL")
+
+
 async def test_nothing_is_left_after_stop() -> None:
     async with Stack(StackOptions(services=())) as stack:
         assert stack.broker is not None

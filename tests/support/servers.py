@@ -5,7 +5,9 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from cli.stack.kafka import Kafka
 from cli.stack.postgres import Postgres
+from cli.stack.tansu import Tansu
 from shared.runtime.settings import KafkaSettings
 
 T = TypeVar("T")
@@ -28,15 +30,19 @@ class Database:
 
 
 def plaintext(bootstrap: str, prefix: str, *, idempotence: bool) -> KafkaSettings:
-    """Settings for a test broker; groups and sessions are quick to end."""
+    """Settings for a test broker, with sessions that are quick to begin and to end.
+
+    On tansu, which is the one without idempotence, every join of a group waits half a session.
+    """
+    session_timeout_ms = Kafka.session_timeout_ms if idempotence else Tansu.session_timeout_ms
     return KafkaSettings(
         bootstrap=bootstrap,
         prefix=prefix,
         security_protocol="PLAINTEXT",
         allow_insecure=True,
         idempotence=idempotence,
-        session_timeout_ms=6000,
-        heartbeat_interval_ms=1000,
+        session_timeout_ms=session_timeout_ms,
+        heartbeat_interval_ms=session_timeout_ms // 6,
     )
 
 

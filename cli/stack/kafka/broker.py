@@ -30,6 +30,7 @@ class Kafka:
     """
 
     idempotence = True
+    session_timeout_ms = 6000
 
     def __init__(
         self,
