@@ -3,12 +3,16 @@
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from services.prelabel.settings import PrelabelSettings, SourceCredentials
-from shared.bus.client import connection
-from shared.errors import ConfigurationError
+from shared.bus.admin import DLQ_RETENTION_MS
+from shared.bus.client import connection, make_admin
+from shared.errors import ConfigurationError, RetryLater
 from shared.events import Source
 from shared.runtime.settings import KafkaSettings
+from shared.topics import ITEMS
 
 SLOWEST_POLL_RECORDS = 10
 
@@ -77,3 +81,33 @@ def make_source_consumer(settings: PrelabelSettings, project_id: str, source: So
         max_poll_interval_ms=max(cluster.max_poll_interval_ms, slowest_ms),
         max_partition_fetch_bytes=4 * 1_048_576,
     )
+
+
+async def create_dead_letter_topic(kafka: KafkaSettings, source_topic: str) -> None:
+    """A source's dead letters lie on our own cluster, copied as often as our items; where it exists, nothing happens.
+
+    Raises:
+        RetryLater: the broker refuses.
+    """
+    name = kafka.physical(f"{source_topic}.dlq")
+    admin = make_admin(kafka)
+    try:
+        await admin.start()
+        if name in await admin.list_topics():
+            return
+        topic = NewTopic(name, num_partitions=1, replication_factor=await _replication(admin, kafka))
+        topic.topic_configs = {
+            "retention.ms": str(DLQ_RETENTION_MS),
+            "max.message.bytes": str(2 * kafka.max_record_bytes + 65_536),
+        }
+        answer = await admin.create_topics([topic])
+        for _, code, *_ in answer.topic_errors:
+            if code not in (0, TopicAlreadyExistsError.errno):
+                raise RetryLater(f"topic {name} cannot be created: {for_code(code).__name__}")
+    finally:
+        await admin.close()
+
+
+async def _replication(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> int:
+    (found,) = await admin.describe_topics([kafka.physical(ITEMS.name)])
+    return max([len(partition["replicas"]) for partition in found["partitions"]], default=1)

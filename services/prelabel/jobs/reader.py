@@ -9,28 +9,19 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
-from aiokafka.admin import NewTopic
-from aiokafka.errors import (
-    CommitFailedError,
-    IllegalStateError,
-    RebalanceInProgressError,
-    TopicAlreadyExistsError,
-    UnknownMemberIdError,
-    for_code,
-)
+from aiokafka.errors import CommitFailedError, IllegalStateError, RebalanceInProgressError, UnknownMemberIdError
 
 from services.prelabel.domain.mapping import Mapper
 from services.prelabel.domain.rate import TokenBucket
 from services.prelabel.domain.records import SourceRecord
-from services.prelabel.jobs.clusters import make_source_consumer
+from services.prelabel.jobs.clusters import create_dead_letter_topic, make_source_consumer
 from services.prelabel.metrics import Metrics
 from services.prelabel.settings import PrelabelSettings
-from shared.bus.client import make_admin
 from shared.bus.deadletter import dead_letter
 from shared.bus.flow import PoisonLimit
 from shared.bus.publisher import Publisher
 from shared.bus.records import Outgoing, Record, outgoing, record_of
-from shared.errors import PoisonMessage, Reason, RetryLater
+from shared.errors import PoisonMessage, Reason
 from shared.events import ProjectSpec, Source
 from shared.topics import ITEMS, PREDICTIONS, PRELABEL
 
@@ -132,7 +123,7 @@ class SourceReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         consumer.subscribe([self._source.topic], listener=self)
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
-                await self._create_dead_letter_topic()
+                await create_dead_letter_topic(self._settings.kafka, self._source.topic)
                 await consumer.start()
             log.info("source_started", project=self._spec.project, source=self._source.name, topic=self._source.topic)
             while True:
@@ -148,22 +139,6 @@ class SourceReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
 
     def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """New partitions are placed before anything of them is taken."""
-
-    async def _create_dead_letter_topic(self) -> None:
-        """On our own cluster, with the broker's defaults; where an operator made it already, nothing happens."""
-        kafka = self._settings.kafka
-        admin = make_admin(kafka)
-        try:
-            await admin.start()
-            name = kafka.physical(f"{self._source.topic}.dlq")
-            if name in await admin.list_topics():
-                return
-            answer = await admin.create_topics([NewTopic(name, num_partitions=1, replication_factor=-1)])
-            for _, code, *_ in answer.topic_errors:
-                if code not in (0, TopicAlreadyExistsError.errno):
-                    raise RetryLater(f"topic {name} cannot be created: {for_code(code).__name__}")
-        finally:
-            await admin.close()
 
     async def _place(self) -> None:
         """Go to the committed offset of each new partition; where there is none, to the source's start, and commit it.
