@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer

@@ -83,8 +83,8 @@ class Story:
         self._kafka = stack.kafka
         now = utc_now()
         traffic = make_traffic(digits.stream, now=now, seed=plan.seed, max_bytes=self._kafka.max_record_bytes)
-        watch = Watch()
         truth = {one.name: one.truth for one in digits.stream}
+        watch = Watch(frozenset(truth))
         scene = Scene(watch, truth, len(digits.stream))
         self.told = Told(digits, traffic, watch, scene)
         self._crowd = Crowd(stack.urls["assignment"], self._pictures(digits), seed=plan.seed)

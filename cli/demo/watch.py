@@ -19,6 +19,7 @@ class Watch:
     """Everything seen so far; repeats change nothing.
 
     Attributes:
+        items: the items of the stream; events of others are left out.
         ledger: labels and opinions.
         predicted: item -> (generation, model version) of its newest prediction.
         skills: annotator -> the latest measurement.
@@ -26,6 +27,7 @@ class Watch:
         quarantined: annotators who are not asked any more.
     """
 
+    items: frozenset[str]
     ledger: Ledger = field(default_factory=Ledger)
     predicted: dict[str, tuple[int, str]] = field(default_factory=dict)
     skills: dict[str, Skill] = field(default_factory=dict)
@@ -48,6 +50,8 @@ class Watch:
 
     def _prediction(self, received: Received[Prediction]) -> None:
         event = received.event
+        if event.item_id not in self.items:
+            return
         known = self.predicted.get(event.item_id)
         if known is None or event.generation >= known[0]:
             self.predicted[event.item_id] = (event.generation, event.model_version or "none")

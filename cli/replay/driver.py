@@ -1,0 +1,178 @@
+"""Drives the lead's endpoints: each open slot to a recorded worker, and a round without answers left to its end."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from cli.api import Api
+from cli.audit.run import audit
+from cli.outcome import Run, document
+from cli.output import Work
+from cli.project.commands import apply_spec
+from cli.reading import read_events
+from cli.replay.dataset import Crowd
+from cli.replay.plan import PROJECT, Picker, items_of
+from cli.rest import until_rest
+from cli.scoring import Ledger
+from cli.stack.embedded import Stack
+from shared.bus.publisher import Publisher
+from shared.bus.records import outgoing
+from shared.clock import utc_now
+from shared.errors import RetryLater
+from shared.events import ProjectSpec
+from shared.topics import ANNOTATIONS, ITEMS, LABELS
+
+T = TypeVar("T")
+
+SOURCE = "labelstream/replay"
+BATCH = 1000
+IDLE_S = 0.05
+STUCK_S = 120.0
+REST_WITHIN_S = 120.0
+ENDED = ("labelled", "sampled_out", "unlabelable", "unresolved")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to replay."""
+
+    spec: ProjectSpec
+
+
+async def replay(stack: Stack, token: str, crowd: Crowd, settings: Settings, work: Work) -> dict[str, Any]:
+    """Run a recorded crowd through a stack that is up.
+
+    Args:
+        stack: with all services ready.
+        token: of the administrator.
+        crowd: the recording.
+        settings: the project.
+        work: told how many items have come to their end.
+
+    Returns:
+        The object that `replay --json` prints.
+
+    Raises:
+        RetryLater: nothing moved for two minutes.
+    """
+    now = utc_now()
+    await apply_spec(stack.kafka, settings.spec, now=now)
+    async with Api(stack.urls["assignment"], token) as api, Publisher(stack.kafka) as publisher:
+        await _hire(api, crowd)
+        started = time.monotonic()
+        records = [outgoing(ITEMS, item, source=SOURCE) for item in items_of(crowd, now=now)]
+        sending = asyncio.create_task(_send(publisher, records))
+        desk = Desk(api, crowd, work)
+        try:
+            await desk.work_off()
+        finally:
+            await sending
+        await until_rest(stack.urls, desk.settled, within_s=REST_WITHIN_S)
+        seconds = time.monotonic() - started
+    work.what = "auditing"
+    report = await audit(stack.kafka, stack.database_urls, at_rest=True)
+    run = Run(report.document(), await _read(stack), crowd.truth, report.violations, seconds)
+    recorded = sum(map(len, crowd.answers.values()))
+    return document(run) | {"recorded": recorded, "violation_list": [one.detail for one in report.found]}
+
+
+async def _hire(api: Api, crowd: Crowd) -> None:
+    """Register the recorded workers; they cannot log in, the lead acts for them."""
+    for names in _chunks(crowd.workers):
+        people = [{"id": name, "token": False, "projects": [PROJECT]} for name in names]
+        await api.post("/v1/annotators", {"annotators": people})
+
+
+async def _send(publisher: Publisher, records: Sequence[Any]) -> None:
+    for chunk in _chunks(records):
+        await publisher.publish(chunk)
+
+
+async def _read(stack: Stack) -> Ledger:
+    """Labels and opinions as the topics have them."""
+    ledger = Ledger()
+    async with aclosing(read_events(stack.kafka, LABELS)) as labels:
+        async for received in labels:
+            ledger.add_label(received.event)
+    async with aclosing(read_events(stack.kafka, ANNOTATIONS)) as annotations:
+        async for answered in annotations:
+            ledger.add_annotation(answered.event)
+    return ledger
+
+
+class Desk:
+    """The lead's desk: gives open slots to recorded workers until every item has come to its end."""
+
+    def __init__(self, api: Api, crowd: Crowd, work: Work) -> None:
+        self._api = api
+        self._picker = Picker(crowd)
+        self._expected = len(crowd.answers)
+        self._work = work
+
+    async def work_off(self) -> None:
+        """Returns when all items have ended.
+
+        Raises:
+            RetryLater: nothing moved for two minutes.
+        """
+        moved = time.monotonic()
+        while True:
+            page = await self._api.post(f"/v1/projects/{PROJECT}/slots", {"limit": BATCH})
+            if page["slots"]:
+                await self._serve(page["slots"])
+                moved = time.monotonic()
+                continue
+            done = self._work.done
+            if await self.settled():
+                return
+            moved = time.monotonic() if self._work.done != done else moved
+            if time.monotonic() - moved > STUCK_S:
+                raise RetryLater(f"nothing moved for {STUCK_S:.0f} s: {await self._progress()}")
+            await asyncio.sleep(IDLE_S)
+
+    async def settled(self) -> bool:
+        """Whether every item has come and ended."""
+        states = (await self._progress())["states"]
+        self._work.done = sum(states.get(state, 0) for state in ENDED)
+        return self._work.done == self._expected
+
+    async def _progress(self) -> dict[str, Any]:
+        return await self._api.get(f"/v1/projects/{PROJECT}/progress")
+
+    async def _serve(self, slots: Sequence[dict[str, Any]]) -> None:
+        """One page of open slots: recorded answers where some are left, an end where none are."""
+        assignments: list[dict[str, str]] = []
+        answers: dict[tuple[str, str], str] = {}
+        used_up: list[str] = []
+        for slot in slots:
+            item: str = slot["item_id"]
+            taken = self._picker.take(item, slot["free"])
+            assignments += [{"item_id": item, "annotator_id": one.worker} for one in taken]
+            answers |= {(item, one.worker): one.label for one in taken}
+            if not taken:
+                used_up.append(item)
+        for chunk in _chunks(assignments):
+            await self._answer(chunk, answers)
+        for names in _chunks(used_up):
+            await self._api.post(f"/v1/projects/{PROJECT}/exhaust", {"item_ids": names})
+
+    async def _answer(self, assignments: Sequence[dict[str, str]], answers: dict[tuple[str, str], str]) -> None:
+        leased = await self._api.post(f"/v1/projects/{PROJECT}/assign", {"assignments": assignments})
+        submissions = [
+            {
+                "lease_id": one["lease_id"],
+                "annotator_id": one["annotator_id"],
+                "value": {"kind": "choice", "choice": answers[one["item_id"], one["annotator_id"]]},
+            }
+            for one in leased["results"]
+            if one["lease_id"] is not None
+        ]
+        if submissions:
+            await self._api.post("/v1/submit", {"submissions": submissions})
+
+
+def _chunks(values: Sequence[T]) -> Iterable[Sequence[T]]:
+    return (values[start : start + BATCH] for start in range(0, len(values), BATCH))
