@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
 
 from services.qc.domain.facts import Facts
 from services.qc.domain.fold import Context, Folded, ItemKey, Version, fold, key_of, learn, rounds_of
@@ -9,7 +10,7 @@ from services.qc.domain.gold import Score, score
 from services.qc.domain.item import Answer, ItemState
 from services.qc.domain.scale import scale_of
 from services.qc.metrics import Metrics
-from services.qc.store import ParameterCache, Store
+from services.qc.store import Known, ParameterCache, Store
 from shared.bus.records import Received
 from shared.bus.references import References
 from shared.bus.unit import Unit
@@ -40,8 +41,9 @@ class Handlers:
         contexts = await self._contexts((r.event.project_id, r.event.project_version) for r in batch)
         valid = [received for received in batch if self._is_valid(received, contexts, unit)]
         known = await Store(unit.connection).get_annotations(r.event.annotation_id for r in valid)
-        fresh = [r for r in valid if not _is_misplaced(r, known.get(r.event.annotation_id), unit)]
-        await self._on_gold([r for r in fresh if r.event.gold and r.event.annotation_id not in known], contexts, unit)
+        stored = frozenset(known)
+        fresh = [received for received in valid if not _is_misplaced(received, known, unit)]
+        await self._on_gold([r for r in fresh if r.event.gold and r.event.annotation_id not in stored], contexts, unit)
         await self._on_answers([r for r in fresh if not r.event.gold], contexts, unit)
 
     async def on_labels(self, batch: Sequence[Received[Label]], unit: Unit) -> None:
@@ -191,10 +193,11 @@ def _no_project(event: Annotation | Label) -> str:
     )
 
 
-def _is_misplaced(received: Received[Annotation], known: tuple[ItemKey, Answer, bool] | None, unit: Unit) -> bool:
-    """Whether an annotation's id is already that of another one; it is refused."""
+def _is_misplaced(received: Received[Annotation], known: dict[UUID, Known], unit: Unit) -> bool:
+    """Whether an annotation's id, stored or earlier in the batch, is that of another one; it is refused."""
     event = received.event
-    if known is None or known == (key_of(event), Answer.of(event), event.gold):
+    here = (key_of(event), Answer.of(event), event.gold)
+    if known.setdefault(event.annotation_id, here) == here:
         return False
     unit.reject(received.record, Reason.ID_CONFLICT, _CONFLICT)
     return True

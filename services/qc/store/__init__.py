@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from services.qc.domain.counts import Parameters, build, unpack
 from services.qc.store.counts import CountStore
 from services.qc.store.gold import GoldStore
-from services.qc.store.items import ItemStore
+from services.qc.store.items import ItemStore, Known
 from services.qc.store.snapshots import SnapshotStore
 
-__all__ = ["ParameterCache", "Store"]
+__all__ = ["Known", "ParameterCache", "Store"]
 
 
 class Store(ItemStore, CountStore, GoldStore, SnapshotStore):

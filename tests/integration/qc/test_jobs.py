@@ -1,0 +1,143 @@
+"""Snapshots, quality events and late gold answers on a real PostgreSQL."""
+
+from typing import Any
+
+import pytest
+
+from services.qc.domain.consensus import Opinion, posterior
+from services.qc.domain.counts import build
+from services.qc.store import Store
+from shared.events import Agreement, GoldResult, Label, Skill
+from shared.topics import ANNOTATIONS, GOLD_ANSWERS, LABELS, QUALITY
+from tests.support import events as make
+from tests.support.qc import Qc
+from tests.support.qc_domain import CLOSED, policy
+
+
+def agreeing(items: range, *people: str, value: str = "positive", rules: Any = None) -> list[Any]:
+    chosen = rules or policy(len(people), len(people))
+    return [make.annotation(f"i{n}", by=who, value=value, policy=chosen) for n in items for who in people]
+
+
+async def snapshots(qc: Qc) -> list[Any]:
+    async with qc.pool.acquire() as connection:
+        rows: list[Any] = await connection.fetch("SELECT * FROM snapshots ORDER BY number")
+    return rows
+
+
+async def test_a_snapshot_is_numbered_when_counts_grew_and_decisions_name_it(qc: Qc) -> None:
+    await qc.jobs.take_snapshots()
+    assert await snapshots(qc) == []
+    await qc.handle(ANNOTATIONS, agreeing(range(5), "a", "b", "c"))
+    for _ in range(3):
+        await qc.jobs.take_snapshots()
+    [one] = await snapshots(qc)
+    assert (one["number"], one["judged"], one["given"]) == (1, 15, 15)
+    await qc.handle(ANNOTATIONS, agreeing(range(5, 6), "a", "b"))
+    labels = await qc.published(LABELS)
+    assert [label.evidence.snapshot for label in labels] == [0] * 5 + [1]
+    await qc.jobs.take_snapshots()
+    assert [row["number"] for row in await snapshots(qc)] == [1, 2]
+
+
+async def test_a_label_can_be_computed_again_from_the_snapshot_it_names(qc: Qc) -> None:
+    await qc.handle(ANNOTATIONS, agreeing(range(30), "a", "b", "c"))
+    await qc.jobs.take_snapshots()
+    await qc.handle(ANNOTATIONS, agreeing(range(30, 31), "a", "new"))
+    label = (await qc.published(LABELS))[-1]
+    async with qc.unit() as unit:
+        parameters = (await qc.parameters.latest([make.PROJECT], Store(unit.connection)))[make.PROJECT]
+    assert label.evidence.snapshot == parameters.snapshot == 1
+    shares = posterior([Opinion(v.annotator_id, v.value.choice) for v in label.evidence.votes], CLOSED, parameters)
+    assert label.posterior == pytest.approx(shares["positive"], abs=1e-6)
+    assert label.posterior > posterior([Opinion("a", "positive")] * 2, CLOSED, build(0, (), {}))["positive"]
+
+
+async def test_old_snapshots_keep_their_digest_only(qc: Qc) -> None:
+    qc.settings = qc.settings.model_copy(update={"snapshots_kept": 2})
+    for n in range(5):
+        await qc.handle(ANNOTATIONS, agreeing(range(n, n + 1), "a", "b"))
+        await qc.jobs.take_snapshots()
+    kept = [(row["number"], row["body"] is not None) for row in await snapshots(qc)]
+    assert kept == [(1, False), (2, False), (3, False), (4, True), (5, True)]
+    assert len({row["digest"] for row in await snapshots(qc)}) == 5
+
+
+async def test_undecided_rounds_weigh_in_the_snapshot_but_not_in_the_counts(qc: Qc) -> None:
+    rules = policy(2, 5)
+    for n in range(4):
+        await qc.handle(ANNOTATIONS, agreeing(range(n, n + 1), "a", rules=rules))
+        await qc.handle(ANNOTATIONS, agreeing(range(n, n + 1), "b", value="negative", rules=rules))
+    await qc.jobs.take_snapshots()
+    [one] = await snapshots(qc)
+    assert one["judged"] == 0
+    async with qc.unit() as unit:
+        parameters = (await qc.parameters.latest([make.PROJECT], Store(unit.connection)))[make.PROJECT]
+    assert parameters.crowd.total == pytest.approx(8, abs=0.1)
+    assert parameters.crowd.correct < 0.6 * parameters.crowd.total
+    assert (await qc.stored()).answers == {}
+
+
+async def test_skill_and_agreement_are_published_where_they_changed(qc: Qc) -> None:
+    await qc.handle(ANNOTATIONS, agreeing(range(6), "a", "b", "c"))
+    jobs = qc.jobs
+    for _ in range(2):
+        await jobs.publish_quality()
+    events = await qc.published(QUALITY)
+    skills = [e.measurement for e in events if isinstance(e.measurement, Skill)]
+    assert {s.annotator_id: s.judged for s in skills} == {"a": 6, "b": 6, "c": 6}
+    assert all(0.5 < s.low < s.accuracy < s.high for s in skills)
+    [agreement] = [e.measurement for e in events if isinstance(e.measurement, Agreement)]
+    assert (agreement.percent, agreement.rounds, agreement.opinions) == (1.0, 6, 18)
+    await qc.handle(ANNOTATIONS, agreeing(range(6, 7), "a", "b"))
+    await jobs.publish_quality()
+    later = (await qc.published(QUALITY))[len(events) :]
+    assert sorted(e.measurement.kind for e in later) == ["agreement", "skill", "skill"]
+
+
+async def test_skill_events_are_bounded_per_run(qc: Qc) -> None:
+    qc.settings = qc.settings.model_copy(update={"quality_max_events": 2})
+    await qc.handle(ANNOTATIONS, agreeing(range(3), "a", "b", "c"))
+    await qc.jobs.publish_quality()
+    assert len([e for e in await qc.published(QUALITY) if isinstance(e.measurement, Skill)]) == 2
+    await qc.jobs.publish_quality()
+    assert len([e for e in await qc.published(QUALITY) if isinstance(e.measurement, Skill)]) == 3
+
+
+async def test_gold_answered_before_its_answer_is_known_is_scored_when_it_comes(qc: Qc) -> None:
+    early = [make.annotation("gold-1", by=f"p{n}", value=v, gold=True) for n, v in enumerate(("positive", "neutral"))]
+    await qc.handle(ANNOTATIONS, early)
+    assert await qc.published(QUALITY) == []
+    await qc.jobs.score_gold()
+    assert await qc.published(QUALITY) == []
+    qc.reference.publish(GOLD_ANSWERS, make.gold_answer())
+    for _ in range(2):
+        await qc.jobs.score_gold()
+    found = {e.measurement.annotator_id: e.measurement for e in await qc.published(QUALITY)}
+    assert {who: result.correct for who, result in found.items()} == {"p0": True, "p1": False}
+    assert await qc.stored() == await qc.recomputed()
+
+
+async def test_a_corrected_gold_answer_moves_the_scores(qc: Qc) -> None:
+    qc.reference.publish(GOLD_ANSWERS, make.gold_answer())
+    await qc.handle(ANNOTATIONS, [make.annotation("gold-1", by="p", value="neutral", gold=True)])
+    qc.reference.publish(GOLD_ANSWERS, make.gold_answer(value="neutral"))
+    for _ in range(2):
+        await qc.jobs.score_gold()
+    results = [e.measurement for e in await qc.published(QUALITY)]
+    assert [(r.expected, r.correct) for r in results if isinstance(r, GoldResult)] == [
+        ("positive", False),
+        ("neutral", True),
+    ]
+    assert (await qc.stored()).answers == {("p", "neutral", "neutral", "gold"): 1}
+    assert await qc.stored() == await qc.recomputed()
+
+
+async def test_a_new_label_version_moves_the_counts(qc: Qc) -> None:
+    await qc.handle(ANNOTATIONS, agreeing(range(3), "a", "b"))
+    labels = await qc.published(LABELS)
+    assert all(isinstance(label, Label) for label in labels)
+    await qc.handle(LABELS, [*labels, make.label("i0", version=2, value="negative")])
+    stored = await qc.stored()
+    assert stored.answers[("a", "negative", "positive", "consensus")] == 1
+    assert stored == await qc.recomputed()
