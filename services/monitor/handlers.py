@@ -1,12 +1,12 @@
 """What monitor does with each topic's events: a handful of statements per batch."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 from zlib import crc32
 
 from services.monitor.domain.counters import Counts, Key, Kind
-from services.monitor.domain.facts import MAX_VERSION
-from services.monitor.domain.observe import Observed, observe_all
+from services.monitor.domain.facts import MAX_VERSION, State
+from services.monitor.domain.observe import ItemKey, Observed, observe_all
 from services.monitor.domain.relabel import BUDGET_WINDOW, candidates, choose, request
 from services.monitor.store import Store
 from shared.bus.records import Received
@@ -45,7 +45,12 @@ class Handlers:
         self._bucket_s = bucket_s
 
     async def on_items(self, batch: Sequence[Received[Item]], unit: Unit) -> None:
-        await self._observe(await self._known(batch, unit), unit)
+        """Most are new: those cost one statement, the others go the way of every fact."""
+        known = await self._known(batch, unit)
+        store = Store(unit.connection)
+        fresh = await store.add_items((r.event.project_id, r.event.item_id) for r in known)
+        rest = [r for r in known if (r.event.project_id, r.event.item_id) not in fresh]
+        await self._observe(rest, unit, _arrived(fresh))
 
     async def on_predictions(self, batch: Sequence[Received[Prediction]], unit: Unit) -> None:
         await self._observe(await self._known(batch, unit), unit)
@@ -102,15 +107,16 @@ class Handlers:
                 unit.reject(received.record, Reason.UNKNOWN_PROJECT, detail)
         return known
 
-    async def _observe(self, batch: Sequence[Received[Any]], unit: Unit) -> list[Observed]:
+    async def _observe(
+        self, batch: Sequence[Received[Any]], unit: Unit, arrived: Mapping[Key, int] | None = None
+    ) -> list[Observed]:
         """Fold the events into the facts of their items and count; the events that told something new."""
-        if not batch:
-            return []
         store = Store(unit.connection)
         events = [received.event for received in batch]
         known = await store.claim_items((event.project_id, event.item_id) for event in events)
         grown, counts, fresh = observe_all(known, events, bucket_s=self._bucket_s)
         await store.save_items(grown)
+        counts.update(arrived or {})
         await store.add_counts(counts, shard=_shard(batch))
         return fresh
 
@@ -141,6 +147,10 @@ class Handlers:
         await store.add_counts(_requested(e for e in requests if e.event_id in made), shard=0)
 
 
+def _arrived(items: Iterable[ItemKey]) -> Counts:
+    return Counts(Key(project, Kind.ITEMS, State.AWAITING_PREDICTION.value) for project, _ in items)
+
+
 def _requested(events: Iterable[Relabel]) -> Counts:
     return Counts(Key(event.project_id, Kind.RELABELS, event.cause.value) for event in events)
 
@@ -162,5 +172,7 @@ def _gold(event: Quality) -> Key:
 
 def _shard(batch: Sequence[Received[Any]]) -> int:
     """Consumers of different topics or partitions add to different rows."""
+    if not batch:
+        return 0
     record = batch[0].record
     return crc32(f"{record.topic}/{record.partition}".encode()) % SHARDS

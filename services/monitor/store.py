@@ -25,10 +25,22 @@ class Store:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
+    async def add_items(self, keys: Iterable[ItemKey]) -> set[ItemKey]:
+        """Make rows for items that were seen and that nothing is known of; their keys. Other rows stay as they are."""
+        rows = await self._connection.fetch(
+            "INSERT INTO items (project_id, item_id, bits)"
+            " SELECT p, i, $3 FROM unnest($1::text[], $2::text[]) AS n(p, i)"
+            " ON CONFLICT DO NOTHING RETURNING project_id, item_id",
+            *_key_columns(keys),
+            ITEM,
+        )
+        return {(row["project_id"], row["item_id"]) for row in rows}
+
     async def claim_items(self, keys: Iterable[ItemKey]) -> dict[ItemKey, Facts]:
         """Lock the rows of these items, made where missing, and return their facts."""
-        ordered = sorted(set(keys))
-        columns = [project for project, _ in ordered], [item for _, item in ordered]
+        columns = _key_columns(keys)
+        if not columns[0]:
+            return {}
         await self._connection.execute(
             "INSERT INTO items (project_id, item_id)"
             " SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING",
@@ -179,6 +191,12 @@ class Store:
         )
         seen = await self._connection.execute("DELETE FROM seen WHERE seen_on < $1", seen_before.date())
         return int(buckets.split()[-1]), int(seen.split()[-1])
+
+
+def _key_columns(keys: Iterable[ItemKey]) -> tuple[list[str], list[str]]:
+    """In key order, each once."""
+    ordered = sorted(set(keys))
+    return [project for project, _ in ordered], [item for _, item in ordered]
 
 
 def facts_of(row: Any) -> Facts:

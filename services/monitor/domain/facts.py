@@ -4,8 +4,8 @@ Within one topic the order per item is kept. `generation` takes only strictly ne
 the highest (round, step), labels are a set of versions, and everything else is a bit that stays set.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from shared.events import Path, RouteState
 
@@ -14,7 +14,7 @@ MAX_VERSION = 62
 
 
 class State(StrEnum):
-    """Where an item is. The first two and the last four of the route are what no route says."""
+    """Where an item is. Routes say most of it; the first two and `labelled` follow from the other topics."""
 
     AWAITING_PREDICTION = "awaiting_prediction"
     AWAITING_ROUTE = "awaiting_route"
@@ -28,13 +28,10 @@ class State(StrEnum):
     ERASED = "erased"
 
 
-OPEN = frozenset({
-    State.AWAITING_PREDICTION, State.AWAITING_ROUTE, State.QUEUED, State.BLOCKED, State.SUPERSEDED,
-})  # fmt: skip
+_STATE_OF_ROUTE = {route: State(route.value) for route in RouteState}
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """One item's facts.
 
     Attributes:
@@ -73,7 +70,7 @@ class Facts:
         if self.labels and self.version >= self.round:
             return State.LABELLED
         if self.route is not None:
-            return State(self.route.value)
+            return _STATE_OF_ROUTE[self.route]
         if self.generation >= 0:
             return State.AWAITING_ROUTE
         return State.AWAITING_PREDICTION if self.item else None

@@ -1,7 +1,6 @@
 """One event of one item: how its facts grow and what is counted for it. An event that adds no fact counts nothing."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
 from services.monitor.domain.counters import (
     MILLION,
@@ -12,40 +11,36 @@ from services.monitor.domain.counters import (
     micros_between,
     time_bucket,
 )
-from services.monitor.domain.facts import Facts
+from services.monitor.domain.facts import Facts, State
 from services.monitor.domain.symbols import agree, symbols
 from shared.events import Item, Label, Path, Prediction, Route, RouteState
 
 Observed = Item | Prediction | Route | Label
 ItemKey = tuple[str, str]
+NOTHING = Facts()
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """The facts after an event and what it adds to the counters; `new` says whether it told anything."""
-
-    facts: Facts
-    counts: Counts
-    new: bool
-
-
-def observe(facts: Facts, event: Observed, *, bucket_s: int) -> Observation:
+def observe(facts: Facts, event: Observed, counts: Counts, *, bucket_s: int) -> Facts:
     """Add one event to an item's facts.
 
     Args:
         facts: before the event.
         event: about this item; a label's version is at most `MAX_VERSION`.
+        counts: gains what the event adds; nothing where it tells nothing new.
         bucket_s: width of the time buckets, seconds.
+
+    Returns:
+        The facts after it: the same object where it told nothing new.
     """
     match event:
         case Item():
-            return _grown(facts, replace(facts, item=True), Counts())
+            return facts if facts.item else facts._replace(item=True)
         case Prediction():
-            return _prediction(facts, event, bucket_s)
+            return _prediction(facts, event, counts, bucket_s)
         case Route():
             return _route(facts, event)
         case Label():
-            return _label(facts, event, bucket_s)
+            return _label(facts, event, counts, bucket_s)
 
 
 def observe_all(
@@ -62,42 +57,35 @@ def observe_all(
         The items whose facts grew, what the counters gain (items change state: one loses, another gains), and the
         events that told something new.
     """
-    after = dict(known)
+    grown: dict[ItemKey, Facts] = {}
     counts = Counts()
     fresh = []
     for event in events:
         key = (event.project_id, event.item_id)
-        seen = observe(after.get(key, Facts()), event, bucket_s=bucket_s)
-        if seen.new:
-            after[key] = seen.facts
-            counts.update(seen.counts)
+        before = grown.get(key) or known.get(key, NOTHING)
+        after = observe(before, event, counts, bucket_s=bucket_s)
+        if after is not before:
+            grown[key] = after
             fresh.append(event)
-    grown = {key: facts for key, facts in after.items() if facts != known.get(key, Facts())}
     for key, facts in grown.items():
-        _move(counts, key[0], known.get(key, Facts()), facts)
+        _move(counts, key[0], known.get(key, NOTHING), facts)
     return grown, Counts({key: n for key, n in counts.items() if n}), fresh
 
 
 def _move(counts: Counts, project_id: str, before: Facts, after: Facts) -> None:
     for facts, n in ((before, -1), (after, 1)):
-        if facts.state is not None:
-            counts[Key(project_id, Kind.ITEMS, facts.state, _path(facts))] += n
+        state = facts.state
+        if state is not None:
+            path = facts.path.value if state is State.LABELLED and facts.path is not None else ""
+            counts[Key(project_id, Kind.ITEMS, state.value, path)] += n
 
 
-def _path(facts: Facts) -> str:
-    return facts.path.value if facts.state == "labelled" and facts.path is not None else ""
-
-
-def _grown(before: Facts, after: Facts, counts: Counts) -> Observation:
-    return Observation(after, counts, new=after != before)
-
-
-def _prediction(facts: Facts, event: Prediction, bucket_s: int) -> Observation:
+def _prediction(facts: Facts, event: Prediction, counts: Counts, bucket_s: int) -> Facts:
     if event.generation <= facts.generation:
-        return Observation(facts, Counts(), new=False)
+        return facts
     project = event.project_id
     outcome = "proposed" if event.abstention is None else event.abstention.value
-    counts = Counts({Key(project, Kind.PREDICTIONS, outcome): 1})
+    counts[Key(project, Kind.PREDICTIONS, outcome)] += 1
     if facts.generation < 0:
         micros = micros_between(event.item_created_at, event.predicted_at)
         counts[Key(project, Kind.ITEM_TO_PREDICTION, "", str(latency_bucket(micros)))] += 1
@@ -107,37 +95,34 @@ def _prediction(facts: Facts, event: Prediction, bucket_s: int) -> Observation:
         bucket = time_bucket(event.predicted_at, bucket_s)
         for symbol in symbols(event.value):
             counts[Key(project, Kind.PREDICTED, event.model_version or "", symbol, bucket)] += 1
-    proposed = facts.proposed or event.value is not None
-    return _grown(facts, replace(facts, generation=event.generation, proposed=proposed), counts)
+    return facts._replace(generation=event.generation, proposed=facts.proposed or event.value is not None)
 
 
-def _route(facts: Facts, event: Route) -> Observation:
-    erased = facts.erased or event.state is RouteState.ERASED
-    after = replace(facts, erased=erased)
+def _route(facts: Facts, event: Route) -> Facts:
+    if event.state is RouteState.ERASED and not facts.erased:
+        facts = facts._replace(erased=True)
     if (event.round, event.step) > (facts.round, facts.step):
-        after = replace(after, round=event.round, step=event.step, route=event.state)
-    return _grown(facts, after, Counts())
+        facts = facts._replace(round=event.round, step=event.step, route=event.state)
+    return facts
 
 
-def _label(facts: Facts, event: Label, bucket_s: int) -> Observation:
+def _label(facts: Facts, event: Label, counts: Counts, bucket_s: int) -> Facts:
     if facts.has_label(event.version):
-        return Observation(facts, Counts(), new=False)
+        return facts
+    _count_label(event, counts, bucket_s)
     path = event.path if event.version > facts.version else facts.path
-    after = replace(facts, labels=facts.labels | 1 << event.version, path=path)
-    return Observation(after, _label_counts(event, bucket_s), new=True)
+    return facts._replace(labels=facts.labels | 1 << event.version, path=path)
 
 
-def _label_counts(event: Label, bucket_s: int) -> Counts:
+def _count_label(event: Label, counts: Counts, bucket_s: int) -> None:
     project, path = event.project_id, event.path.value
     micros = micros_between(event.item_created_at, event.labelled_at)
     bucket = time_bucket(event.labelled_at, bucket_s)
-    counts = Counts({
-        Key(project, Kind.LABELS, path): 1,
-        Key(project, Kind.OPINIONS, path): event.opinions,
-        Key(project, Kind.COST, path): round(event.cost * MILLION),
-        Key(project, Kind.ITEM_TO_LABEL, path, str(latency_bucket(micros))): 1,
-        Key(project, Kind.ITEM_TO_LABEL_TIME, path): micros,
-    })  # fmt: skip
+    counts[Key(project, Kind.LABELS, path)] += 1
+    counts[Key(project, Kind.OPINIONS, path)] += event.opinions
+    counts[Key(project, Kind.COST, path)] += round(event.cost * MILLION)
+    counts[Key(project, Kind.ITEM_TO_LABEL, path, str(latency_bucket(micros)))] += 1
+    counts[Key(project, Kind.ITEM_TO_LABEL_TIME, path)] += micros
     for symbol in symbols(event.value):
         counts[Key(project, Kind.LABELLED, path, symbol, bucket)] += 1
     proposal = event.evidence.proposal
@@ -147,4 +132,3 @@ def _label_counts(event: Label, bucket_s: int) -> Counts:
         cell = (proposal.model_version, f"{lane}:{verdict}", bucket)
         counts[Key(project, Kind.COMPARED, *cell)] += 1
         counts[Key(project, Kind.COMPARED_WEIGHT, *cell)] += round(MILLION / event.inclusion_probability)
-    return counts
