@@ -46,11 +46,11 @@ class Handlers:
 
     async def on_items(self, batch: Sequence[Received[Item]], unit: Unit) -> None:
         """Most are new: those cost one statement, the others go the way of every fact."""
-        known = await self._known(batch, unit)
+        known = [received for received in await self._known(batch, unit) if self._fits(received, unit)]
         store = Store(unit.connection)
         fresh = await store.add_items((r.event.project_id, r.event.item_id) for r in known)
         rest = [r for r in known if (r.event.project_id, r.event.item_id) not in fresh]
-        await self._observe(rest, unit, _arrived(fresh))
+        await self._observe(rest, unit, _arrived(fresh), shard=_shard(batch))
 
     async def on_predictions(self, batch: Sequence[Received[Prediction]], unit: Unit) -> None:
         await self._observe(await self._known(batch, unit), unit)
@@ -107,8 +107,21 @@ class Handlers:
                 unit.reject(received.record, Reason.UNKNOWN_PROJECT, detail)
         return known
 
+    def _fits(self, received: Received[Item], unit: Unit) -> bool:
+        """Whether the content is of the project's kind, as assignment judges it too."""
+        project, kind = self._projects.current(received.event.project_id), received.event.content.kind
+        if project is None or project.spec.data == kind:
+            return True
+        unit.reject(received.record, Reason.CONTENT_KIND, f"content: the project takes {project.spec.data!r}")
+        return False
+
     async def _observe(
-        self, batch: Sequence[Received[Any]], unit: Unit, arrived: Mapping[Key, int] | None = None
+        self,
+        batch: Sequence[Received[Any]],
+        unit: Unit,
+        arrived: Mapping[Key, int] | None = None,
+        *,
+        shard: int | None = None,
     ) -> list[Observed]:
         """Fold the events into the facts of their items and count; the events that told something new."""
         store = Store(unit.connection)
@@ -117,7 +130,7 @@ class Handlers:
         grown, counts, fresh = observe_all(known, events, bucket_s=self._bucket_s)
         await store.save_items(grown)
         counts.update(arrived or {})
-        await store.add_counts(counts, shard=_shard(batch))
+        await store.add_counts(counts, shard=_shard(batch) if shard is None else shard)
         return fresh
 
     async def _count_once(self, batch: Sequence[Received[E]], key: Callable[[E], Key], unit: Unit) -> None:

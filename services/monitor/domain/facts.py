@@ -64,13 +64,16 @@ class Facts(NamedTuple):
 
     @property
     def state(self) -> State | None:
-        """The item's state, that of its latest round; None while nothing is known."""
+        """The item's state, that of its latest round.
+
+        None while only predictions are known: the item itself may have been refused.
+        """
         if self.erased:
             return State.ERASED
         if self.labels and self.version >= self.round:
             return State.LABELLED
         if self.route is not None:
             return _STATE_OF_ROUTE[self.route]
-        if self.generation >= 0:
-            return State.AWAITING_ROUTE
-        return State.AWAITING_PREDICTION if self.item else None
+        if not self.item:
+            return None
+        return State.AWAITING_ROUTE if self.generation >= 0 else State.AWAITING_PREDICTION

@@ -10,7 +10,17 @@ import pytest
 from services.monitor.domain.counters import Counts, Key, Kind
 from services.monitor.domain.observe import observe_all
 from services.monitor.store import Store
-from shared.events import Agreement, Evidence, GoldPolicy, GoldResult, Label, Path, RelabelPolicy, RouteState
+from shared.events import (
+    Agreement,
+    Evidence,
+    FeaturesContent,
+    GoldPolicy,
+    GoldResult,
+    Label,
+    Path,
+    RelabelPolicy,
+    RouteState,
+)
 from shared.topics import (
     ANNOTATIONS,
     ITEMS,
@@ -131,6 +141,13 @@ async def test_unknown_projects_and_impossible_versions_are_refused(monitor: Mon
     assert sorted(monitor.refused) == [("labels.v1", "unknown_project"), ("labels.v1", "unprocessable")]
     assert [record.topic for record in await monitor.published()] == ["labels.v1.dlq"] * 2
     assert (await monitor.counts())[Key(make.PROJECT, Kind.LABELS, "consensus")] == 1
+
+
+async def test_content_of_another_kind_is_no_item(monitor: Monitor) -> None:
+    await monitor.handle(ITEMS, [make.item("i1", content=FeaturesContent(features=(1.0,))), make.item("i2")])
+    await monitor.handle(PREDICTIONS, [make.abstention("i1"), make.abstention("i2")])
+    assert monitor.refused == [("items.v1", "content_kind")]
+    assert (await monitor.counts())[Key(make.PROJECT, Kind.ITEMS, "awaiting_route")] == 1
 
 
 def doubtful(item_id: str, model: float, version: int = 1) -> Label:
