@@ -168,11 +168,21 @@ class SourceReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         if start == "earliest":
             earliest: dict[TopicPartition, int] = await consumer.beginning_offsets(places)
             return earliest
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(places)
+        ends = await self._ends(places)
         if start == "latest":
             return ends
         found = await consumer.offsets_for_times(dict.fromkeys(places, int(start.timestamp() * 1000)))
         return {place: found[place].offset if found.get(place) else ends[place] for place in places}
+
+    async def _ends(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where the topic ends: the high watermark of a fetch, since some brokers list a wrong end."""
+        consumer = self._consumer
+        listed: dict[TopicPartition, int] = await consumer.end_offsets(places)
+        for place in places:
+            consumer.seek(place, listed[place])
+        while any(consumer.highwater(place) is None for place in places):
+            await consumer.getmany(*places, timeout_ms=POLL_MS, max_records=1)
+        return {place: max(listed[place], consumer.highwater(place)) for place in places}
 
     async def _step(self) -> None:
         room = self._room()
