@@ -7,10 +7,11 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from cli.stack.postgres import Postgres
+from cli.stack.postgres import DATABASE, Postgres
 from services.qc.app import MIGRATIONS
 from shared.db.migrate import migrate
 from tests.support.qc import Qc
+from tests.support.servers import Database
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +48,12 @@ async def qc_empty(qc_postgres: Postgres) -> AsyncGenerator[Qc]:
     async with asyncpg.create_pool(url, min_size=1, max_size=4, server_settings={"search_path": "qc"}) as pool:
         yield Qc(pool)
     await qc_postgres.drop_database(name)
+
+
+@pytest.fixture
+async def second_database(postgres: Postgres) -> AsyncGenerator[Database]:
+    """Another database of the same deployment, as after a loss."""
+    name = f"test_{uuid4().hex[:12]}"
+    await postgres.create_database(name, template=DATABASE)
+    yield Database(name, postgres)
+    await postgres.drop_database(name)

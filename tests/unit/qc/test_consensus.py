@@ -4,7 +4,7 @@ import math
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.qc.domain.consensus import Opinion, judge, own_accuracy, posterior, weights_of
@@ -27,6 +27,7 @@ CROWD = known({"ada": (20, 18), "bob": (20, 12), "cyd": (9, 3)})
 MIRROR = known({"ada": (20, 18), "bob": (20, 12), "cyd": (9, 3)}, PAIR.classes)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(people, st.sampled_from(CLASSES)), max_size=12))
 def test_it_adds_up_to_one_whatever_the_opinions(votes: list[tuple[str, str]]) -> None:
     shares = posterior(says(*votes), CLOSED, CROWD)
@@ -35,6 +36,7 @@ def test_it_adds_up_to_one_whatever_the_opinions(votes: list[tuple[str, str]]) -
     assert all(0.0 <= share <= 1.0 for share in shares.values())
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(people, st.sampled_from(CLASSES)), min_size=2, max_size=6), st.randoms())
 def test_the_order_of_opinions_changes_no_bit(votes: list[tuple[str, str]], rng: object) -> None:
     shuffled = list(votes)
@@ -42,6 +44,7 @@ def test_the_order_of_opinions_changes_no_bit(votes: list[tuple[str, str]], rng:
     assert posterior(says(*votes), CLOSED, CROWD) == posterior(says(*shuffled), CLOSED, CROWD)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(people, st.booleans()), min_size=1, max_size=8))
 def test_swapping_two_classes_swaps_their_shares(votes: list[tuple[str, bool]]) -> None:
     there = posterior([Opinion(who, "yes" if yes else "no") for who, yes in votes], PAIR, MIRROR)
@@ -122,6 +125,7 @@ def test_numbers_have_no_posterior() -> None:
         posterior(says(("a", "1")), NUMERIC, NOTHING)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(CLASSES), st.floats(0.0, 0.33), min_size=1))
 def test_the_mills_of_a_label_always_add_up(shares: dict[str, float]) -> None:
     symbol = max(shares, key=lambda name: shares[name])

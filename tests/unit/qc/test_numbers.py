@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.qc.domain.agreement import agreeing_pairs, percent_agreement
@@ -82,6 +82,7 @@ def test_the_beta_distribution(x: float, a: float, b: float, expected: float) ->
     assert beta_quantile(expected, a, b) == pytest.approx(x, abs=1e-8)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 5000), st.floats(0, 1))
 def test_skill_lies_inside_its_interval(judged: int, share: float) -> None:
     found = skill(judged, round(judged * share * 1000))

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.qc.domain.fold import decide_one
@@ -233,6 +233,7 @@ def _event(kind: str, detail: str, n: int, rules: Policy) -> Annotation:
     return make.annotation(by=f"p{n}", value=detail, late=kind == "late", policy=rules)
 
 
+@settings(deadline=None)
 @given(st.lists(moves, max_size=12), policies, st.sampled_from(["nobody", "answer", "skip"]))
 def test_every_round_comes_to_rest_once_and_stays_there(script: list[tuple[str, str]], rules: Policy, end: str) -> None:
     """People answer only while opinions are wanted; then an expert if one was asked; then nobody is left."""
