@@ -2,7 +2,7 @@
 
 from services.monitor.app import build
 from services.monitor.settings import MonitorSettings
-from shared.runtime.serve import serve
+from shared.runtime.serve import main
 
 if __name__ == "__main__":
-    serve(build(MonitorSettings()))
+    main(build, MonitorSettings)

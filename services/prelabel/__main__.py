@@ -2,7 +2,7 @@
 
 from services.prelabel.app import build
 from services.prelabel.settings import PrelabelSettings
-from shared.runtime.serve import serve
+from shared.runtime.serve import main
 
 if __name__ == "__main__":
-    serve(build(PrelabelSettings()))
+    main(build, PrelabelSettings)

@@ -2,7 +2,7 @@
 
 from services.qc.app import build
 from services.qc.settings import QcSettings
-from shared.runtime.serve import serve
+from shared.runtime.serve import main
 
 if __name__ == "__main__":
-    serve(build(QcSettings()))
+    main(build, QcSettings)

@@ -4,12 +4,18 @@ import asyncio
 import contextlib
 import signal
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 import uvicorn
+from pydantic import ValidationError
 
 from shared.errors import ConfigurationError
 from shared.runtime.logging import configure_logging
 from shared.runtime.service import Service
+from shared.runtime.settings import ServiceSettings
+
+S = TypeVar("S", bound=ServiceSettings)
 
 
 async def _run(service: Service) -> int:
@@ -49,6 +55,21 @@ def serve(service: Service) -> None:
     signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         code = asyncio.run(_run(service))
-    except (KeyboardInterrupt, ConfigurationError) as error:
-        code = 0 if isinstance(error, KeyboardInterrupt) else 1
+    except KeyboardInterrupt:
+        code = 0
     sys.exit(code)
+
+
+def main(build: Callable[[S], Service], settings: type[S]) -> None:
+    """Build a service from the environment and serve it; wrong settings are one line each, never their values."""
+    try:
+        service = build(settings())
+    except ValidationError as error:
+        for one in error.errors(include_url=False, include_input=False, include_context=False):
+            place = ".".join(str(part) for part in one["loc"])
+            sys.stderr.write(f"{settings.__name__}: {place or 'settings'}: {one['msg']}\n")
+        sys.exit(1)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+    serve(service)
