@@ -47,7 +47,7 @@ class AssignmentMetrics:
             registry=registry,
         )
         self.state = Gauge(
-            "labelstream_assignment_items",
+            "labelstream_assignment_items_by_state",
             "Items by state; read from the database, so every replica reports the same.",
             ["project", "state"],
             registry=registry,

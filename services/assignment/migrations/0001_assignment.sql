@@ -125,12 +125,12 @@ CREATE TABLE quarantines (
     PRIMARY KEY (annotator_id, project_id)
 );
 
--- Idempotency-Key -> the answer given; forgotten by a job after a day.
+-- Idempotency-Key -> what the request said. Its answer is read off the leases, so that it is never stored twice.
+-- Forgotten by a job after a day.
 CREATE TABLE idempotency_keys (
     principal text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,
     digest bytea NOT NULL,
-    response text COLLATE "C" NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (principal, key)
 );

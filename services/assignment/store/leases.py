@@ -88,11 +88,11 @@ class Finish:
     digest: bytes | None = None
 
 
-async def finish(connection: Any, ends: Sequence[Finish], rounds: Sequence[Round]) -> None:
+async def finish(connection: Any, ends: Sequence[Finish], rounds: Sequence[Round], at: datetime) -> None:
     """Record what became of leases, and the counts of their rounds, in one statement. The caller holds all the rows."""
     await connection.execute(
         "WITH done AS ("
-        " UPDATE leases AS l SET state = n.state, late = n.late, digest = n.digest, ended_at = now()"
+        " UPDATE leases AS l SET state = n.state, late = n.late, digest = n.digest, ended_at = $11"
         " FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::bytea[]) AS n(id, state, late, digest)"
         " WHERE l.id = n.id"
         ") UPDATE rounds AS r SET active = n.active, answered = n.answered, skipped = n.skipped,"
@@ -109,6 +109,7 @@ async def finish(connection: Any, ends: Sequence[Finish], rounds: Sequence[Round
         [one.skipped for one in rounds],
         [one.expert_active for one in rounds],
         [one.expert_answered for one in rounds],
+        at,
     )
 
 

@@ -28,6 +28,12 @@ class Person:
     last_seen_at: datetime | None
     quarantined: tuple[str, ...]
 
+    def may_work_in(self, project_id: str) -> bool:
+        """Whether the person is asked in this project."""
+        if EVERYWHERE in self.quarantined or project_id in self.quarantined or not self.enabled:
+            return False
+        return self.projects is None or project_id in self.projects
+
 
 _PERSON = (
     "SELECT a.id, a.name, a.role, a.projects, a.enabled, a.token_hash, a.created_at, a.last_seen_at, ARRAY("
@@ -70,12 +76,16 @@ async def list_people(connection: Any, after: str, limit: int) -> list[Person]:
     ]
 
 
-async def list_present(connection: Any, seconds: float) -> list[Person]:
-    """Everybody who may work and was seen within `seconds`."""
+async def list_present(connection: Any, seconds: float) -> list[tuple[Person, float]]:
+    """Everybody who was seen within `seconds`, and how long ago; who holds a lease is here."""
     rows = await connection.fetch(
-        f"{_PERSON} WHERE a.enabled AND a.last_seen_at > now() - make_interval(secs => $1)", seconds
+        "SELECT p.*, CASE WHEN held THEN 0 ELSE extract(epoch FROM now() - last_seen_at)::float8 END AS seen_s"  # noqa: S608
+        " FROM (SELECT q.*, EXISTS (SELECT FROM leases AS l WHERE l.annotator_id = q.id AND l.state = 'active') AS held"
+        f" FROM ({_PERSON} WHERE a.enabled) AS q) AS p"
+        " WHERE held OR last_seen_at > now() - make_interval(secs => $1)",
+        seconds,
     )
-    return [_person(row) for row in rows]
+    return [(_person(row), max(0.0, row["seen_s"])) for row in rows]
 
 
 async def add_people(
@@ -139,26 +149,24 @@ async def clear_quarantines(connection: Any, annotator_id: str, project_id: str 
     )
 
 
-async def begin_request(connection: Any, principal: str, key: str, digest: bytes) -> tuple[bytes, str] | None:
-    """Take an idempotency key. Returns None where it is new, else the (digest, response) of the request that had it.
+async def begin_request(connection: Any, principal: str, key: str, digest: bytes) -> bytes | None:
+    """Take an idempotency key. Returns None where it is new, else the digest of the request that had it.
 
     A request with the same key that is still running is waited for.
     """
     row = await connection.fetchrow(
         "INSERT INTO idempotency_keys AS k (principal, key, digest) VALUES ($1, $2, $3)"
-        " ON CONFLICT (principal, key) DO UPDATE SET key = k.key RETURNING digest, response, xmax = 0 AS fresh",
+        " ON CONFLICT (principal, key) DO UPDATE SET key = k.key RETURNING digest, xmax = 0 AS fresh",
         principal,
         key,
         digest,
     )
-    return None if row["fresh"] else (row["digest"], row["response"])
+    return None if row["fresh"] else row["digest"]
 
 
-async def end_request(connection: Any, principal: str, key: str, response: str) -> None:
-    """Keep the response of a request for its repeats."""
-    await connection.execute(
-        "UPDATE idempotency_keys SET response = $3 WHERE principal = $1 AND key = $2", principal, key, response
-    )
+async def forget_request(connection: Any, principal: str, key: str) -> None:
+    """Give a key back: nothing of its request was accepted."""
+    await connection.execute("DELETE FROM idempotency_keys WHERE principal = $1 AND key = $2", principal, key)
 
 
 async def forget_requests(connection: Any, older_than_s: float, limit: int) -> None:

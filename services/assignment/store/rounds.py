@@ -253,3 +253,8 @@ async def list_slots(
         )
         for row in rows
     ]
+
+
+async def count_steps(connection: Any, ids: Sequence[int]) -> None:
+    """Count a published route of rounds that the caller holds."""
+    await connection.execute("UPDATE rounds SET step = step + 1 WHERE id = ANY($1::bigint[])", list(ids))

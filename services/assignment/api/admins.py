@@ -1,0 +1,157 @@
+"""Endpoints about people: administrators add them and give tokens; leads may quarantine in their projects."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from services.assignment.api.desk import Desk
+from services.assignment.api.identity import (
+    ADMINS,
+    BOOTSTRAP,
+    LEADERS,
+    Principal,
+    Role,
+    bearer,
+    check_project,
+    hash_token,
+    new_token,
+    requires,
+)
+from services.assignment.api.problems import Problem, forbidden
+from services.assignment.api.schemas import (
+    AddedAnnotator,
+    AnnotatorList,
+    AnnotatorsRequest,
+    AnnotatorsResponse,
+    AnnotatorView,
+    NewAnnotator,
+    QuarantineRequest,
+    TokenResponse,
+)
+from services.assignment.store.people import (
+    EVERYWHERE,
+    LogLine,
+    Person,
+    add_people,
+    clear_quarantines,
+    get_people,
+    list_people,
+    log_requests,
+    set_quarantines,
+    set_token,
+)
+from shared.bus.unit import Unit
+from shared.events.base import Name
+
+PAGE = 1000
+
+
+def admin_routes(desk: Desk) -> APIRouter:
+    """The router."""
+    router = APIRouter(prefix="/v1/annotators", tags=["people"], dependencies=[Depends(bearer)])
+    Admin = Annotated[Principal, Depends(requires(desk.identities, ADMINS))]  # noqa: N806
+    Leader = Annotated[Principal, Depends(requires(desk.identities, LEADERS))]  # noqa: N806
+
+    @router.post("", summary="Add people; their tokens are shown once")
+    async def add(admin: Admin, body: AnnotatorsRequest) -> AnnotatorsResponse:
+        return AnnotatorsResponse(results=await _add(desk, admin, body.annotators))
+
+    @router.get("", summary="List people")
+    async def people(
+        leader: Leader,
+        after: Annotated[str, Query(max_length=200)] = "",
+        limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
+    ) -> AnnotatorList:
+        async with desk.service.database.transaction() as connection:
+            found = await list_people(connection, after, limit)
+        seen = [_view(person) for person in found if _is_visible(leader, person)]
+        return AnnotatorList(annotators=seen, next=found[-1].id if len(found) == limit else None)
+
+    @router.post("/{annotator_id}/token", summary="Give a new token; the old one stops working")
+    async def token(admin: Admin, annotator_id: Name) -> TokenResponse:
+        fresh = new_token()
+        async with desk.service.unit() as unit:
+            if not await set_token(unit.connection, annotator_id, hash_token(fresh)):
+                raise _unknown(annotator_id)
+            await log_requests(unit.connection, [LogLine(admin.id, "token", "done", annotator_id)])
+        desk.identities.forget()
+        return TokenResponse(id=annotator_id, token=fresh)
+
+    @router.post("/{annotator_id}/quarantine", summary="Stop asking a person")
+    async def quarantine(leader: Leader, annotator_id: Name, body: QuarantineRequest) -> AnnotatorView:
+        return await _mark(desk, leader, annotator_id, body, active=True)
+
+    @router.post("/{annotator_id}/reinstate", summary="Ask a person again")
+    async def reinstate(leader: Leader, annotator_id: Name, body: QuarantineRequest) -> AnnotatorView:
+        return await _mark(desk, leader, annotator_id, body, active=False)
+
+    return router
+
+
+async def _add(desk: Desk, admin: Principal, asked: list[NewAnnotator]) -> list[AddedAnnotator]:
+    tokens = {one.id: new_token() for one in asked if one.token}
+    rows = [
+        (one.id, one.name or one.id, one.role.value, one.projects, hash_token(tokens[one.id]) if one.token else None)
+        for one in {one.id: one for one in reversed(asked) if one.id != BOOTSTRAP}.values()
+    ]
+    async with desk.service.unit() as unit:
+        new = await add_people(unit.connection, rows)
+        await log_requests(unit.connection, [LogLine(admin.id, "add", "done", name) for name in sorted(new)])
+    added = []
+    for one in asked:
+        if one.id in new:
+            new.remove(one.id)
+            added.append(AddedAnnotator(id=one.id, token=tokens.get(one.id)))
+        else:
+            known = Problem(409, "annotator_exists", "This id is taken.", "Choose another id, or give a new token.")
+            added.append(AddedAnnotator(id=one.id, problem=known.body()))
+    return added
+
+
+async def _mark(
+    desk: Desk, leader: Principal, annotator_id: str, body: QuarantineRequest, *, active: bool
+) -> AnnotatorView:
+    if body.project is not None:
+        check_project(leader, body.project)
+    elif leader.role is not Role.ADMIN:
+        raise forbidden("A lead quarantines and reinstates in a project; name it.")
+    async with desk.service.unit() as unit:
+        if annotator_id not in await get_people(unit.connection, [annotator_id]):
+            raise _unknown(annotator_id)
+        await _write(unit, annotator_id, body, active=active)
+        action = "quarantine" if active else "reinstate"
+        await log_requests(unit.connection, [LogLine(leader.id, action, body.project or EVERYWHERE, annotator_id)])
+        person = (await get_people(unit.connection, [annotator_id]))[annotator_id]
+    desk.identities.forget()
+    return _view(person)
+
+
+async def _write(unit: Unit, annotator_id: str, body: QuarantineRequest, *, active: bool) -> None:
+    if active:
+        mark = (body.project or EVERYWHERE, annotator_id, True, body.reason, unit.now)
+        await set_quarantines(unit.connection, [mark])
+    else:
+        await clear_quarantines(unit.connection, annotator_id, body.project, unit.now)
+
+
+def _is_visible(leader: Principal, person: Person) -> bool:
+    """A lead sees the people of their projects."""
+    return leader.projects is None or person.projects is None or not leader.projects.isdisjoint(person.projects)
+
+
+def _unknown(annotator_id: str) -> Problem:
+    return Problem(404, "annotator_unknown", f"There is nobody with the id {annotator_id!r}.", "List the people first.")
+
+
+def _view(person: Person) -> AnnotatorView:
+    return AnnotatorView(
+        id=person.id,
+        name=person.name,
+        role=Role(person.role),
+        projects=list(person.projects) if person.projects is not None else None,
+        enabled=person.enabled,
+        has_token=person.has_token,
+        quarantined=list(person.quarantined),
+        created_at=person.created_at,
+        last_seen_at=person.last_seen_at,
+    )

@@ -1,0 +1,27 @@
+"""What every endpoint needs."""
+
+from dataclasses import dataclass
+
+from services.assignment.api.identity import Identities
+from services.assignment.metrics import AssignmentMetrics
+from services.assignment.settings import AssignmentSettings
+from shared.bus.references import CurrentProject, References
+from shared.runtime.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The parts of the service that the API works with."""
+
+    service: Service
+    settings: AssignmentSettings
+    metrics: AssignmentMetrics
+    identities: Identities
+
+    @property
+    def references(self) -> References:
+        return self.service.references
+
+    def project(self, project_id: str) -> CurrentProject | None:
+        """A project as it is now, or None."""
+        return self.references.projects.current(project_id)

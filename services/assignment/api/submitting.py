@@ -1,0 +1,201 @@
+"""Taking answers in: each counts once, or is refused with a reason."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from services.assignment.api.desk import Desk
+from services.assignment.api.identity import LEADERS, Principal
+from services.assignment.api.problems import (
+    Problem,
+    invalid_label,
+    key_reused,
+    lease_expired,
+    lease_finished,
+    lease_unknown,
+    project_unknown,
+)
+from services.assignment.api.schemas import Receipt, Submission, SubmitResult
+from services.assignment.domain.aggregate import Round
+from services.assignment.domain.annotations import Answer, Pinned, annotation_id, answered, is_late
+from services.assignment.domain.leases import Lease, LeaseState, Verdict, judge
+from services.assignment.domain.lifecycle import returned
+from services.assignment.handlers.deciding import pinned_of
+from services.assignment.store.items import get_contents
+from services.assignment.store.leases import Finish, finish, get_round_ids, lock_leases
+from services.assignment.store.people import begin_request, forget_request
+from services.assignment.store.rounds import lock_by_id
+from shared.bus.unit import Unit
+from shared.events import Annotation, Outcome, ProjectSpec, TextContent
+from shared.labels import check_label
+from shared.topics import ANNOTATIONS
+
+SPANNED = frozenset({"spans", "relations"})
+REFUSED = {Verdict.UNKNOWN: lease_unknown, Verdict.EXPIRED: lease_expired, Verdict.FINISHED: lease_finished}
+
+
+@dataclass(slots=True)
+class Held:
+    """What one call has locked, and what has become of it so far."""
+
+    leases: dict[UUID, Lease]
+    rounds: dict[int, Round]
+    texts: Mapping[tuple[str, str], str]
+    ends: dict[UUID, Finish]
+    touched: set[int]
+
+
+class Submitting:
+    """Submit and skip, one or many: one transaction, a handful of statements."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def submit(
+        self, principal: Principal, submissions: Sequence[Submission], *, key: str | None, behalf: bool = False
+    ) -> list[Receipt | Problem]:
+        """Record answers. With `behalf` each submission says for whom; only for leads.
+
+        Raises:
+            Problem: 422 where the Idempotency-Key was used with another body.
+        """
+        async with self._desk.service.unit() as unit:
+            if key is not None:
+                digest = _digest_all(submissions)
+                before = await begin_request(unit.connection, principal.id, key, digest)
+                if before is not None and before != digest:
+                    raise key_reused()
+            held = await self._lock(unit, [one.lease_id for one in submissions])
+            results = [self._accept(principal, one, held, unit, behalf=behalf) for one in submissions]
+            if held.ends:
+                rounds = [held.rounds[number] for number in sorted(held.touched)]
+                await finish(unit.connection, list(held.ends.values()), rounds, unit.now)
+            elif key is not None and not any(isinstance(result, Receipt) for result in results):
+                await forget_request(unit.connection, principal.id, key)
+        return results
+
+    async def _lock(self, unit: Unit, ids: Sequence[UUID]) -> Held:
+        """Rounds first, then leases: the order in which everybody locks them."""
+        round_ids = await get_round_ids(unit.connection, ids)
+        rounds = await lock_by_id(unit.connection, round_ids) if round_ids else {}
+        leases = await lock_leases(unit.connection, ids)
+        spanned = [
+            (lease.project_id, lease.item_id)
+            for lease in leases.values()
+            if not lease.gold and self._kind(lease.project_id) in SPANNED
+        ]
+        texts = await get_contents(unit.connection, spanned) if spanned else {}
+        return Held(leases, rounds, texts, {}, set())
+
+    def _kind(self, project_id: str) -> str:
+        project = self._desk.project(project_id)
+        return project.spec.label.kind if project is not None else ""
+
+    def _accept(
+        self, principal: Principal, one: Submission, held: Held, unit: Unit, *, behalf: bool
+    ) -> Receipt | Problem:
+        lease = held.leases.get(one.lease_id)
+        digest = digest_of(one)
+        verdict = judge(lease, one.annotator_id if behalf else principal.id, digest)
+        if lease is None or (behalf and not self._may_act(principal, lease)):
+            return lease_unknown()
+        if verdict is Verdict.REPEAT:
+            return _receipt(lease, lease.ended_at or unit.now, late=lease.late)
+        if verdict is not Verdict.ACCEPT:
+            return REFUSED[verdict]()
+        asked = held.rounds.get(lease.round_id) if lease.round_id is not None else None
+        pinned = self._pinned(lease, asked, unit.now)
+        spec = pinned and self._desk.references.projects.spec(lease.project_id, pinned.project_version)
+        if pinned is None or not spec:
+            return project_unknown(lease.project_id)
+        wrong = self._misfit(one, lease, spec, held)
+        if wrong is not None:
+            return wrong
+        answer = Answer(one.value, one.skip_reason, one.comment, one.duration_ms)
+        return self._record(
+            lease, asked, answered(lease, asked, pinned, answer, unit.now), digest, held=held, unit=unit
+        )
+
+    def _record(
+        self, lease: Lease, asked: Round | None, annotation: Annotation, digest: bytes, *, held: Held, unit: Unit
+    ) -> Receipt:
+        """The answer counts from here on."""
+        late = is_late(asked)
+        state = LeaseState.ANSWERED if annotation.outcome is Outcome.ANSWERED else LeaseState.SKIPPED
+        held.ends[lease.id] = Finish(lease.id, state, late, digest)
+        ended = replace(lease, state=state, late=late, digest=digest, ended_at=unit.now, valid=False)
+        held.leases[lease.id] = ended
+        if asked is not None and asked.id is not None:
+            held.rounds[asked.id] = returned(asked, lease.role, annotation.outcome)
+            held.touched.add(asked.id)
+        unit.emit(ANNOTATIONS, annotation)
+        outcome = "late" if late else annotation.outcome.value
+        self._desk.metrics.answers.labels(lease.project_id, outcome).inc()
+        return _receipt(ended, unit.now, late=late)
+
+    def _may_act(self, principal: Principal, lease: Lease) -> bool:
+        return principal.role in LEADERS and principal.sees(lease.project_id)
+
+    def _pinned(self, lease: Lease, asked: Round | None, now: datetime) -> Pinned | None:
+        """What the task stands on; gold stands on the project as it is."""
+        references = self._desk.references
+        if asked is not None:
+            return pinned_of(asked, references, now)
+        project = self._desk.project(lease.project_id)
+        if project is None:
+            return None
+        golden = references.gold_items.get(lease.project_id, lease.item_id)
+        created_at = golden.created_at if golden is not None else lease.granted_at
+        guideline = references.guidelines.current(lease.project_id)
+        return Pinned(project.spec.policy, project.version, guideline, created_at)
+
+    def _misfit(self, one: Submission, lease: Lease, spec: ProjectSpec, held: Held) -> Problem | None:
+        if one.value is None:
+            return None
+        try:
+            check_label(one.value, spec.label, text=self._text(lease, spec, held))
+        except ValueError as error:
+            where, _, what = str(error).partition(": ")
+            return invalid_label(f"body.value.{where}", what)
+        return None
+
+    def _text(self, lease: Lease, spec: ProjectSpec, held: Held) -> str | None:
+        if spec.data != "text" or spec.label.kind not in SPANNED:
+            return None
+        if lease.gold:
+            golden = self._desk.references.gold_items.get(lease.project_id, lease.item_id)
+            content = golden.content if golden is not None else None
+            return content.text if isinstance(content, TextContent) else None
+        stored = held.texts.get((lease.project_id, lease.item_id))
+        return None if stored is None else TextContent.model_validate_json(stored).text
+
+
+def digest_of(one: Submission) -> bytes:
+    """SHA-256 of what an answer says; a repeat has the same one, however its JSON was written."""
+    return hashlib.sha256(one.model_dump_json(exclude={"lease_id", "duration_ms"}).encode("utf-8", "replace")).digest()
+
+
+def as_result(lease_id: UUID, result: Receipt | Problem) -> SubmitResult:
+    """One element of a batch's response."""
+    if isinstance(result, Problem):
+        return SubmitResult(lease_id=lease_id, problem=result.body())
+    return SubmitResult(lease_id=lease_id, receipt=result)
+
+
+def _digest_all(submissions: Sequence[Submission]) -> bytes:
+    whole = hashlib.sha256()
+    for one in submissions:
+        whole.update(one.model_dump_json().encode("utf-8", "replace"))
+    return whole.digest()
+
+
+def _receipt(lease: Lease, at: datetime, *, late: bool) -> Receipt:
+    return Receipt(
+        lease_id=lease.id,
+        annotation_id=annotation_id(lease),
+        outcome="answered" if lease.state is LeaseState.ANSWERED else "skipped",
+        late=late,
+        submitted_at=at,
+    )

@@ -1,0 +1,65 @@
+"""assignment, wired: what it reads, what it writes, what it does on its own clock."""
+
+from pathlib import Path
+
+from services.assignment.api import make_api
+from services.assignment.handlers import Handlers, rebuild_annotations, rebuild_labels, rebuild_routes
+from services.assignment.jobs import Housekeeping, QueueJobs, Sweeper
+from services.assignment.metrics import AssignmentMetrics
+from services.assignment.settings import AssignmentSettings
+from shared.runtime.service import Service
+from shared.topics import (
+    ANNOTATIONS,
+    ESCALATIONS,
+    GOLD_ITEMS,
+    GUIDELINES,
+    ITEMS,
+    LABELS,
+    MODELS,
+    PREDICTIONS,
+    PROJECTS,
+    QUALITY,
+    REFRESHES,
+    RELABELS,
+    ROUTES,
+)
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+HOUSEKEEPING_S = 5.0
+
+
+def build(settings: AssignmentSettings) -> Service:
+    """The service; reads as the list of its subscriptions.
+
+    Raises:
+        ConfigurationError: the administrator's token is short or well known.
+    """
+    service = Service("assignment", settings, migrations=MIGRATIONS)
+    metrics = AssignmentMetrics(service.registry)
+    handlers = Handlers(service.references, metrics)
+    housekeeping = Housekeeping(service, settings, metrics)
+    queue, sweeper = QueueJobs(service, settings, metrics), Sweeper(service, settings, metrics)
+
+    service.reads(PROJECTS, MODELS, GUIDELINES, GOLD_ITEMS)
+    service.writes(ROUTES, ANNOTATIONS, LABELS, REFRESHES)
+    service.rebuild(ROUTES, rebuild_routes)
+    service.rebuild(LABELS, rebuild_labels)
+    service.rebuild(ANNOTATIONS, rebuild_annotations)
+
+    service.consume(ITEMS, handlers.on_items)
+    service.consume(PREDICTIONS, handlers.on_predictions)
+    service.consume(ESCALATIONS, handlers.on_escalations)
+    service.consume(LABELS, handlers.on_labels)
+    service.consume(RELABELS, handlers.on_relabels)
+    service.consume(QUALITY, handlers.on_quality)
+
+    service.every(settings.sweep_interval_s, "expire leases", queue.expire_leases)
+    service.every(settings.sweep_interval_s, "route overdue", queue.route_overdue)
+    service.every(settings.sweep_interval_s, "sweep", sweeper.sweep)
+    service.every(settings.sweep_interval_s, "flush", housekeeping.flush)
+    service.every(HOUSEKEEPING_S, "supersede", queue.supersede_outdated)
+    service.every(HOUSEKEEPING_S, "gauges", housekeeping.gauge)
+    service.every(HOUSEKEEPING_S, "fold", housekeeping.fold)
+
+    service.mount("/", make_api(service, settings, metrics, housekeeping))
+    return service

@@ -1,0 +1,75 @@
+"""What every decision needs: the project as it is, and a way out."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from services.assignment.domain.aggregate import Aggregate, Round
+from services.assignment.domain.annotations import Pinned, exhausted
+from services.assignment.domain.decide import Context, decide
+from services.assignment.domain.draws import draws_of
+from services.assignment.metrics import AssignmentMetrics
+from services.assignment.store.aggregates import save
+from shared.bus.records import Record
+from shared.bus.references import References
+from shared.bus.unit import Unit
+from shared.events import Label, Route
+from shared.topics import ANNOTATIONS, LABELS, ROUTES
+
+
+def context_of(references: References, project_id: str, unit: Unit) -> Context:
+    """The project as it is now.
+
+    Raises:
+        LookupError: it is unknown.
+    """
+    project = references.projects.current(project_id)
+    if project is None:
+        raise LookupError(no_project(project_id))
+    return Context(
+        project.spec.policy, project.spec.cost, project.version, references.guidelines.current(project_id), unit.now
+    )
+
+
+def publish(said: Iterable[Label | Route], unit: Unit, metrics: AssignmentMetrics, cause: Record | None = None) -> None:
+    """Emit decisions and count them."""
+    for event in said:
+        if isinstance(event, Label):
+            unit.emit(LABELS, event, cause=cause)
+            metrics.decisions.labels(event.project_id, "auto").inc()
+        else:
+            unit.emit(ROUTES, event, cause=cause)
+            metrics.decisions.labels(event.project_id, event.state.value).inc()
+
+
+async def overdue(waiting: Iterable[Aggregate], references: References, metrics: AssignmentMetrics, unit: Unit) -> None:
+    """Route locked items whose prediction did not come in time."""
+    before = {one.key: one for one in waiting}
+    after = {}
+    for key, one in before.items():
+        after[key], said = decide(one, context_of(references, key[0], unit), draws_of(*key), overdue=True)
+        publish(said, unit, metrics)
+    await save(unit.connection, before, after)
+
+
+def no_project(project_id: str) -> str:
+    """What to say of an unknown project."""
+    return f"project {project_id!r} is unknown; apply its project file, then replay the dead letter"
+
+
+def pinned_of(asked: Round, references: References, now: datetime) -> Pinned | None:
+    """Policy and versions of a round; the project's current ones where the round's are unknown. None: no project."""
+    spec, version = references.projects.spec(asked.project_id, asked.project_version), asked.project_version
+    if spec is None:
+        current = references.projects.current(asked.project_id)
+        if current is None:
+            return None
+        spec, version = current.spec, current.version
+    return Pinned(spec.policy, version, asked.guideline_version, asked.item_created_at or now)
+
+
+def exhaust(asked: Round, pinned: Pinned, unit: Unit, metrics: AssignmentMetrics) -> Round:
+    """Tell qc that nobody is left for a round; returns the round, closed for answers."""
+    unit.emit(ANNOTATIONS, exhausted(asked, pinned, unit.now))
+    metrics.decisions.labels(asked.project_id, "exhausted").inc()
+    return replace(asked, exhausted=True)

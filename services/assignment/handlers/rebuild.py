@@ -1,0 +1,94 @@
+"""Reading back own output after a loss of the database: facts only, nothing is decided again."""
+
+from collections.abc import Sequence
+
+from services.assignment.domain.facts import Fact, Labelled, Opined, Routed
+from services.assignment.domain.fold import fold
+from services.assignment.domain.leases import LeaseState
+from services.assignment.store.aggregates import load, save
+from services.assignment.store.leases import Answered, restore
+from services.assignment.store.rows import Key
+from shared.bus.records import Received
+from shared.bus.unit import Unit
+from shared.events import Annotation, ItemEvent, Label, Outcome, Route
+
+
+async def rebuild_routes(batch: Sequence[Received[Route]], unit: Unit) -> None:
+    """Which rounds are open, for whom, and why."""
+    await _read_back([(_key(r.event), _routed(r.event)) for r in batch], unit)
+
+
+async def rebuild_labels(batch: Sequence[Received[Label]], unit: Unit) -> None:
+    """Which rounds ended in a label, our own among them."""
+    await _read_back([(_key(r.event), Labelled(r.event.version)) for r in batch], unit)
+
+
+async def rebuild_annotations(batch: Sequence[Received[Annotation]], unit: Unit) -> None:
+    """Who answered what: each counts once, by person and item."""
+    given = [_answered(r.event) for r in batch if r.event.annotator_id is not None]
+    new = await restore(unit.connection, given) if given else set()
+    ends = [r.event for r in batch if not r.event.gold and r.event.outcome is Outcome.EXHAUSTED]
+    told = [r.event for r in batch if r.event.annotation_id in new and not r.event.gold]
+    await _read_back([(_key(event), _opined(event)) for event in (*told, *ends)], unit)
+
+
+async def _read_back(facts: Sequence[tuple[Key, Fact]], unit: Unit) -> None:
+    if not facts:
+        return
+    before = await load(unit.connection, (key for key, _ in facts), ended=True)
+    after = dict(before)
+    for key, fact in facts:
+        after[key] = fold(after[key], fact)
+    await save(unit.connection, before, after)
+
+
+def _key(event: ItemEvent) -> Key:
+    return event.project_id, event.item_id
+
+
+def _routed(event: Route) -> Routed:
+    return Routed(
+        round=event.round,
+        step=event.step,
+        state=event.state,
+        reason=event.reason,
+        audience=event.audience,
+        opinions_wanted=event.opinions_wanted,
+        would_auto=event.would_auto,
+        inclusion=event.inclusion_probability,
+        priority=event.priority,
+        generation=event.generation,
+        project_version=event.project_version,
+        guideline_version=event.guideline_version,
+        item_created_at=event.item_created_at,
+    )
+
+
+def _opined(event: Annotation) -> Opined:
+    return Opined(
+        round=event.round,
+        outcome=event.outcome,
+        role=event.role,
+        proposal=event.proposal,
+        would_auto=event.would_auto,
+        inclusion=event.inclusion_probability,
+        project_version=event.project_version,
+        guideline_version=event.guideline_version,
+        item_created_at=event.item_created_at,
+        at=event.submitted_at,
+    )
+
+
+def _answered(event: Annotation) -> Answered:
+    return Answered(
+        id=event.annotation_id,
+        key=_key(event),
+        round=event.round,
+        gold=event.gold,
+        annotator_id=event.annotator_id or "",
+        role=event.role,
+        state=LeaseState.ANSWERED if event.outcome is Outcome.ANSWERED else LeaseState.SKIPPED,
+        blind=not event.saw_proposal,
+        late=event.late,
+        at=event.submitted_at,
+    )

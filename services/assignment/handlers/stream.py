@@ -1,0 +1,218 @@
+"""What assignment does with each topic: facts folded, decisions made, a fixed number of statements per batch."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from services.assignment.domain.aggregate import Aggregate
+from services.assignment.domain.decide import MAX_ROUNDS, Context, step
+from services.assignment.domain.draws import draws_of
+from services.assignment.domain.facts import Escalated, Fact, ItemSeen, Labelled, Predicted, Relabelled
+from services.assignment.domain.guess import Guess
+from services.assignment.handlers.deciding import context_of, no_project, publish
+from services.assignment.metrics import AssignmentMetrics
+from services.assignment.store.aggregates import load, save, with_rounds
+from services.assignment.store.items import NewItem, add_tallies, fill_items, insert_items, lock_items
+from services.assignment.store.people import set_quarantines
+from services.assignment.store.rows import Key
+from shared.bus.records import Received, Record
+from shared.bus.references import CurrentProject, References
+from shared.bus.unit import Unit
+from shared.errors import Reason
+from shared.events import (
+    Escalation,
+    Item,
+    ItemEvent,
+    Label,
+    Path,
+    Prediction,
+    Quality,
+    Quarantine,
+    Relabel,
+    content_hash,
+)
+from shared.labels import ChoiceSchema, check_label
+
+E = TypeVar("E", bound=ItemEvent)
+Cause = tuple[Key, Fact, Record]
+
+DUPLICATES = "duplicates"
+"""The tally of items that came again."""
+
+
+class Handlers:
+    """The handlers of one replica."""
+
+    def __init__(self, references: References, metrics: AssignmentMetrics) -> None:
+        self._references = references
+        self._metrics = metrics
+
+    async def on_items(self, batch: Sequence[Received[Item]], unit: Unit) -> None:
+        """New items wait for their prediction; one whose prediction came first is routed at once."""
+        projects = await self._references.projects.known(received.event.project_id for received in batch)
+        fresh, again = self._admit(batch, unit, projects)
+        new = await insert_items(unit.connection, [item for item, _ in fresh.values()])
+        for (project_id, _), number in Counter((key[0], "") for key in new).items():
+            self._metrics.items.labels(project_id, "new").inc(number)
+        known = [(item, record) for key, (item, record) in fresh.items() if key not in new]
+        if known:
+            again += await self._meet(known, unit)
+        if again:
+            repeated = Counter((project_id, DUPLICATES) for project_id in again)
+            await add_tallies(unit.connection, repeated)
+            for (project_id, _), number in repeated.items():
+                self._metrics.items.labels(project_id, "duplicate").inc(number)
+
+    async def on_predictions(self, batch: Sequence[Received[Prediction]], unit: Unit) -> None:
+        """The first prediction routes its item; a later one may move it in the queue."""
+        known = await self._of_projects(batch, unit)
+        facts: list[Cause] = []
+        for received, project in known:
+            wrong = _misfit(received.event, project)
+            if wrong is None:
+                facts.append((_key(received.event), Predicted(Guess.of(received.event)), received.record))
+            else:
+                unit.reject(received.record, Reason.UNKNOWN_LABEL, wrong)
+        await self._advance(facts, unit)
+
+    async def on_escalations(self, batch: Sequence[Received[Escalation]], unit: Unit) -> None:
+        """The open round wants more, or ends without a label."""
+        known = await self._of_projects(batch, unit)
+        await self._advance([(_key(r.event), _escalated(r.event), r.record) for r, _ in known], unit)
+
+    async def on_labels(self, batch: Sequence[Received[Label]], unit: Unit) -> None:
+        """Labels of people's rounds end them. Those that assignment gave itself are known; a rebuild reads them."""
+        told = [received for received in batch if received.event.path is not Path.AUTO]
+        known = await self._of_projects(told, unit)
+        await self._advance([(_key(r.event), Labelled(r.event.version), r.record) for r, _ in known], unit)
+
+    async def on_relabels(self, batch: Sequence[Received[Relabel]], unit: Unit) -> None:
+        """A doubted label opens the next round, now or when its own has ended."""
+        known = await self._of_projects(batch, unit)
+        facts = []
+        for received, _ in known:
+            if received.event.round >= MAX_ROUNDS:
+                self._metrics.relabels_refused.labels(received.event.project_id).inc()
+            else:
+                facts.append((_key(received.event), _relabelled(received.event), received.record))
+        await self._advance(facts, unit)
+
+    async def on_quality(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
+        """Who is in quarantine is not asked."""
+        marks = [
+            (q.project_id, m.annotator_id, m.active, m.reason, q.measured_at)
+            for q, m in ((received.event, received.event.measurement) for received in batch)
+            if isinstance(m, Quarantine)
+        ]
+        if marks:
+            await set_quarantines(unit.connection, marks)
+
+    def _admit(
+        self, batch: Sequence[Received[Item]], unit: Unit, projects: Mapping[str, CurrentProject]
+    ) -> tuple[dict[Key, tuple[NewItem, Record]], list[str]]:
+        """What may come in, by key, and the projects of what the batch holds twice."""
+        fresh: dict[Key, tuple[NewItem, Record]] = {}
+        again = []
+        for received in batch:
+            item, project = received.event, projects.get(received.event.project_id)
+            if project is None:
+                unit.reject(received.record, Reason.UNKNOWN_PROJECT, no_project(item.project_id))
+            elif item.content.kind != project.spec.data:
+                detail = (
+                    f"the content is {item.content.kind!r}, project {item.project_id!r} takes {project.spec.data!r}"
+                )
+                unit.reject(received.record, Reason.CONTENT_KIND, detail)
+            else:
+                new = _new_item(item)
+                first = fresh.setdefault(new.key, (new, received.record))[0]
+                if first.content_hash != new.content_hash:
+                    unit.reject(received.record, Reason.ID_CONFLICT, _conflict(item.item_id))
+                elif first is not new:
+                    again.append(item.project_id)
+        return fresh, again
+
+    async def _meet(self, met: Sequence[tuple[NewItem, Record]], unit: Unit) -> list[str]:
+        """Items whose rows are there: parked, the same, or in conflict. Returns the projects of the same."""
+        before = await with_rounds(unit.connection, await lock_items(unit.connection, (new.key for new, _ in met)))
+        again, parked, facts = [], [], []
+        for new, record in met:
+            stored = before[new.key].content_hash
+            if stored is None:
+                parked.append(new)
+                facts.append((new.key, ItemSeen(new.content_hash, new.created_at), record))
+            elif stored == new.content_hash:
+                again.append(new.key[0])
+            else:
+                unit.reject(record, Reason.ID_CONFLICT, _conflict(new.key[1]))
+        if parked:
+            await fill_items(unit.connection, parked)
+            await self._step(before, facts, unit)
+            for new in parked:
+                self._metrics.items.labels(new.key[0], "parked").inc()
+        return again
+
+    async def _advance(self, facts: Sequence[Cause], unit: Unit) -> None:
+        if facts:
+            before = await load(unit.connection, (key for key, _, _ in facts))
+            await self._step(before, facts, unit)
+
+    async def _step(self, before: Mapping[Key, Aggregate], facts: Sequence[Cause], unit: Unit) -> None:
+        """Fold facts in offset order, decide, save, publish."""
+        after = dict(before)
+        contexts: dict[str, Context] = {}
+        for key, fact, record in facts:
+            if key[0] not in contexts:
+                contexts[key[0]] = context_of(self._references, key[0], unit)
+            after[key], said = step(after[key], fact, contexts[key[0]], draws_of(*key))
+            publish(said, unit, self._metrics, record)
+        await save(unit.connection, before, after)
+
+    async def _of_projects(self, batch: Sequence[Received[E]], unit: Unit) -> list[tuple[Received[E], CurrentProject]]:
+        """The events of known projects; the others are refused."""
+        projects = await self._references.projects.known(received.event.project_id for received in batch)
+        known = []
+        for received in batch:
+            project = projects.get(received.event.project_id)
+            if project is None:
+                unit.reject(received.record, Reason.UNKNOWN_PROJECT, no_project(received.event.project_id))
+            else:
+                known.append((received, project))
+        return known
+
+
+def _key(event: ItemEvent) -> Key:
+    return event.project_id, event.item_id
+
+
+def _new_item(item: Item) -> NewItem:
+    content: bytes = item.content.__pydantic_serializer__.to_json(item.content, exclude_none=True)
+    return NewItem(_key(item), content_hash(item.content), content.decode(), item.created_at)
+
+
+def _misfit(prediction: Prediction, project: CurrentProject) -> str | None:
+    """What is wrong with a proposal under the project's label schema."""
+    schema = project.spec.label
+    if prediction.value is None:
+        return None
+    try:
+        check_label(prediction.value, schema)
+    except ValueError as error:
+        return f"value.{error}"
+    if isinstance(schema, ChoiceSchema) and prediction.distribution is not None:
+        unknown = prediction.distribution.keys() - set(schema.classes)
+        if unknown:
+            return f"distribution: {min(unknown)!r} is not a class of the project (it has {len(schema.classes)})"
+    return None
+
+
+def _escalated(event: Escalation) -> Escalated:
+    return Escalated(event.round, event.ask, event.opinions_wanted, event.reason)
+
+
+def _relabelled(event: Relabel) -> Relabelled:
+    reason = f"{event.cause.value}: {event.evidence}" if event.evidence else event.cause.value
+    return Relabelled(event.round, event.urgency, reason, frozenset(event.excluded_annotators))
+
+
+def _conflict(item_id: str) -> str:
+    return f"item {item_id!r} is known with other content; the first stands. Give the new content an id of its own"

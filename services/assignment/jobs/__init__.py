@@ -1,0 +1,7 @@
+"""What time does: leases run out, predictions stay away, rounds wait for people, projects change."""
+
+from services.assignment.jobs.housekeeping import Housekeeping
+from services.assignment.jobs.queue import QueueJobs
+from services.assignment.jobs.sweep import Sweeper
+
+__all__ = ["Housekeeping", "QueueJobs", "Sweeper"]
