@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from cli.__main__ import build
+from cli.__main__ import ENTRIES, build
 from shared.topics import SERVICES, TOPICS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -110,6 +110,7 @@ def test_a_service_introduces_itself(service: str) -> None:
         assert word in card.lower(), f"services/{service}/__init__.py says what it {word}"
 
 
+@pytest.mark.timeout(120)
 def test_imports_keep_their_layers() -> None:
     lint = Path(sys.executable).with_name("lint-imports")
     ran = subprocess.run(  # noqa: S603  # our own tool
@@ -187,9 +188,13 @@ def mentioned_commands() -> list[tuple[str, str]]:
     return sorted(found)
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(("page", "words"), mentioned_commands())
 def test_commands_that_the_documents_name_exist(page: str, words: str) -> None:
     first, *rest = words.split()
+    assert first in {entry.name for entry in ENTRIES}, f"{page}: there is no `labelstream {first}`"
+    if not rest:
+        return
     command: Any = get_command(build([first]))
     for word in (first, *rest):
         inner = getattr(command, "commands", None)
@@ -204,6 +209,7 @@ def test_the_documents_hold_checked_commands() -> None:
     assert len(checked_commands()) >= 3
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(("page", "command"), checked_commands())
 def test_commands_of_the_documents_work(page: str, command: str, tmp_path: Path) -> None:
     """They need no running stack; those that do are run by the end-to-end tests."""
