@@ -22,7 +22,7 @@ class Ledger:
     """
 
     def __init__(self, directory: Path | None = None) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="labelstream-audit-", dir=directory)
+        self._folder = tempfile.TemporaryDirectory(prefix="audit-of-labelstream-", dir=directory)
         self._db = sqlite3.connect(Path(self._folder.name) / "ledger.db", check_same_thread=False, isolation_level=None)
         self._db.executescript(
             f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_KIB};"

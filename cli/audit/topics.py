@@ -10,7 +10,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from cli.audit.ledger import Ledger
-from cli.dlq.letters import REPLAY_OF, REPLAY_TO
+from cli.dlq.letters import REPLAY_OF, REPLAY_TO, Source
 from shared.bus.deadletter import REASON, original
 from shared.bus.reader import Positions, open_reader
 from shared.bus.records import Outgoing, Record, header, record_of
@@ -127,7 +127,7 @@ class TopicReader:
 
     def take(self, records: Sequence[Record], early: int) -> None:
         """Judge records and note them."""
-        found = Noted(self._project, early)
+        found = Noted(self._project, early, lettered(self._ledger, records))
         for record in records:
             found.note(record, max_bytes=self._kafka.max_record_bytes)
         found.write(self._ledger)
@@ -141,12 +141,35 @@ class TopicReader:
         found.write(self._ledger)
 
 
-class Noted:
-    """Rows of one chunk, by table."""
+def lettered(ledger: Ledger, records: Sequence[Record]) -> frozenset[Source]:
+    """The places of those records that have a dead letter."""
+    ranges: dict[tuple[str, int], tuple[int, int]] = {}
+    for record in records:
+        key = (record.topic, record.partition)
+        low, high = ranges.get(key, (record.offset, record.offset))
+        ranges[key] = min(low, record.offset), max(high, record.offset)
+    return frozenset(
+        (*key, pos)
+        for key, limits in ranges.items()
+        for (pos,) in ledger.rows(
+            "SELECT pos FROM letters WHERE topic = ? AND part = ? AND pos BETWEEN ? AND ?", (*key, *limits)
+        )
+    )
 
-    def __init__(self, project: str | None, early: int) -> None:
+
+class Noted:
+    """Rows of one chunk, by table.
+
+    Args:
+        project: only its events; all where absent.
+        early: when the chunk was read, as the ledger says it.
+        lettered: places whose bytes are compared with their dead letters.
+    """
+
+    def __init__(self, project: str | None, early: int, lettered: frozenset[Source] = frozenset()) -> None:
         self._project = project
         self._early = early
+        self._lettered = lettered
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self._letters: list[tuple[Any, ...]] = []
         self._replays: list[tuple[Any, ...]] = []
@@ -166,7 +189,9 @@ class Noted:
                 self._add("refused", record.topic, record.partition, record.offset, judged.reason.value)
         elif self._project is None or getattr(judged.event, "project_id", None) == self._project:
             self._event(judged.event, record)
-        self._digests.append((_digest(record.value), record.topic, record.partition, record.offset))
+        place = (record.topic, record.partition, record.offset)
+        if place in self._lettered:
+            self._digests.append((_digest(record.value), *place))
 
     def _wanted(self, key: bytes | None) -> bool:
         return self._project is None or (key or b"").startswith(self._project.encode() + b"/")

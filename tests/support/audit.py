@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from cli.audit.ledger import Ledger
-from cli.audit.topics import EARLY, PENDING, Noted
+from cli.audit.topics import EARLY, PENDING, Noted, lettered
 from shared.bus.deadletter import dead_letter
 from shared.bus.records import Record, outgoing
 from shared.errors import Reason
@@ -51,7 +51,7 @@ LETTERS = (letter(POISON, Reason.BAD_JSON, 0), letter(CONFLICT, Reason.ID_CONFLI
 
 def note(ledger: Ledger, *records: Record, early: int = EARLY, project: str | None = None) -> None:
     """Read these records."""
-    noted = Noted(project, early)
+    noted = Noted(project, early, lettered(ledger, records))
     for one in records:
         noted.note(one, max_bytes=1_048_576)
     noted.write(ledger)

@@ -1,5 +1,9 @@
 """The audit on real Kafka and PostgreSQL: qc and monitor run, assignment's part is written by hand."""
 
+import asyncio
+import json
+import os
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -209,3 +213,32 @@ async def test_what_waits_in_an_outbox_is_under_way(deployment: Deployment) -> N
 async def test_another_project_is_left_out(deployment: Deployment) -> None:
     report = await audit(deployment.kafka, deployment.urls, project="other")
     assert (report.items, report.violations) == (0, 0)
+
+
+async def run_command(deployment: Deployment, *arguments: str) -> tuple[int, str]:
+    """`labelstream audit` as an operator runs it; exit code and stdout."""
+    kafka = deployment.kafka
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LABELSTREAM_")} | {
+        "LABELSTREAM_KAFKA_BOOTSTRAP": kafka.bootstrap,
+        "LABELSTREAM_KAFKA_PREFIX": kafka.prefix,
+        "LABELSTREAM_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+        "LABELSTREAM_KAFKA_ALLOW_INSECURE": "true",
+    }
+    for service, url in deployment.urls.items():
+        environment[f"LABELSTREAM_{service.upper()}_DATABASE_URL"] = url
+        environment[f"LABELSTREAM_{service.upper()}_DATABASE_ALLOW_INSECURE"] = "true"
+    command = [sys.executable, "-m", "cli", "audit", *arguments]
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
+    printed, _ = await process.communicate()
+    return process.returncode or 0, printed.decode()
+
+
+async def test_the_command(deployment: Deployment) -> None:
+    code, printed = await run_command(deployment, "--json")
+    document = json.loads(printed)
+    assert (code, document["items"], document["violations"]) == (0, 6, 0)
+    await deployment.sql("qc", "DELETE FROM annotations WHERE annotator_id = 'a'")
+    code, printed = await run_command(deployment, "--project", P)
+    assert code == 1
+    for part in ("I2 opinion_not_counted: sentiment i2", "annotations.v1/0/0", "I3 wrong_counter", "violations in"):
+        assert part in printed
