@@ -1,7 +1,10 @@
 """Dockerfile and compose.yaml as files: what they name exists, is pinned, and holds no password."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +140,25 @@ def test_every_copied_path_exists_and_passes_the_ignore_file() -> None:
             path = source.replace("${SERVICE}", name)
             assert (REPOSITORY / path).exists(), path
             assert path.split("/")[0] in allowed
+
+
+def imported(*folders: str) -> set[str]:
+    """The packages from elsewhere that the code in these folders imports."""
+    found: set[str] = set()
+    for path in (path for folder in folders for path in (REPOSITORY / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names) - {"shared", "services", "cli"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_image_installs_what_its_service_imports(name: str) -> None:
+    lock = (REPOSITORY / "requirements" / f"{name}.lock").read_text()
+    pinned = set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
+    providers = packages_distributions()
+    for package in imported("shared", f"services/{name}"):
+        names = {re.sub(r"[-_.]+", "-", each).lower() for each in providers[package]}
+        assert names & pinned, f"{name} imports {package}; add it to its extra and run requirements/compile.sh"
