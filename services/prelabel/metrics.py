@@ -55,6 +55,12 @@ class Metrics:
             ["project", "source"],
             registry=registry,
         )
+        self.source_stopped = Gauge(
+            "labelstream_prelabel_source_stopped",
+            "1 where a source was stopped for good: its configuration is wrong, or nearly everything is unmappable",
+            ["project", "source"],
+            registry=registry,
+        )
         self.source_failures = Counter(
             "labelstream_prelabel_source_failures",
             "Times that a source stopped with an error and was started again",

@@ -56,7 +56,6 @@ class Sources:
         self._settings = settings
         self._metrics = metrics
         self._running: dict[Key, tuple[Plan, asyncio.Task[None]]] = {}
-        self.stopped: dict[Key, str] = {}
 
     async def run(self) -> None:
         """Follow the projects until cancelled."""
@@ -73,7 +72,7 @@ class Sources:
                 task.cancel()
                 await asyncio.wait([task])
                 del self._running[key]
-                self.stopped.pop(key, None)
+                self._metrics.source_stopped.labels(*key).set(0)
                 self._metrics.source_lag.labels(*key).set(0)
                 log.info("source_stopped", project=key[0], source=key[1])
         for key in wanted.keys() - self._running.keys():
@@ -84,8 +83,7 @@ class Sources:
             try:
                 await SourceReader(plan.spec, plan.source, self._publisher, self._settings, self._metrics).run()
             except (ConfigurationError, InvariantBroken) as error:
-                self.stopped[plan.key] = str(error)
-                self._metrics.source_failures.labels(*plan.key).inc()
+                self._metrics.source_stopped.labels(*plan.key).set(1)
                 log.error("source_refused", project=plan.key[0], source=plan.key[1], detail=str(error))
                 return
             except (KafkaError, RetryLater, OSError, TimeoutError) as error:

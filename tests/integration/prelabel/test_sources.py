@@ -325,6 +325,27 @@ async def test_a_source_of_another_cluster(
     assert len(await letters(kafka_settings, topic)) == 1
 
 
+async def test_a_source_that_is_all_poison_stops_before_it_moves_more(
+    kafka_settings: KafkaSettings, topic: str, tmp_path: Path
+) -> None:
+    """A wrong mapping: nothing goes to the dead letters, nothing is committed, and the other sources go on."""
+    wrong = project(topic, map={"id": "no_such_field", "text": "text"})
+    await prepared(kafka_settings, topic, wrong)
+    produce(kafka_settings, topic, reviews(300))
+    made = service(kafka_settings, tmp_path, dlq_limit_records=50)
+
+    async def stopped() -> bool:
+        labels = {"project": "shop", "source": "reviews"}
+        return made.registry.get_sample_value("labelstream_prelabel_source_stopped", labels) == 1
+
+    async with running(made):
+        await until(stopped)
+        assert len(await letters(kafka_settings, topic)) < 50
+        await apply_spec(kafka_settings, project(topic), now=AT)
+        found = await wait_items(kafka_settings, 300 - len(await letters(kafka_settings, topic)))
+    assert len({one.item_id for one in found}) + len(await letters(kafka_settings, topic)) == 300
+
+
 async def test_two_replicas_share_a_source(kafka_settings: KafkaSettings, topic: str, tmp_path: Path) -> None:
     await prepared(kafka_settings, topic, project(topic))
     produce(kafka_settings, topic, reviews(200))
