@@ -27,7 +27,7 @@ async def read_events(kafka: KafkaSettings, topic: Topic[E]) -> AsyncGenerator[R
 
 async def follow(kafka: KafkaSettings, topic: Topic[E], take: Callable[[Received[E]], None]) -> Never:
     """Hand every valid event of a topic to `take`, from the first record on, until cancelled."""
-    async with open_reader(kafka, topic.name) as consumer:
+    async with open_reader(kafka, topic.name, following=True) as consumer:
         while True:
             for raws in (await consumer.getmany(timeout_ms=200, max_records=500)).values():
                 for raw in raws:

@@ -58,14 +58,19 @@ def make_producer(kafka: KafkaSettings) -> AIOKafkaProducer:
     )
 
 
-def make_reader(kafka: KafkaSettings) -> AIOKafkaConsumer:
-    """A consumer without a group, for reference topics and for reading a topic to its end. Not started."""
+def make_reader(kafka: KafkaSettings, *, wait_ms: int = 50) -> AIOKafkaConsumer:
+    """A consumer without a group, for reference topics and for reading a topic to its end. Not started.
+
+    Args:
+        kafka: where.
+        wait_ms: how long the broker may hold a fetch that finds nothing; long for a reader that follows a topic.
+    """
     return AIOKafkaConsumer(
         **connection(kafka),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=50,
+        fetch_max_wait_ms=wait_ms,
         max_partition_fetch_bytes=4 * 1_048_576,
     )
 

@@ -12,20 +12,35 @@ from shared.bus.records import Record, record_of
 from shared.errors import RetryLater
 from shared.runtime.settings import KafkaSettings
 
+END_MS, FOLLOW_MS = 50, 500
+"""How long the broker holds a fetch that finds nothing: short where that is the answer, long where more is awaited."""
+
 Positions = dict[int, int]
 """Partition -> next offset."""
 
 
 @asynccontextmanager
 async def open_reader(
-    kafka: KafkaSettings, topic: str, start: Mapping[int, int] | None = None, *, timeout_s: float = 30.0
+    kafka: KafkaSettings,
+    topic: str,
+    start: Mapping[int, int] | None = None,
+    *,
+    timeout_s: float = 30.0,
+    following: bool = False,
 ) -> AsyncGenerator[AIOKafkaConsumer]:
     """A consumer without a group, at `start` (partition -> offset; 0 where absent) of every partition of a topic.
+
+    Args:
+        kafka: where.
+        topic: the logical name.
+        start: where to begin.
+        timeout_s: seconds until giving up on the broker.
+        following: it will stay at the end and wait for what comes, instead of asking where the end is.
 
     Raises:
         RetryLater: Kafka does not answer, or has no such topic.
     """
-    consumer = make_reader(kafka)
+    consumer = make_reader(kafka, wait_ms=FOLLOW_MS if following else END_MS)
     try:
         try:
             async with asyncio.timeout(timeout_s):

@@ -112,7 +112,7 @@ class Table(Generic[E]):
     async def _follow(self) -> None:
         if self._kafka is None:
             raise RetryLater(f"{self.topic.name} is not attached to a cluster yet")
-        async with open_reader(self._kafka, self.topic.name, dict(self._seen)) as consumer:
+        async with open_reader(self._kafka, self.topic.name, dict(self._seen), following=True) as consumer:
             await self._take(consumer, self._kafka.prefix)
 
     async def _take(self, consumer: AIOKafkaConsumer, prefix: str) -> None:
