@@ -15,6 +15,7 @@ from shared.db.database import INFRASTRUCTURE, check_url
 from shared.db.store import unpack
 from shared.errors import RetryLater
 from shared.events import Annotation, derived_id
+from shared.topics import QUALITY
 
 CHUNK = 2000
 
@@ -92,7 +93,7 @@ async def read_database(
     async for chunk in chunks(connection, "SELECT records FROM outbox"):
         for (payload,) in chunk:
             records = unpack(payload)
-            pending += len(records)
+            pending += sum(record.topic != QUALITY.name for record in records)
             topics.take_pending(records)
     ledger.add("pending", [(service, pending)])
     for table, query in QUERIES[service].items():

@@ -1,7 +1,8 @@
 -- What topics and databases say, side by side, for one audit. Digests instead of contents.
 -- early: 1 read before the databases were, 0 after; -1 still in an outbox when they were read.
 
-CREATE TABLE ends (topic TEXT, part INT, low INT, high INT, PRIMARY KEY (topic, part)) WITHOUT ROWID;
+-- early_high: where the partition ended before the databases were read.
+CREATE TABLE ends (topic TEXT, part INT, low INT, high INT, early_high INT, PRIMARY KEY (topic, part)) WITHOUT ROWID;
 CREATE TABLE places (service TEXT, topic TEXT, part INT, next INT, PRIMARY KEY (service, topic, part)) WITHOUT ROWID;
 CREATE TABLE pending (service TEXT PRIMARY KEY, records INT) WITHOUT ROWID;
 CREATE TABLE projects (project TEXT, version INT, overlap INT, external INT, PRIMARY KEY (project, version)) WITHOUT ROWID;

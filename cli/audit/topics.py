@@ -115,8 +115,10 @@ class TopicReader:
             except* RetryLater as errors:
                 raise errors.exceptions[0] from None
         for scan in self._streams:
-            rows = [(scan.topic, part, scan.low[part], scan.high[part]) for part in scan.high]
-            self._ledger.many("INSERT OR REPLACE INTO ends VALUES (?, ?, ?, ?)", rows)
+            rows = [(scan.topic, part, scan.low[part], high, high) for part, high in scan.high.items()]
+            self._ledger.many(
+                "INSERT INTO ends VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET high = excluded.high", rows
+            )
 
     async def _pass(self, scan: Scan, early: int) -> None:
         async with self._at_once, aclosing(scan.chunks()) as chunks:

@@ -62,7 +62,7 @@ def whole(ledger: Ledger) -> Ledger:
     note(ledger, *LETTERS)
     note(ledger, *STREAM)
     ends = {ITEMS.name: ITEMS_READ + 1, LABELS.name: LABELS_READ, ANNOTATIONS.name: len(ANSWERS)}
-    ledger.add("ends", [(topic, 0, 0, high) for topic, high in ends.items()])
+    ledger.add("ends", [(topic, 0, 0, high, high) for topic, high in ends.items()])
     ledger.add("owners", [(topic.name, topic.dlq_owner) for topic in TOPICS if topic.dlq_owner])
     read: dict[str, tuple[Topic[Any], ...]] = {
         "assignment": (ITEMS, LABELS),

@@ -26,9 +26,10 @@ SELECT NULL, NULL,
     service || ' says it has read ' || topic || '/' || part || ' up to ' || next || ', which ends at ' || high
 FROM places JOIN ends USING (topic, part) WHERE next > high;
 
+-- Measurements go on by the clock: quality.v1 never rests.
 -- check: not_read_to_the_end I8 at_rest
-SELECT NULL, NULL, service || ' has read ' || topic || '/' || part || ' up to ' || next || ' of ' || high
-FROM places JOIN ends USING (topic, part) WHERE next < high;
+SELECT NULL, NULL, service || ' has read ' || topic || '/' || part || ' up to ' || next || ' of ' || early_high
+FROM places JOIN ends USING (topic, part) WHERE next < early_high AND topic <> 'quality.v1';
 
 -- check: not_published I5 at_rest
-SELECT NULL, NULL, service || ' holds ' || records || ' records in its outbox' FROM pending WHERE records > 0;
+SELECT NULL, NULL, service || ' holds ' || records || ' records of items in its outbox' FROM pending WHERE records > 0;

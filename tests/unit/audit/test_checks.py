@@ -258,6 +258,16 @@ def test_at_rest_nothing_is_under_way(ledger: Ledger) -> None:
     assert set(found) == {"not_published", "not_at_rest", "facts_without_item", "not_read_to_the_end"}
 
 
+def test_measurements_never_rest(ledger: Ledger) -> None:
+    """What came after the databases were read, and quality events, are no reason to say that items do not rest."""
+    ledger.execute("UPDATE places SET next = 7 WHERE topic = 'items.v1'")
+    ledger.execute("UPDATE ends SET high = high + 1 WHERE topic = 'labels.v1'")
+    ledger.add("ends", [("quality.v1", 0, 0, 9, 9)])
+    ledger.add("places", [("assignment", "quality.v1", 0, 8)])
+    ledger.add("a_items", [(P, "i4", "sampled_out", 1, 0, book.HASH)])
+    assert report(ledger, at_rest=True).by_check == {}
+
+
 def test_what_has_expired_proves_nothing(ledger: Ledger) -> None:
     ledger.execute("DELETE FROM items WHERE item = 'i2'")
     ledger.execute("DELETE FROM annotations")
