@@ -29,6 +29,7 @@ ENOUGH = 0.6
 ENDED = ("labelled", "sampled_out", "unlabelable", "unresolved")
 SWAP_WITHIN_S = 40.0
 REST_WITHIN_S = 90.0
+POLL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,4 +185,4 @@ class Story:
                 self.told.states = progress["states"]
                 self.told.scene.states = self.told.states
                 self.told.scene.lag = (await read_flow(client, self._stack.urls)).lag
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(POLL_S)
