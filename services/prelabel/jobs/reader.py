@@ -4,12 +4,19 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, RebalanceInProgressError, UnknownMemberIdError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
 
 from services.prelabel.domain.mapping import Mapper
 from services.prelabel.domain.rate import TokenBucket
@@ -130,7 +137,8 @@ class SourceReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
                 await self._place()
                 await self._step()
         finally:
-            await consumer.stop()
+            with suppress(KafkaError, OSError, TimeoutError):
+                await asyncio.wait_for(consumer.stop(), CALL_TIMEOUT_S)
 
     def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Forget where we were: the group knows."""
