@@ -100,14 +100,15 @@ class Replica:
     async def handle(self, topic: Topic[Any], *events: Any) -> None:
         """One batch, one transaction."""
         async with self.service.unit() as unit:
-            handler = getattr(self.handlers, f"on_{topic.name.removesuffix('.v1')}")
+            handler: Any = getattr(self.handlers, f"on_{topic.name.removesuffix('.v1')}")
             await handler([received(topic, event, n) for n, event in enumerate(events)], unit)
             self.refused += [(name, reason.value) for name, reason in unit.refused.elements()]
 
     async def rebuild(self, topic: Topic[Any], *events: Any) -> None:
         """Read own output back."""
         async with self.service.unit() as unit:
-            await REBUILDS[topic.name]([received(topic, event, n) for n, event in enumerate(events)], unit)
+            fold: Any = REBUILDS[topic.name]
+            await fold([received(topic, event, n) for n, event in enumerate(events)], unit)
             assert not unit.published
 
     async def published(self, topic: Topic[Any] | None = None) -> list[Any]:

@@ -161,7 +161,7 @@ async def test_qc_ends_a_round_without_a_label(replica: Replica) -> None:
     assert (await ann.post("/v1/next", json={})).json()["tasks"] == []
 
 
-async def test_a_database_that_was_lost_comes_back_from_the_topics(replica: Replica, assignment_url: str) -> None:
+async def test_a_database_that_was_lost_comes_back_from_the_topics(replica: Replica) -> None:
     spec = make.project_spec(policy=make.policy(auto_accept=ev.AutoAccept(threshold=0.9, audit_share=0.0)))
     replica.project(spec)
     items = [make.item(f"i{n}", text=str(n)) for n in range(4)]

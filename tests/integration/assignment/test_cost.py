@@ -1,0 +1,109 @@
+"""What things cost: statements per batch, and the queue at 100,000 open rounds."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from services.assignment.store.rounds import BEGUN_FIRST, UNTOUCHED
+from shared import events as ev
+from shared.topics import ITEMS, LABELS, PREDICTIONS
+from tests.support import events as make
+from tests.support.assignment import Replica
+
+NOT_OURS = ("BEGIN", "COMMIT", "ROLLBACK", "WITH RECURSIVE typeinfo", "SELECT\n                        current_setting")
+CHOICE = {"kind": "choice", "choice": "positive"}
+
+
+@asynccontextmanager
+async def counted(replica: Replica) -> AsyncGenerator[list[str]]:
+    """The statements of every pooled connection, transaction control apart."""
+    said: list[str] = []
+
+    def note(record: Any) -> None:
+        # Transaction control, and what asyncpg asks about types once per connection, are not ours.
+        if not record.query.lstrip().startswith(NOT_OURS):
+            said.append(record.query)
+
+    pool = replica.service.database.pool
+    connections = [await pool.acquire() for _ in range(pool.get_size())]
+    for connection in connections:
+        connection._con.add_query_logger(note)
+        await pool.release(connection)
+    yield said
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("number", [10, 500])
+async def test_a_batch_costs_a_fixed_number_of_statements(replica: Replica, number: int) -> None:
+    policy = make.policy(auto_accept=ev.AutoAccept(threshold=0.9, audit_share=0.0))
+    replica.project(make.project_spec(policy=policy))
+    await replica.seed(1)
+    names = [f"x{n}" for n in range(number)]
+    async with counted(replica) as said:
+        await replica.handle(ITEMS, *(make.item(name) for name in names))
+        assert len(said) == 1, said
+        said.clear()
+        await replica.handle(PREDICTIONS, *(make.prediction(name, confidence=0.95) for name in names))
+        assert len(said) == 3, said  # select, update, outbox
+        said.clear()
+        labels = [make.auto_label(name) for name in names]
+        await replica.handle(LABELS, *labels)
+        assert said == []
+
+
+@pytest.mark.parametrize("number", [10, 500])
+async def test_a_batch_for_people_costs_one_statement_more(replica: Replica, number: int) -> None:
+    await replica.seed(1)
+    async with counted(replica) as said:
+        await replica.seed(number, first=10)
+        assert len(said) == 1 + 4, said  # insert; select, update, insert rounds, outbox
+
+
+async def test_recorded_answers_in_bulk_cost_a_handful_of_statements(replica: Replica) -> None:
+    replica.project(make.project_spec(policy=make.policy(auto_accept=None, overlap=ev.Overlap(min=3, max=3))))
+    await replica.seed(300)
+    people = [{"id": f"w{n}", "token": False} for n in range(3)]
+    async with replica.client() as lead:
+        await lead.post("/v1/annotators", json={"annotators": people})
+        base = f"/v1/projects/{make.PROJECT}"
+        async with counted(replica) as said:
+            slots = (await lead.post(f"{base}/slots", json={"limit": 1000})).json()["slots"]
+            assert (len(slots), {slot["free"] for slot in slots}) == (300, {3})
+            asked = [{"item_id": slot["item_id"], "annotator_id": who["id"]} for slot in slots for who in people]
+            assigned = (await lead.post(f"{base}/assign", json={"assignments": asked})).json()["results"]
+            assert all(result["lease_id"] for result in assigned)
+            answers = [
+                {"lease_id": result["lease_id"], "annotator_id": result["annotator_id"], "value": CHOICE}
+                for result in assigned
+            ]
+            results = (await lead.post("/v1/submit", json={"submissions": answers})).json()["results"]
+            assert all(result["receipt"] for result in results)
+            assert len(said) <= 1 + 4 + 5, said
+    rows = await replica.sql("SELECT DISTINCT answered, active, free FROM rounds")
+    assert [tuple(row) for row in rows] == [(3, 0, 0)]
+
+
+@pytest.mark.timeout(120)
+async def test_next_reads_the_queue_by_its_index_however_long_it_is(replica: Replica) -> None:
+    await replica.seed(1)
+    await replica.sql(
+        "INSERT INTO rounds (project_id, item_id, number, audience, wanted, waiting_since, step, reason, priority,"
+        " project_version, guideline_version, granted)"
+        " SELECT $1, 'b' || n, 1, 'annotator', 2, now(), 1, '', random(), 1, 0, (n % 100 = 0)::int"
+        " FROM generate_series(1, 100000) AS n",
+        make.PROJECT,
+    )
+    await replica.sql("ANALYZE rounds")
+    for statement in (UNTOUCHED, BEGUN_FIRST):
+        for _ in range(7):  # past the point where PostgreSQL takes a generic plan
+            rows = await replica.sql(
+                f"EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) {statement}", make.PROJECT, "annotator", "ann", 1
+            )
+        plan = "\n".join(row[0] for row in rows)
+        assert "rounds_queue" in plan, plan
+        assert "Seq Scan on rounds" not in plan, plan
+        buffers = plan.split("Buffers: shared hit=")[1].split()[0]
+        assert int(buffers) < 1500, plan

@@ -1,0 +1,112 @@
+"""Routing, draws, priority: every branch, and what chance must look like."""
+
+import math
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.assignment.domain.draws import Draws, draw, draws_of, is_blind, is_gold
+from services.assignment.domain.guess import Guess, newest
+from services.assignment.domain.priority import priority, uncertainty
+from services.assignment.domain.routing import Way, route
+from services.assignment.domain.superseding import outdated
+from shared import events as ev
+from shared.labels import ChoiceSchema, RatingSchema
+from tests.support import events as make
+
+AUTO = make.policy(auto_accept=ev.AutoAccept(threshold=0.9, audit_share=0.1), sample_share=0.4)
+MANUAL = make.policy(auto_accept=None)
+
+
+def guess(confidence: float = 0.7, **more: Any) -> Guess:
+    return Guess.of(make.prediction("i1", confidence=confidence, **more))
+
+
+@pytest.mark.parametrize(
+    ("seen", "policy", "audit", "sample", "way", "would_auto", "inclusion"),
+    [
+        (guess(0.9), AUTO, 0.5, 0.9, Way.AUTO, False, 1.0),
+        (guess(0.95), AUTO, 0.0999, 0.9, Way.PEOPLE, True, 0.1),
+        (guess(0.95), AUTO, 0.1, 0.9, Way.AUTO, False, 1.0),
+        (guess(0.8999), AUTO, 0.0, 0.3999, Way.PEOPLE, False, 0.4),
+        (guess(0.8999), AUTO, 0.0, 0.4, Way.SAMPLED_OUT, False, 0.4),
+        (None, AUTO, 0.0, 0.9, Way.SAMPLED_OUT, False, 0.4),
+        (Guess.of(make.abstention("i1")), AUTO, 0.0, 0.1, Way.PEOPLE, False, 0.4),
+        (guess(1.0), MANUAL, 0.0, 0.999, Way.PEOPLE, False, 1.0),
+        (None, MANUAL, 0.0, 0.0, Way.PEOPLE, False, 1.0),
+    ],
+)
+def test_routes(
+    *,
+    seen: Guess | None,
+    policy: ev.Policy,
+    audit: float,
+    sample: float,
+    way: Way,
+    would_auto: bool,
+    inclusion: float,
+) -> None:
+    found = route(seen, policy, Draws(audit, sample))
+    assert (found.way, found.would_auto, found.inclusion) == (way, would_auto, inclusion)
+    assert found.reason
+
+
+def test_the_audit_lane_and_the_sample_are_uniform_shares() -> None:
+    draws = [draws_of("p", f"i{n}") for n in range(20_000)]
+    assert abs(sum(one.audit < 0.05 for one in draws) / 20_000 - 0.05) < 0.006
+    both = sum(one.audit < 0.5 and one.sample < 0.5 for one in draws) / 20_000
+    assert abs(both - 0.25) < 0.015  # independent of each other
+    assert draws_of("p", "i7") == draws_of("p", "i7")
+    gold = sum(is_gold(0.1, UUID(int=n)) for n in range(20_000)) / 20_000
+    assert abs(gold - 0.1) < 0.01
+    blind = sum(is_blind(0.3, "p", f"i{n}", "ann") for n in range(20_000)) / 20_000
+    assert abs(blind - 0.3) < 0.015
+    assert not is_gold(0.0, UUID(int=1))
+    assert draw("a", 1) != draw("b", 1)
+
+
+def test_uncertainty_runs_from_sure_to_knowing_nothing() -> None:
+    sure, unsure = guess(1.0), guess(1 / 3 + 1e-9)
+    assert uncertainty(sure) == pytest.approx(0.0)
+    assert uncertainty(unsure) == pytest.approx(1.0, abs=0.01)
+    assert uncertainty(guess(0.9)) < uncertainty(guess(0.6)) < uncertainty(None) == 1.0
+    assert uncertainty(Guess.of(make.abstention("i1"))) == 1.0
+    bare = guess(0.8).model_copy(update={"distribution": None, "margin": None, "entropy": None})
+    assert uncertainty(bare) == pytest.approx(0.2)
+
+
+def test_a_doubted_label_outranks_a_first_look_and_nothing_starves() -> None:
+    now = make.AT
+    assert priority(guess(1.0), now, urgency=0.6) > priority(None, now)
+    assert priority(guess(1.0), make.at(-86_400.1)) > priority(None, now) - 1e-5
+    assert priority(guess(0.99), now, audit=True) == priority(None, now)
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1e6))
+def test_priority_grows_with_doubt_urgency_and_age(confidence: float, urgency: float, age_s: float) -> None:
+    base = priority(guess(max(confidence, 0.34)), make.AT, urgency=urgency)
+    assert math.isfinite(base)
+    assert priority(guess(max(confidence, 0.34)), make.at(-age_s), urgency=urgency) >= base
+    assert priority(guess(max(confidence, 0.34)), make.AT, urgency=1.0) >= base
+
+
+def test_a_lower_generation_never_overrides_a_higher_one() -> None:
+    old, new = guess(0.5, generation=1), guess(0.6, generation=2)
+    assert newest(old, new) is new
+    assert newest(new, old) is new
+    assert newest(None, old) is old
+    assert newest(old, None) is old
+
+
+def test_only_a_class_gone_or_another_kind_outdates_a_round() -> None:
+    before = make.project_spec()
+    assert not outdated(before, make.project_spec(label=ChoiceSchema(classes=(*make.CLASSES, "mixed"))))
+    assert not outdated(before, make.project_spec(policy=MANUAL))
+    assert outdated(before, make.project_spec(label=ChoiceSchema(classes=make.CLASSES[:2])))
+    assert outdated(before, make.project_spec(label=RatingSchema(min=1, max=5)))
+    rated = make.project_spec(label=RatingSchema(min=1, max=5))
+    assert outdated(rated, make.project_spec(label=RatingSchema(min=1, max=7)))
+    assert not outdated(rated, rated)
