@@ -92,7 +92,7 @@ def test_a_recorded_crowd_is_replayed_to_the_last_item(crowd: Mapping[str, Path]
 
 @contextlib.contextmanager
 def up(cwd: Path) -> Generator[tuple["subprocess.Popen[str]", Mapping[str, Any]]]:
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603  # our own arguments
         [*COMMAND, "up", "--json"],
         cwd=cwd,
         env={**ENVIRONMENT, "PYTHONPATH": str(ROOT)},
