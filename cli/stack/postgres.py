@@ -39,7 +39,8 @@ _SETTINGS = {
     "log_checkpoints": "off",
     "logging_collector": "off",
 }
-_NOT_KEPT = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum_naptime": "10s"}
+# Commits still wait until they are written, so that a crash of the server alone loses none.
+_NOT_KEPT = {"fsync": "off", "full_page_writes": "off", "autovacuum_naptime": "10s"}
 
 
 class Postgres:
@@ -60,6 +61,7 @@ class Postgres:
         self._given = data
         self._log = log
         self._scratch: Scratch | None = None
+        self._binaries: Binaries | None = None
         self._child: Child | None = None
 
     @property
@@ -85,7 +87,7 @@ class Postgres:
         """
         self._scratch = Scratch()
         try:
-            binaries = await asyncio.to_thread(locate, self._scratch.path, self._data)
+            binaries = self._binaries = await asyncio.to_thread(locate, self._scratch.path, self._data)
             await asyncio.to_thread(self._prepare, binaries)
             await self._serve(binaries, within_s)
             async with _Session(self.admin_url("postgres")) as session:
@@ -102,6 +104,21 @@ class Postgres:
         if self._scratch is not None:
             await asyncio.to_thread(self._scratch.remove)
             self._scratch = None
+
+    async def crash(self) -> None:
+        """Immediate shutdown: every session is cut, nothing is written any more; `restart` recovers from the log."""
+        if self._child is not None:
+            await self._child.stop(signal.SIGQUIT, grace_s=20)
+
+    async def restart(self, within_s: float = 60) -> None:
+        """Start again on the same port and data.
+
+        Raises:
+            ChildFailed: it was never started, or did not come up.
+        """
+        if self._binaries is None:
+            raise ChildFailed("PostgreSQL was never started")
+        await self._serve(self._binaries, within_s, port=self.port)
 
     async def create_database(self, name: str, template: str | None = None) -> None:
         """Create a database with every service's schema, or a copy of `template`; complete it if it exists.
@@ -175,9 +192,9 @@ class Postgres:
         run(command, what="creating PostgreSQL's data directory", user=binaries.user)
         partial.replace(self._data)
 
-    async def _serve(self, binaries: Binaries, within_s: float) -> None:
+    async def _serve(self, binaries: Binaries, within_s: float, *, port: int | None = None) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
-            self.port = free_port()
+            self.port = port or free_port()
             child = self._child = Child(
                 "PostgreSQL",
                 self._command(binaries),
