@@ -3,10 +3,10 @@
 import asyncio
 import base64
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from cli.stack.children import Child, ChildFailed, free_port, run
 from cli.stack.kafka.jars import executable, resolve
@@ -126,9 +126,8 @@ class Kafka:
     async def _format(self) -> None:
         if (self._logs / "meta.properties").exists():
             return
-        new_id = base64.urlsafe_b64encode(uuid4().bytes).rstrip(b"=").decode()
         command = [*self._java(64), "kafka.tools.StorageTool", "format", "--ignore-formatted"]
-        command += ["-t", new_id, "-c", str(self._settings)]
+        command += ["-t", new_cluster_id(), "-c", str(self._settings)]
         await asyncio.to_thread(run, command, what="formatting Kafka's data directory")
 
     async def _serve(self, within_s: float) -> None:
@@ -148,3 +147,11 @@ class Kafka:
             "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
             "-cp", self._classpath,
         ]  # fmt: skip
+
+
+def new_cluster_id(draw: Callable[[], UUID] = uuid4) -> str:
+    """22 characters; never one that begins with a dash, which Kafka's formatter takes for an option."""
+    while True:
+        found = base64.urlsafe_b64encode(draw().bytes).rstrip(b"=").decode()
+        if not found.startswith("-"):
+            return found
