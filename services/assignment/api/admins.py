@@ -67,7 +67,7 @@ def admin_routes(desk: Desk) -> APIRouter:
         seen = [_view(person) for person in found if _is_visible(leader, person)]
         return AnnotatorList(annotators=seen, next=found[-1].id if len(found) == limit else None)
 
-    @router.post("/{annotator_id}/token", summary="Give a new token; the old one stops working")
+    @router.post("/{annotator_id:path}/token", summary="Give a new token; the old one stops working")
     async def token(admin: Admin, annotator_id: Name) -> TokenResponse:
         fresh = new_token()
         async with desk.service.unit() as unit:
@@ -77,11 +77,11 @@ def admin_routes(desk: Desk) -> APIRouter:
         desk.identities.forget()
         return TokenResponse(id=annotator_id, token=fresh)
 
-    @router.post("/{annotator_id}/quarantine", summary="Stop asking a person")
+    @router.post("/{annotator_id:path}/quarantine", summary="Stop asking a person")
     async def quarantine(leader: Leader, annotator_id: Name, body: QuarantineRequest) -> AnnotatorView:
         return await _mark(desk, leader, annotator_id, body, active=True)
 
-    @router.post("/{annotator_id}/reinstate", summary="Ask a person again")
+    @router.post("/{annotator_id:path}/reinstate", summary="Ask a person again")
     async def reinstate(leader: Leader, annotator_id: Name, body: QuarantineRequest) -> AnnotatorView:
         return await _mark(desk, leader, annotator_id, body, active=False)
 

@@ -86,7 +86,7 @@ def _problem(error: Exception) -> Problem:
     if isinstance(error, RequestValidationError):
         return explain_validation(list(error.errors()))
     if isinstance(error, HTTPException):
-        codes = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
+        codes = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
         code = codes.get(error.status_code, "refused")
         return Problem(error.status_code, code, str(error.detail), "Correct the request; /openapi.json describes it.")
     return Problem(503, "unavailable", "The service cannot reach its database or broker.", "Try the same call again.")

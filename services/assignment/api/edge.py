@@ -3,11 +3,13 @@
 import time
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.assignment.api.problems import Problem, respond
 from services.assignment.metrics import AssignmentMetrics
 
+TOO_LARGE = 413
 HEADERS = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
@@ -15,10 +17,6 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
 }
-
-
-class _TooLarge(Exception):  # noqa: N818
-    """The body went over the limit while it was read."""
 
 
 class Edge:
@@ -49,8 +47,6 @@ class Edge:
                 await respond(self._too_large())(scope, receive, send_safe)
             else:
                 await self._app(scope, self._limited(receive), send_safe)
-        except _TooLarge:
-            await respond(self._too_large())(scope, receive, send_safe)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.request_seconds.labels(route, f"{status // 100}xx").observe(time.perf_counter() - started)
@@ -64,16 +60,15 @@ class Edge:
             if message["type"] == "http.request":
                 read += len(message.get("body", b""))
                 if read > self._limit:
-                    raise _TooLarge
+                    raise HTTPException(TOO_LARGE, f"The request is larger than {self._limit} bytes.")
             return message
 
         return limited
 
     def _too_large(self) -> Problem:
         self._metrics.refusals.labels("too_large").inc()
-        return Problem(
-            413, "too_large", f"The request is larger than {self._limit} bytes.", "Send it in several smaller ones."
-        )
+        message = f"The request is larger than {self._limit} bytes."
+        return Problem(TOO_LARGE, "too_large", message, "Send it in several smaller ones.")
 
 
 def _announced(scope: Scope) -> int:
