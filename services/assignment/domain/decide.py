@@ -259,4 +259,5 @@ def _label(known: Aggregate, context: Context, reason: str) -> tuple[Aggregate, 
         item_created_at=known.created_at or context.now,
         labelled_at=context.now,
     )
-    return replace(advance(known, 1, Ending.LABELLED), label_version=1), (label,)
+    asked = None if known.asked is None else replace(known.asked, ended=True)
+    return replace(known, round=1, ending=Ending.LABELLED, label_version=1, asked=asked), (label,)

@@ -1,20 +1,20 @@
 """What a model proposed for an item, as assignment keeps it."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-
-from pydantic import BaseModel, ConfigDict
+from typing import cast
 
 from shared.events import Abstention, Prediction, Proposal
 from shared.labels import LabelValue
 
 
-class Guess(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
     """A prediction or abstention in short; stored as its JSON."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
     value: LabelValue | None = None
-    distribution: dict[str, float] | None = None
+    distribution: Mapping[str, float] | None = None
     confidence: float | None = None
     margin: float | None = None
     entropy: float | None = None
@@ -25,8 +25,8 @@ class Guess(BaseModel):
 
     @classmethod
     def of(cls, prediction: Prediction) -> "Guess":
-        """The guess of a valid prediction; nothing is checked again."""
-        return Guess.model_construct(
+        """The guess of a prediction."""
+        return Guess(
             value=prediction.value,
             distribution=prediction.distribution,
             confidence=prediction.confidence,
@@ -65,7 +65,7 @@ class Guess(BaseModel):
             confidence=self.confidence,
             model_version=self.model_version,
             generation=self.generation,
-            distribution=self.distribution,
+            distribution=cast("dict[str, float] | None", self.distribution),
         )
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from services.assignment.domain.aggregate import Aggregate, Round
@@ -56,7 +57,10 @@ async def save(connection: Any, before: Mapping[Key, Aggregate], after: Mapping[
 
 
 def _item_changed(before: Aggregate, after: Aggregate) -> bool:
-    return before is not after and replace(before, asked=None) != replace(after, asked=None)
+    return before is not after and _STORED(before) != _STORED(after)
+
+
+_STORED = attrgetter("content_hash", "guess", "round", "ending", "label_version", "relabels")
 
 
 def _changed_rounds(before: Round | None, after: Round | None) -> list[Round]:

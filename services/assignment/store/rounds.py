@@ -9,13 +9,14 @@ from services.assignment.domain.aggregate import Round
 from services.assignment.store.rows import ROUND_COLUMNS, Key, dump_guess, load_round
 from shared.events import Audience
 
-PREFIX = 256
+PREFIX = 64
 """How many begun rounds are looked at before untouched ones are given out."""
 
 UNSEEN = (
     " AND NOT $3 = ANY(r.excluded) AND NOT EXISTS (SELECT FROM leases AS l WHERE l.project_id = r.project_id"
-    " AND l.item_id = r.item_id AND l.annotator_id = $3 AND NOT l.gold AND l.state <> 'expired')"
+    " AND l.item_id = r.item_id AND l.annotator_id = $3 AND NOT l.gold AND l.state <> 'expired' OFFSET 0)"
 )
+"""OFFSET 0 keeps PostgreSQL from joining: it would read every lease of the person to look at one round."""
 _OPEN = "r.project_id = $1 AND r.audience = $2 AND r.free > 0"
 _ORDER = " ORDER BY r.priority DESC, r.id LIMIT $4 FOR UPDATE OF r SKIP LOCKED"
 

@@ -4,12 +4,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from services.assignment.domain.aggregate import Aggregate, Round, Wish
 from services.assignment.domain.guess import Guess
 from services.assignment.domain.leases import Lease, LeaseState
 from services.assignment.domain.states import Ending
 from shared.events import Audience
 
+GUESS = TypeAdapter(Guess)
 Key = tuple[str, str]
 """(project, item)."""
 
@@ -33,13 +36,12 @@ def dump_guess(guess: Guess | None) -> str | None:
     """A guess as its JSON."""
     if guess is None:
         return None
-    text: bytes = guess.__pydantic_serializer__.to_json(guess, exclude_none=True)
-    return text.decode()
+    return GUESS.dump_json(guess, exclude_none=True).decode()
 
 
 def load_guess(text: str | None) -> Guess | None:
     """The guess of its JSON."""
-    return None if text is None else Guess.model_validate_json(text)
+    return None if text is None else GUESS.validate_json(text)
 
 
 def dump_relabels(relabels: Mapping[int, Wish]) -> str | None:

@@ -1,6 +1,7 @@
 """Routing, draws, priority: every branch, and what chance must look like."""
 
 import math
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -74,7 +75,7 @@ def test_uncertainty_runs_from_sure_to_knowing_nothing() -> None:
     assert uncertainty(unsure) == pytest.approx(1.0, abs=0.01)
     assert uncertainty(guess(0.9)) < uncertainty(guess(0.6)) < uncertainty(None) == 1.0
     assert uncertainty(Guess.of(make.abstention("i1"))) == 1.0
-    bare = guess(0.8).model_copy(update={"distribution": None, "margin": None, "entropy": None})
+    bare = replace(guess(0.8), distribution=None, margin=None, entropy=None)
     assert uncertainty(bare) == pytest.approx(0.2)
 
 
