@@ -13,6 +13,7 @@ from shared.runtime.settings import DatabaseServiceSettings
 INFRASTRUCTURE = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what a statement meets on a connection that the server is cutting
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.DeadlockDetectedError,
