@@ -35,8 +35,8 @@ async def one_seed(seed: int, seconds: float, rate: float, directory: Path) -> t
         try:
             async with world.load():
                 await world.injector.play(schedule(seed, seconds))
-        except* Broken as broken:
-            story = str(broken.exceptions[0])
+        except Broken as broken:
+            story = str(broken)
         proof = await examine(world)
         if proof.findings and not story:
             first = proof.findings[0]

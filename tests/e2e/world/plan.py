@@ -73,7 +73,7 @@ class Plan:
     """
 
     seed: int = 1
-    items_per_second: float = 30.0
+    items_per_second: float = 25.0
     repeats: float = 0.1
     odd: float = 0.1
     poison_every_s: float = 0.5

@@ -4,9 +4,8 @@ import asyncio
 import random
 
 from shared.bus.publisher import Publisher
-from shared.bus.records import Outgoing, outgoing
+from shared.bus.records import outgoing
 from shared.errors import RetryLater
-from shared.events import Item
 from shared.runtime.settings import KafkaSettings
 from shared.topics import ITEMS
 from tests.e2e.world.ledger import Ledger, Sent
@@ -26,14 +25,15 @@ class Producer:
         self._kafka = kafka
         self._plan = plan
         self._ledger = ledger
-        self._draw = random.Random(f"{plan.seed} producer")
+        before = [one for one in ledger.sent if one.kind == "item"]
+        self._draw = random.Random(f"{plan.seed} producer {len(before)}")
         self._stop = asyncio.Event()
-        self._settled: list[Item] = []
-        self._again: list[Outgoing] = []
-        self._due = 0.0
-        self._poison_due = 0.0
+        self._settled = [one.item for one in before if one.item is not None and one.record.key is not None]
+        self._again = [one.record for one in before]
+        self._due = self._poison_due = ledger.clock
+        self._first = len(ledger.sent)
         self._kinds: list[str] = []
-        self._number = 0
+        self._number = len(before)
 
     def stop(self) -> None:
         """Send no more new items; the kinds of poison that are still missing are sent before `run` returns."""
@@ -45,7 +45,7 @@ class Producer:
             while not self._stop.is_set():
                 await self._send(publisher, self._batch())
                 await asyncio.sleep(TICK_S)
-            missing = set(self._plan.poison) - {one.kind for one in self._ledger.sent}
+            missing = set(self._plan.poison) - {one.kind for one in self._ledger.sent[self._first :]}
             await self._send(publisher, [self._bad(kind) for kind in sorted(missing)])
 
     async def _send(self, publisher: Publisher, batch: list[Sent]) -> None:

@@ -81,6 +81,7 @@ async def prove(world: World) -> Proof:
     """
     proof = await examine(world)
     if proof.findings:
+        world.broken = True
         first = proof.findings[0]
         lines = [f"{first.check}: {first.detail}", *(f"  {line}" for line in first.history)]
         if first.item is not None and not first.history:

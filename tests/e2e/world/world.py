@@ -5,8 +5,10 @@ import contextlib
 import os
 import random
 import secrets
+import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +18,6 @@ from cli.api import Api
 from cli.model import promote_model, register_model
 from cli.project.commands import apply_spec
 from cli.rest import until_rest
-from cli.stack.children import ChildFailed
 from cli.stack.embedded import Stack, StackOptions
 from cli.stack.postgres import Postgres
 from cli.stack.processes import ServiceProcess
@@ -37,7 +38,7 @@ GOLD = 24
 WATCH_S = 0.3
 MOVING = (
     "SELECT item_id, standing, round FROM assignment.items"
-    " WHERE standing IN ('awaiting_prediction', 'open', 'superseded', 'parked') LIMIT 5"
+    " WHERE standing IN ('awaiting_prediction', 'open', 'superseded') LIMIT 5"
 )
 KNOWN = "SELECT count(*) FROM assignment.items WHERE content_hash IS NOT NULL"
 
@@ -48,6 +49,8 @@ class Broken(AssertionError):  # noqa: N818  # it is what happened
 
 class World:
     """`async with World(plan, directory) as world:` has project, model, gold and people ready.
+
+    It may be loaded several times; the ledger goes on, so that a proof covers all that has happened.
 
     Args:
         plan: the figures.
@@ -62,6 +65,8 @@ class World:
         self.directory = directory
         self.replicas: list[ServiceProcess] = []
         self.injector = Injector(self)
+        self.broken = False
+        self._loads = self._joined = 0
         self._bootstrap = bootstrap
         self._models = directory / "models"
         self._token = secrets.token_urlsafe(32)
@@ -127,14 +132,6 @@ class World:
         finally:
             await connection.close(timeout=5)
 
-    async def execute(self, statement: str, *parameters: Any) -> str:
-        """Change something behind the services' backs."""
-        connection = await asyncpg.connect(self.postgres.admin_url(), timeout=10)
-        try:
-            return str(await connection.execute(statement, *parameters))
-        finally:
-            await connection.close(timeout=5)
-
     async def promote(self) -> Promotion:
         """Register the next model and make it live.
 
@@ -154,8 +151,8 @@ class World:
         """A second process of a service, ready."""
         environment = self.stack.service_environment(name)
         url = f"http://127.0.0.1:{environment[f'LABELSTREAM_{name.upper()}_PORT']}"
-        number = len(list(self.directory.glob(f"logs/replica-*/{name}.log"))) + 1
-        folder = self.directory / "logs" / f"replica-{number}"
+        self._joined += 1
+        folder = self.directory / "logs" / f"replica-{self._joined}"
         replica = ServiceProcess(name, environment, directory=folder, url=url)
         await replica.start()
         self.replicas.append(replica)
@@ -179,27 +176,37 @@ class World:
             self._down.remove(name)
 
     @asynccontextmanager
-    async def load(self) -> AsyncGenerator[None]:
+    async def load(self, **changes: Any) -> AsyncGenerator[None]:
         """Producer and people at work; at the end of the block the load ends, and everything comes to rest.
+
+        Args:
+            changes: figures of the plan that are others for this load.
 
         Raises:
             Broken: it did not come to rest.
         """
+        self._loads += 1
+        self.broken = True
+        if self._loads == 1:
+            self.ledger.started = time.monotonic()
         closing = asyncio.Event()
-        producer = Producer(self.stack.kafka, self.plan, self.ledger)
-        self.ledger.started = asyncio.get_running_loop().time()
-        async with asyncio.TaskGroup() as group:
-            producing = group.create_task(producer.run())
-            watching = group.create_task(self._watch())
-            people = [group.create_task(Annotator(desk, self.plan).work(closing)) for desk in self._desks()]
-            yield
-            producer.stop()
-            await producing
-            await self._settle()
-            closing.set()
-            for person in people:
-                await person
-            watching.cancel()
+        producer = Producer(self.stack.kafka, replace(self.plan, **changes), self.ledger)
+        try:
+            async with asyncio.TaskGroup() as group:
+                producing = group.create_task(producer.run())
+                watching = group.create_task(self._watch())
+                people = [group.create_task(Annotator(desk, self.plan).work(closing)) for desk in self._desks()]
+                yield
+                producer.stop()
+                await producing
+                await self._settle()
+                closing.set()
+                for person in people:
+                    await person
+                watching.cancel()
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None
+        self.broken = False
 
     async def _settle(self) -> None:
         try:
@@ -235,9 +242,11 @@ class World:
 
     def _desks(self) -> Sequence[Desk]:
         return [
-            Desk(one, self._tokens[one.name], self.desks, self.ledger, random.Random(f"{self.plan.seed} {one.name}"))
-            for one in self.plan.people
+            Desk(one, self._tokens[one.name], self.desks, self.ledger, self._draw(one.name)) for one in self.plan.people
         ]
+
+    def _draw(self, name: str) -> random.Random:
+        return random.Random(f"{self.plan.seed} {name} {self._loads}")
 
     async def _hire(self) -> None:
         wanted = [
@@ -284,6 +293,3 @@ def _environment(bootstrap: str | None) -> Generator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-__all__ = ["Broken", "ChildFailed", "World"]

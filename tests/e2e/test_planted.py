@@ -1,0 +1,115 @@
+"""`labelstream audit` as an operator runs it: silent on a deployment at rest, and loud about what was planted in it."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
+
+from shared.bus.client import make_admin
+from shared.bus.publisher import Publisher
+from shared.bus.records import outgoing
+from shared.events import Label
+from shared.labels import Choice
+from shared.topics import ITEMS, LABELS
+from tests.e2e.world.plan import CLASSES
+from tests.e2e.world.proof import Topics, prove
+from tests.e2e.world.world import World
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+async def audited(world: World) -> tuple[int, dict[str, Any]]:
+    """Exit code and the object that `labelstream audit --at-rest --json` prints."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("LABELSTREAM_")},
+        **world.stack.environment,
+        **{f"LABELSTREAM_{name.upper()}_DATABASE_URL": url for name, url in world.stack.database_urls.items()},
+        **{f"LABELSTREAM_{name.upper()}_DATABASE_ALLOW_INSECURE": "true" for name in world.stack.database_urls},
+    }
+    command = [sys.executable, "-m", "cli", "audit", "--at-rest", "--json"]
+    done = await asyncio.to_thread(
+        subprocess.run, command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode in (0, 1), done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+async def test_what_is_planted_is_found(world: World) -> None:
+    """A row is deleted, a label is said twice, an answer is counted twice, a dead letter is dropped."""
+    async with world.load():
+        await asyncio.sleep(3)
+    await prove(world)
+    code, found = await audited(world)
+    assert (code, found["violations"], found["by_check"]) == (0, 0, {})
+    assert found["items"] == found["labelled"] + found["unresolved"] + found["unlabelable"] + found["dead_lettered"]
+
+    world.broken = True  # nobody else is to use it
+    labels = (await Topics.read(world)).labels
+    lost, twice, counted = await lose_an_item(world), await label_again(world, labels), await count_again(world)
+    await drop_a_letter(world)
+    code, found = await audited(world)
+    assert code == 1
+    wanted = {"lost_item": lost, "double_label": twice, "opinion_counted_twice": counted, "missing_dead_letter": None}
+    assert wanted.keys() <= found["by_check"].keys()
+    told = {one["check"]: one for one in found["found"]}
+    for check, item in wanted.items():
+        assert told[check]["item"] == item
+        assert item is None or any("items.v1/" in line for line in told[check]["history"])
+
+
+async def lose_an_item(world: World) -> str:
+    (row,) = await as_superuser(
+        world, "DELETE FROM assignment.items WHERE standing = 'labelled' AND item_id = (SELECT min(item_id) FROM"
+        " assignment.items WHERE standing = 'labelled') RETURNING item_id",
+    )  # fmt: skip
+    return str(row["item_id"])
+
+
+async def label_again(world: World, labels: Sequence[Label]) -> str:
+    """The same version of a label with another value."""
+    last = max(labels, key=lambda label: label.item_id)
+    assert isinstance(last.value, Choice)
+    other = next(name for name in CLASSES if name != last.value.choice)
+    changed = last.model_copy(update={"value": Choice(choice=other)})
+    async with Publisher(world.stack.kafka) as publisher:
+        await publisher.publish([outgoing(LABELS, changed, source="tests/e2e")])
+    return last.item_id
+
+
+async def count_again(world: World) -> str:
+    (row,) = await as_superuser(
+        world, "UPDATE assignment.rounds SET answered = answered + 1 WHERE id = (SELECT max(id) FROM assignment.rounds"
+        " WHERE answered > 0) RETURNING item_id",
+    )  # fmt: skip
+    return str(row["item_id"])
+
+
+async def drop_a_letter(world: World) -> None:
+    """The oldest dead letter of items.v1 goes, as if it had never been written."""
+    kafka = world.stack.kafka
+    admin = make_admin(kafka)
+    await admin.start()
+    try:
+        place = TopicPartition(kafka.physical(ITEMS.dlq), 0)
+        await admin.delete_records({place: RecordsToDelete(before_offset=1)})
+    finally:
+        await admin.close()
+
+
+async def as_superuser(world: World, statement: str) -> list[Any]:
+    connection = await asyncpg.connect(world.postgres.admin_url(), timeout=10)
+    try:
+        return list(await connection.fetch(statement))
+    finally:
+        await connection.close()
