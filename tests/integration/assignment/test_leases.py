@@ -215,3 +215,15 @@ async def test_quarantined_people_are_not_asked(replica: Replica) -> None:
         assert (await ann.post("/v1/next", json={})).json()["tasks"] == []
         await admin.post("/v1/annotators/ann/reinstate", json={})
     assert len((await ann.post("/v1/next", json={})).json()["tasks"]) == 1
+
+
+async def test_who_has_begun_an_item_is_given_the_others(replica: Replica) -> None:
+    await overlap(replica, 3)
+    await replica.seed(3)
+    ann, bob = await replica.person("ann"), await replica.person("bob")
+    for number in (1, 1, 1, 0):
+        tasks = (await ann.post("/v1/next", json={})).json()["tasks"]
+        assert len(tasks) == number
+        for task in tasks:
+            await ann.post(f"/v1/leases/{task['lease_id']}/submit", json={"value": CHOICE})
+    assert len((await bob.post("/v1/next", json={"count": 50})).json()["tasks"]) == 3

@@ -384,3 +384,15 @@ def test_our_own_answers_read_back_count_once_each() -> None:
     found = [_folded(order) for order in itertools.permutations(facts)]
     (only,) = {(_round(known).answered, _round(known).skipped, known.state) for known in found}
     assert only == (1, 1, State.LABELLED)
+
+
+def test_a_route_read_back_is_not_decided_again_by_the_prediction_it_stands_on() -> None:
+    routed = Routed(
+        round=1, step=1, state=ev.RouteState.QUEUED, reason="", audience=ev.Audience.ANNOTATOR, opinions_wanted=1,
+        would_auto=False, inclusion=1.0, priority=0.0, generation=1, project_version=1, guideline_version=0,
+        item_created_at=make.AT,
+    )  # fmt: skip
+    known, said = run([predicted(0.99, 1), SEEN], known=_folded([routed]))
+    assert (known.state, said) == (State.QUEUED, [])
+    assert _round(known).guess is not None  # people see the proposal all the same
+    assert run([predicted(0.99, 2)], known=known)[0].state is State.LABELLED
