@@ -39,6 +39,14 @@ class Housekeeping:
         self._refused.clear()
         if not seen and not lines:
             return
+        try:
+            await self._write(seen, lines)
+        except BaseException:
+            self._seen = seen | self._seen
+            self._refused.extendleft(reversed(lines))
+            raise
+
+    async def _write(self, seen: dict[str, float], lines: list[LogLine]) -> None:
         now = time.monotonic()
         async with self._service.unit() as unit:
             if seen:
