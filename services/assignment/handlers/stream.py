@@ -12,7 +12,7 @@ from services.assignment.domain.guess import Guess
 from services.assignment.handlers.deciding import context_of, no_project, publish
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.store.aggregates import load, save, with_rounds
-from services.assignment.store.items import NewItem, add_tallies, fill_items, insert_items, lock_items
+from services.assignment.store.items import NewItem, add_tallies, fill_items, get_hashes, insert_items, lock_items
 from services.assignment.store.people import set_quarantines
 from services.assignment.store.rows import Key
 from shared.bus.records import Received, Record
@@ -132,11 +132,17 @@ class Handlers:
         return fresh, again
 
     async def _meet(self, met: Sequence[tuple[NewItem, Record]], unit: Unit) -> list[str]:
-        """Items whose rows are there: parked, the same, or in conflict. Returns the projects of the same."""
-        before = await with_rounds(unit.connection, await lock_items(unit.connection, (new.key for new, _ in met)))
+        """Items whose rows are there: parked, the same, or in conflict. Returns the projects of the same.
+
+        Content never changes once it is there, so only parked rows are locked: this transaction holds rows that it has
+        inserted, and the predictions of repeated items, just now in another one, may wait for those.
+        """
+        hashes = await get_hashes(unit.connection, (new.key for new, _ in met))
+        empty = [key for key, stored in hashes.items() if stored is None]
+        before = await with_rounds(unit.connection, await lock_items(unit.connection, empty)) if empty else {}
         again, parked, facts = [], [], []
         for new, record in met:
-            stored = before[new.key].content_hash
+            stored = before[new.key].content_hash if new.key in before else hashes[new.key]
             if stored is None:
                 parked.append(new)
                 facts.append((new.key, ItemSeen(new.content_hash, new.created_at), record))

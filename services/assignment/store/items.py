@@ -57,6 +57,16 @@ async def lock_items(connection: Any, keys: Iterable[Key]) -> dict[Key, Aggregat
     return {(row["project_id"], row["item_id"]): load_item(row) for row in rows}
 
 
+async def get_hashes(connection: Any, keys: Iterable[Key]) -> dict[Key, str | None]:
+    """The content hashes of known items, not locked; None is a parked one."""
+    rows = await connection.fetch(
+        "SELECT i.project_id, i.item_id, i.content_hash FROM items AS i"
+        " JOIN unnest($1::text[], $2::text[]) AS k(p, i) ON i.project_id = k.p AND i.item_id = k.i",
+        *columns(keys),
+    )
+    return {(row["project_id"], row["item_id"]): row["content_hash"] for row in rows}
+
+
 async def park_items(connection: Any, keys: Iterable[Key]) -> None:
     """Make rows for items that something is known of before they have come."""
     await connection.execute(
