@@ -2,12 +2,15 @@
 
 import argparse
 import asyncio
+import logging
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+
+import structlog
 
 from tests.e2e.world.faults import WEIGHTS, schedule
 from tests.e2e.world.plan import Plan
@@ -17,7 +20,7 @@ from tests.support.poison import KINDS
 
 HEADINGS = (
     "seed", "items", "records", "submits", "poison", "kill9", "term", "pause", "broker", "crash", "terminate", "storm",
-    "swap", "lost", "doubled", "violations", "seconds",
+    "swap", "lost", "doubled", "violations", "deadlocks", "seconds",
 )  # fmt: skip
 REST_WITHIN_S = 120.0
 
@@ -46,7 +49,7 @@ async def one_seed(seed: int, seconds: float, rate: float, directory: Path) -> t
             "seed": seed, "items": proof.items, "records": len(ledger.sent), "submits": proof.submits,
             "poison": proof.poison, **dict.fromkeys(WEIGHTS, 0), **Counter(one.kind for one in ledger.faults),
             "lost": proof.lost, "doubled": proof.doubled, "violations": proof.by_check.total(),
-            "seconds": round(time.monotonic() - started),
+            "deadlocks": world.deadlocks(), "seconds": round(time.monotonic() - started),
         }  # fmt: skip
         return row, story
 
@@ -76,6 +79,8 @@ def main() -> int:
         for seed in chosen.seeds:
             print(seed, *schedule(seed, chosen.seconds), sep="\n  ")  # noqa: T201
         return 0
+    logging.disable(logging.CRITICAL)  # the clients of this process say at length that a killed broker is away
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     rows = []
     for seed in chosen.seeds:
         directory = Path(tempfile.mkdtemp(prefix=f"labelstream-chaos-{seed}-"))

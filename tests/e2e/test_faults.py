@@ -15,7 +15,7 @@ from shared.bus.records import header
 from shared.events import Abstention
 from shared.topics import ASSIGNMENT, PRELABEL, QC, SERVICES
 from tests.e2e.world.faults import BROKER, DATABASE, SESSION_S, Fault
-from tests.e2e.world.proof import Topics, prove
+from tests.e2e.world.proof import prove
 from tests.e2e.world.world import World
 from tests.support.poison import KINDS
 
@@ -34,7 +34,7 @@ async def test_poison_of_every_kind_stops_nothing(world: World) -> None:
     proof = await prove(world)
     assert proof.poison >= len(KINDS)
     assert proof.report.duplicates > 0
-    letters = (await Topics.read(world)).letters.values()
+    letters = proof.topics.letters.values()
     found = {header(letter.headers, REASON) for same in letters for letter in same}
     assert found == {sent.poison.reason.value.encode() for sent in world.ledger.sent if sent.poison is not None}
 
@@ -73,8 +73,7 @@ async def test_a_model_swap_under_load(world: World) -> None:
             await asyncio.sleep(BEGIN_S)
             await world.promote()
         await asyncio.sleep(BEGIN_S)
-    await prove(world)
-    predictions = [one for _, one in (await Topics.read(world)).predictions]
+    predictions = [one for _, one in (await prove(world)).topics.predictions]
     used = {one.generation for one in predictions}
     assert {promotion.generation for promotion in world.ledger.promotions} <= used
     assert Abstention.NO_MODEL not in {one.abstention for one in predictions}

@@ -21,7 +21,7 @@ from shared.events import Label
 from shared.labels import Choice
 from shared.topics import ITEMS, LABELS
 from tests.e2e.world.plan import CLASSES
-from tests.e2e.world.proof import Topics, prove
+from tests.e2e.world.proof import prove
 from tests.e2e.world.world import World
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
@@ -49,13 +49,12 @@ async def test_what_is_planted_is_found(world: World) -> None:
     """A row is deleted, a label is said twice, an answer is counted twice, a dead letter is dropped."""
     async with world.load():
         await asyncio.sleep(3)
-    await prove(world)
+    labels = (await prove(world)).topics.labels
     code, found = await audited(world)
     assert (code, found["violations"], found["by_check"]) == (0, 0, {})
     assert found["items"] == found["labelled"] + found["unresolved"] + found["unlabelable"] + found["dead_lettered"]
 
     world.broken = True  # nobody else is to use it
-    labels = (await Topics.read(world)).labels
     lost, twice, counted = await lose_an_item(world), await label_again(world, labels), await count_again(world)
     await drop_a_letter(world)
     code, found = await audited(world)

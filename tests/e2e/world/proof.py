@@ -63,6 +63,7 @@ class Proof:
     submits: int
     poison: int
     by_check: Counter[str]
+    topics: "Topics"
 
     @property
     def lost(self) -> int:
@@ -107,7 +108,7 @@ async def examine(world: World) -> Proof:
     counted = Counter(one.check for one in found) + Counter(report.by_check)
     audited = [Finding(v.check, v.detail, v.item, v.history) for v in report.found]
     items, poison = len(world.ledger.items()), len(world.ledger.poison())
-    return Proof(report, [*audited, *found], items, len(world.ledger.receipts), poison, counted)
+    return Proof(report, [*audited, *found], items, len(world.ledger.receipts), poison, counted, topics)
 
 
 async def _audit(world: World) -> Report:
@@ -139,16 +140,19 @@ class Topics:
     @classmethod
     async def read(cls, world: World) -> "Topics":
         kafka = world.stack.kafka
-        records = {topic.name: await read_all(kafka, topic.name) for topic in TOPICS if topic.dlq_owner is not None}
+        judged = [topic for topic in TOPICS if topic.dlq_owner is not None]
+        async with asyncio.TaskGroup() as group:
+            reading = {
+                name: group.create_task(read_all(kafka, name)) for topic in judged for name in (topic.name, topic.dlq)
+            }
+        records = {name: task.result() for name, task in reading.items()}
         places: dict[int, list[Record]] = defaultdict(list)
         letters: dict[tuple[str, int, int], list[Record]] = defaultdict(list)
-        for topic in TOPICS:
-            if topic.dlq_owner is None:
-                continue
+        for topic in judged:
             for record in records[topic.name]:
                 if (sequence := header(record.headers, SEQUENCE)) is not None:
                     places[int(sequence)].append(record)
-            for letter in await read_all(kafka, topic.dlq):
+            for letter in records[topic.dlq]:
                 source = original(letter)
                 letters[source.topic, source.partition, source.offset].append(letter)
         return cls(

@@ -40,7 +40,7 @@ MOVING = (
     "SELECT item_id, standing, round FROM assignment.items"
     " WHERE standing IN ('awaiting_prediction', 'open', 'superseded') LIMIT 5"
 )
-KNOWN = "SELECT count(*) FROM assignment.items WHERE content_hash IS NOT NULL"
+KNOWN = "SELECT item_id FROM assignment.items WHERE content_hash IS NOT NULL"
 
 
 class Broken(AssertionError):  # noqa: N818  # it is what happened
@@ -212,15 +212,18 @@ class World:
         try:
             await until_rest(self.urls, self._at_rest, within_s=self.plan.rest_within_s)
         except RetryLater as error:
-            moving = await self.rows(MOVING)
-            raise Broken(self.story(f"{error}; still moving: {[tuple(row) for row in moving]}")) from error
+            moving = [tuple(row) for row in await self.rows(MOVING)]
+            known = {row["item_id"] for row in await self.rows(KNOWN)}
+            lost = sorted(self.ledger.items().keys() - known)
+            what = f"{error}; still moving: {moving}; acknowledged and unknown: {len(lost)} {lost[:5]}"
+            raise Broken(self.story(what)) from error
 
     async def _at_rest(self) -> bool:
         try:
-            moving, known = await self.rows(MOVING), await self.fetch(KNOWN)
+            moving, known = await self.rows(MOVING), await self.rows(KNOWN)
         except (OSError, asyncpg.PostgresError):
             return False
-        return bool(not moving and known == len(self.ledger.items()))
+        return not moving and len(known) == len(self.ledger.items())
 
     async def _watch(self) -> None:
         """A service that ends by itself has failed, whatever the rest says."""
@@ -231,6 +234,10 @@ class World:
                     what = f"{service.name} ended by itself with {service.returncode}"
                     self.ledger.breach(f"{what}: {service.tail(5)}")
             await asyncio.sleep(WATCH_S)
+
+    def deadlocks(self) -> int:
+        """How often PostgreSQL had to break a circle of waiting transactions. Harmless, and slow."""
+        return (self.directory / "logs" / "postgres.log").read_text(errors="replace").count("ERROR:  deadlock detected")
 
     def story(self, violation: str) -> str:
         """What to print when a promise is broken."""
