@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ IDLE_S = 0.2
 THINK_S = 0.02
 UNANSWERED_S = 5.0
 RETRY_S = 0.2
+GIVE_UP_S = 45.0
 LATE_S = 0.7
 REFUSED_LATE = frozenset({"lease_expired"})
 Task = Mapping[str, Any]
@@ -79,11 +81,15 @@ class Desk:
             return None
         return found
 
-    async def until_answered(self, submit: Submit) -> httpx.Response:
+    async def until_answered(self, submit: Submit) -> httpx.Response | None:
         """The same request with the same key, again and again: whether the first one counted is not known."""
         self.ledger.unsettled[submit.lease_id] = self.person.name
+        deadline = time.monotonic() + GIVE_UP_S
         while (found := await self.once(submit.path, submit.body, submit.key)) is None:
             self.ledger.behaviour["retried"] += 1
+            if time.monotonic() > deadline:
+                self.ledger.breach(f"{self.person.name} got no answer to {submit.path} in {GIVE_UP_S:.0f} s")
+                return None
             await asyncio.sleep(RETRY_S)
         self.ledger.unsettled.pop(submit.lease_id, None)
         return found
@@ -142,7 +148,8 @@ class Annotator:
 
     async def _submit(self, submit: Submit) -> tuple[dict[str, Any] | None, str]:
         """Submit and note what came: the receipt, or the code of the problem."""
-        return self._note(await self._desk.until_answered(submit))
+        found = await self._desk.until_answered(submit)
+        return (None, "unanswered") if found is None else self._note(found)
 
     def _note(self, found: httpx.Response) -> tuple[dict[str, Any] | None, str]:
         body = found.json()
