@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cli.audit.ledger import Ledger
+from services.assignment.handlers.stream import DUPLICATES
 from services.monitor.domain.counters import Kind
 from services.monitor.store import facts_of as monitor_facts
 from services.qc.domain.facts import Facts, facts_of, gold_facts
@@ -14,6 +15,7 @@ from services.qc.store.rows import answer_of, label_of_row
 
 CHUNK = 2000
 ARROW = " -> "
+REPEATS = "items that came again"
 
 
 def _project(project: str | None, alias: str = "") -> str:
@@ -22,13 +24,14 @@ def _project(project: str | None, alias: str = "") -> str:
 
 
 async def count_assignment(ledger: Ledger, connection: Any, project: str | None) -> None:
-    """Items by standing: the tallies, and the items themselves."""
+    """Items by standing: the tallies, and the items themselves. Repeats are in the topic only."""
     rows = await connection.fetch(
         "SELECT project_id, name, sum(delta)::bigint AS n FROM tallies"  # noqa: S608  # a slug
         f" WHERE {_project(project)} GROUP BY 1, 2"
     )
     names = {name for (name,) in ledger.rows("SELECT name FROM standings WHERE name <> 'parked'")}
     ledger.count("stored", [("assignment", p, f"items {name}", n) for p, name, n in rows if name in names])
+    ledger.count("stored", [("assignment", p, REPEATS, n) for p, name, n in rows if name == DUPLICATES])
     ledger.execute(
         "INSERT INTO counts (service, project, name, raw)"
         " SELECT 'assignment', project, 'items ' || standing, count(*) FROM a_items WHERE standing <> 'parked'"
@@ -58,7 +61,7 @@ async def count_monitor(ledger: Ledger, connection: Any, project: str | None) ->
 
 
 def count_from_topics(ledger: Ledger) -> None:
-    """The counters of monitor that its database alone cannot prove; left out where the topics have expired."""
+    """The counters that a database alone cannot prove; left out where the topics have expired."""
     proofs = {
         "labels": "SELECT 'monitor', project, 'labels ' || path, count(DISTINCT item || '/' || version)"
         " FROM labels_done WHERE service = 'monitor' GROUP BY project, path",
@@ -73,6 +76,16 @@ def count_from_topics(ledger: Ledger) -> None:
             ledger.execute(
                 f"INSERT INTO counts (service, project, name, raw) {query} ON CONFLICT DO UPDATE SET raw = excluded.raw"
             )
+
+    if ledger.value("SELECT 1 FROM expired WHERE topic = 'items.v1'"):
+        ledger.execute("DELETE FROM counts WHERE service = 'assignment' AND name = ?", (REPEATS,))
+        return
+    ledger.execute(
+        "INSERT INTO counts (service, project, name, raw)"
+        " SELECT 'assignment', project, ?, count(*) - count(DISTINCT item) AS n FROM items_done"
+        " WHERE service = 'assignment' GROUP BY project HAVING n > 0 ON CONFLICT DO UPDATE SET raw = excluded.raw",
+        (REPEATS,),
+    )
 
 
 async def count_qc(ledger: Ledger, connection: Any, project: str | None) -> None:

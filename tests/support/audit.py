@@ -7,6 +7,7 @@ poison, one had other content under a known id.
 from typing import Any
 from uuid import UUID
 
+from cli.audit.counters import REPEATS
 from cli.audit.ledger import Ledger
 from cli.audit.topics import EARLY, PENDING, Noted, lettered
 from shared.bus.deadletter import dead_letter
@@ -87,6 +88,7 @@ def whole(ledger: Ledger) -> Ledger:
     ledger.add("m_items", [(P, "i1", "labelled", "auto", 2), (P, "i2", "labelled", "consensus", 2)])
     stored = {"labels auto": 1, "labels consensus": 1, "annotations answered round": 2}
     ledger.count("stored", [("monitor", P, name, n) for name, n in stored.items()])
+    ledger.count("stored", [("assignment", P, REPEATS, 1)])
     return ledger
 
 

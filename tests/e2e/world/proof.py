@@ -15,9 +15,9 @@ from shared.bus.deadletter import REASON, original
 from shared.bus.reader import read_all
 from shared.bus.records import Received, Record, header
 from shared.bus.validate import decode
-from shared.events import Annotation, Event, FeaturesContent, Label, Outcome, Prediction
+from shared.events import Annotation, Event, FeaturesContent, Label, Outcome, Prediction, Route
 from shared.labels import Choice
-from shared.topics import ANNOTATIONS, LABELS, PREDICTIONS, TOPICS, Topic
+from shared.topics import ANNOTATIONS, LABELS, PREDICTIONS, ROUTES, TOPICS, Topic
 from tests.e2e.world.ledger import SEQUENCE
 from tests.e2e.world.people import answer_of
 from tests.e2e.world.plan import FRACTIONS, ROWS, distribution_of
@@ -104,6 +104,7 @@ async def examine(world: World) -> Proof:
         *_said(world, topics),
         *_letters(world.ledger, topics),
         *_models(world.ledger, topics),
+        *_order(topics),
     ]
     counted = Counter(one.check for one in found) + Counter(report.by_check)
     audited = [Finding(v.check, v.detail, v.item, v.history) for v in report.found]
@@ -133,6 +134,7 @@ class Topics:
 
     annotations: Sequence[Annotation]
     labels: Sequence[Label]
+    routes: Sequence[tuple[Record, Route]]
     predictions: Sequence[tuple[Record, Prediction]]
     places: dict[int, list[Record]]
     letters: dict[tuple[str, int, int], list[Record]]
@@ -158,6 +160,7 @@ class Topics:
         return cls(
             [event for _, event in _events(ANNOTATIONS, records, Annotation)],
             [event for _, event in _events(LABELS, records, Label)],
+            _events(ROUTES, records, Route),
             _events(PREDICTIONS, records, Prediction),
             places,
             letters,
@@ -271,3 +274,15 @@ def _models(ledger: "Ledger", topics: Topics) -> Iterator[Finding]:
             live = promoted.get((proposal.model_version, proposal.generation))
             if live is None or label.labelled_at < live.at:
                 yield Finding("label of an unpromoted model", f"{proposal.model_version}", label.item_id)
+
+
+def _order(topics: Topics) -> Iterator[Finding]:
+    """An item's routes stand in its partition in the order in which they were decided; repeats come after."""
+    said: dict[str, tuple[set[tuple[int, int]], tuple[int, int]]] = {}
+    for record, route in sorted(topics.routes, key=lambda one: (one[0].partition, one[0].offset)):
+        step = (route.round, route.step)
+        seen, last = said.get(route.item_id, (set(), (0, 0)))
+        if step not in seen and step < last:
+            where = f"routes.v1/{record.partition}/{record.offset}"
+            yield Finding("order broken", f"{where}: round {step[0]} step {step[1]} after {last}", route.item_id)
+        said[route.item_id] = ({*seen, step}, max(last, step))

@@ -144,7 +144,8 @@ async def fill_assignment(deployed: Deployment) -> None:
         P,
         HASH,
     )
-    await deployed.sql("assignment", "INSERT INTO tallies VALUES ($1, 'labelled', 2), ($1, 'open', 1)", P)
+    tallies = "INSERT INTO tallies VALUES ($1, 'labelled', 2), ($1, 'open', 1), ($1, 'duplicates', 1)"
+    await deployed.sql("assignment", tallies, P)
     await deployed.sql(
         "assignment",
         "INSERT INTO rounds (project_id, item_id, number, audience, wanted, answered, ended, waiting_since, step,"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 import pytest
 
 from cli.audit.checks import CHECKS
-from cli.audit.counters import count_from_topics
+from cli.audit.counters import REPEATS, count_from_topics
 from cli.audit.ledger import Ledger
 from cli.audit.report import Report, judge
 from shared.bus.records import Record
@@ -304,3 +304,10 @@ def test_the_scratch_file_is_deleted() -> None:
     ledger.close()
     with pytest.raises(FileNotFoundError):
         open(folder)  # noqa: PTH123, SIM115  # only whether it is there
+
+
+def test_a_repeat_that_is_counted_twice_is_found(ledger: Ledger) -> None:
+    """Natural keys absorb a second effect of a redelivered batch; this counter shows it."""
+    ledger.count("stored", [("assignment", P, REPEATS, 1)])
+    (one,) = report(ledger).found
+    assert (one.check, one.project) == ("wrong_counter", P)
