@@ -91,8 +91,9 @@ async def test_a_second_replica_of_each_service_joins_works_and_leaves(world: Wo
         await asyncio.sleep(2 * BEGIN_S)
         worked = {replica.name: await processed(replica.url) for replica in replicas}
         assert all(worked.values()), worked
-        for replica in replicas:
-            await world.remove_replica(replica, kill=replica.name in (PRELABEL, QC))
+        async with asyncio.TaskGroup() as group:
+            for replica in replicas:
+                group.create_task(world.remove_replica(replica, kill=replica.name in (PRELABEL, QC)))
     await prove(world)
 
 
