@@ -98,16 +98,21 @@ def totals(letters: Iterable[Letter]) -> list[tuple[str, str, int]]:
 
 
 def resend(letters: Sequence[Letter], to_topic: str | None) -> list[Outgoing]:
-    """The original records, byte for byte, for their source topic or another one."""
+    """The original records for their source topic or another one; key and value byte for byte."""
     return [
         Outgoing(
             topic=to_topic or letter.source.topic,
             key=letter.source.key,
             value=letter.source.value,
-            headers=letter.source.headers,  # type: ignore[arg-type]  # a null header is sent as it came
+            headers=tuple((_sendable(name), value) for name, value in letter.source.headers),  # type: ignore[misc]  # null
         )
         for letter in letters
     ]
+
+
+def _sendable(name: str) -> str:
+    """A header name as clients can send it: bytes that were not UTF-8 are replaced."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def markers(letters: Sequence[Letter], to_topic: str | None) -> list[Outgoing]:

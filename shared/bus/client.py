@@ -6,8 +6,11 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from shared.bus.tolerant import install
 from shared.errors import ConfigurationError
 from shared.runtime.settings import KafkaSettings
+
+install()
 
 
 def ssl_context(kafka: KafkaSettings) -> ssl.SSLContext | None:

@@ -18,9 +18,8 @@ MAX_DETAIL = 500
 
 
 def _encode_headers(headers: Headers) -> bytes:
-    """Original headers as JSON, values in base64: they may be null or not UTF-8."""
-    plain = [[key.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), _b64(value)] for key, value in headers]
-    return json.dumps(plain).encode()
+    """Original headers as JSON in ASCII: names as read, with escapes for what is not UTF-8; values base64 or null."""
+    return json.dumps([[key, _b64(value)] for key, value in headers]).encode()
 
 
 def _b64(value: bytes | None) -> str | None:

@@ -14,6 +14,7 @@ from shared.errors import Reason
 from shared.events import FeaturesContent, Item, Prediction, TextContent
 from shared.labels import Choice
 from shared.topics import ITEMS, PREDICTIONS, TOPICS
+from tests.support.raw import NotUtf8
 
 SOURCE = "tests/poison"
 MAX_BYTES = 1_048_576
@@ -181,6 +182,9 @@ KINDS: Mapping[str, Kind] = {
     "a future version": _headed(Reason.UNSUPPORTED_VERSION, "ce_type", b"labelstream.item.v9"),
     "another event": _headed(Reason.BAD_HEADER, "ce_type", b"com.example.order"),
     "a type that is not utf-8": _headed(Reason.BAD_HEADER, "ce_type", b"\xff\xfe"),
+    "a header name that is not utf-8": lambda item: Poison(
+        ITEMS.name, item.key.encode(), b"{", ((NotUtf8("\udcff\udcfe"), b"x"), ("note", None)), Reason.BAD_JSON
+    ),
     "another key": _keyed(b"e2e/another"),
     "a key that is not utf-8": _keyed(b"\xff\xfe\xfd"),
     "an unknown project": _owned(
@@ -243,6 +247,7 @@ def _unkeyed(item: Item) -> Outgoing:
 ODD: Mapping[str, Change] = {
     "a null header": _with_headers(("note", None)),
     "a header that is not utf-8": _with_headers(("note", b"\xff\xfe\x00")),
+    "a header name that is not utf-8": _with_headers((NotUtf8("caf\udce9"), b"1")),
     "the same header twice": _with_headers(("note", b"1"), ("note", b"2")),
     "no headers": _bare,
     "an unknown field": _unknown_field,

@@ -11,6 +11,7 @@ from shared.topics import ITEMS
 from tests.e2e.world.ledger import Ledger, Sent
 from tests.e2e.world.plan import ROWS, UNREADABLE_ROW, Plan, item_of
 from tests.support.poison import KINDS, ODD
+from tests.support.raw import slow_producers
 
 TICK_S = 0.1
 UNREADABLE_SHARE = 0.02
@@ -41,6 +42,10 @@ class Producer:
 
     async def run(self) -> None:
         """Until stopped, and then until everything is acknowledged."""
+        with slow_producers():
+            await self._run()
+
+    async def _run(self) -> None:
         async with Publisher(self._kafka, timeout_s=UNANSWERED_S) as publisher:
             while not self._stop.is_set():
                 await self._send(publisher, self._batch())

@@ -9,6 +9,7 @@ from shared.db.store import pack, unpack
 from shared.errors import Reason
 
 maybe_bytes = st.none() | st.binary(max_size=200)
+names = st.text(max_size=20) | st.binary(max_size=20).map(lambda name: name.decode("utf-8", "surrogateescape"))
 records = st.builds(
     Record,
     topic=st.just("items.v1"),
@@ -16,7 +17,7 @@ records = st.builds(
     offset=st.integers(0, 2**40),
     key=maybe_bytes,
     value=maybe_bytes,
-    headers=st.lists(st.tuples(st.text(max_size=20), maybe_bytes), max_size=5).map(tuple),
+    headers=st.lists(st.tuples(names, maybe_bytes), max_size=5).map(tuple),
     timestamp_ms=st.integers(0, 2**42),
 )
 

@@ -75,3 +75,8 @@ def test_what_is_sent_again_is_what_came_byte_for_byte(
     assert (again.topic, again.key, again.value, again.headers) == ("items.v1", key, value, tuple(headers))
     assert letters[0].sendable == (key is not None or value is not None)
     assert resend(letters, "elsewhere")[0].topic == "elsewhere"
+
+
+def test_a_header_name_that_was_not_utf8_can_be_sent_again() -> None:
+    (again,) = resend(letters_of(refused(headers=(("caf\udce9", b"1"),))), None)
+    assert again.headers == (("caf\N{REPLACEMENT CHARACTER}", b"1"),)
