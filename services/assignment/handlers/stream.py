@@ -50,13 +50,15 @@ class Handlers:
     async def on_items(self, batch: Sequence[Received[Item]], unit: Unit) -> None:
         """New items wait for their prediction; one whose prediction came first is routed at once."""
         projects = await self._references.projects.known(received.event.project_id for received in batch)
-        fresh, again = self._admit(batch, unit, projects)
-        new = await insert_items(unit.connection, [item for item, _ in fresh.values()])
+        arrived = self._admit(batch, unit, projects)
+        first: dict[Key, NewItem] = {}
+        for item, _ in arrived:
+            first.setdefault(item.key, item)
+        new = await insert_items(unit.connection, list(first.values()))
         for (project_id, _), number in Counter((key[0], "") for key in new).items():
             self._metrics.items.labels(project_id, "new").inc(number)
-        known = [(item, record) for key, (item, record) in fresh.items() if key not in new]
-        if known:
-            again += await self._meet(known, unit)
+        known = [(item, record) for item, record in arrived if item.key not in new or item is not first[item.key]]
+        again = await self._meet(known, {key: first[key].content_hash for key in new}, unit)
         if again:
             repeated = Counter((project_id, DUPLICATES) for project_id in again)
             await add_tallies(unit.connection, repeated)
@@ -109,10 +111,9 @@ class Handlers:
 
     def _admit(
         self, batch: Sequence[Received[Item]], unit: Unit, projects: Mapping[str, CurrentProject]
-    ) -> tuple[dict[Key, tuple[NewItem, Record]], list[str]]:
-        """What may come in, by key, and the projects of what the batch holds twice."""
-        fresh: dict[Key, tuple[NewItem, Record]] = {}
-        again = []
+    ) -> list[tuple[NewItem, Record]]:
+        """What may come in, in order."""
+        arrived = []
         for received in batch:
             item, project = received.event, projects.get(received.event.project_id)
             if project is None:
@@ -123,27 +124,27 @@ class Handlers:
                 )
                 unit.reject(received.record, Reason.CONTENT_KIND, detail)
             else:
-                new = _new_item(item)
-                first = fresh.setdefault(new.key, (new, received.record))[0]
-                if first.content_hash != new.content_hash:
-                    unit.reject(received.record, Reason.ID_CONFLICT, _conflict(item.item_id))
-                elif first is not new:
-                    again.append(item.project_id)
-        return fresh, again
+                arrived.append((_new_item(item), received.record))
+        return arrived
 
-    async def _meet(self, met: Sequence[tuple[NewItem, Record]], unit: Unit) -> list[str]:
-        """Items whose rows are there: parked, the same, or in conflict. Returns the projects of the same.
+    async def _meet(
+        self, met: Sequence[tuple[NewItem, Record]], hashes: dict[Key, str | None], unit: Unit
+    ) -> list[str]:
+        """Items that came before, in another batch or (`hashes`) in this one. Returns the projects of the same.
 
         Content never changes once it is there, so only parked rows are locked: this transaction holds rows that it has
         inserted, and the predictions of repeated items, just now in another one, may wait for those.
         """
-        hashes = await get_hashes(unit.connection, (new.key for new, _ in met))
+        if earlier := {new.key for new, _ in met} - hashes.keys():
+            hashes |= await get_hashes(unit.connection, earlier)
         empty = [key for key, stored in hashes.items() if stored is None]
         before = await with_rounds(unit.connection, await lock_items(unit.connection, empty)) if empty else {}
+        hashes |= {key: one.content_hash for key, one in before.items()}
         again, parked, facts = [], [], []
         for new, record in met:
-            stored = before[new.key].content_hash if new.key in before else hashes[new.key]
+            stored = hashes[new.key]
             if stored is None:
+                hashes[new.key] = new.content_hash
                 parked.append(new)
                 facts.append((new.key, ItemSeen(new.content_hash, new.created_at), record))
             elif stored == new.content_hash:

@@ -58,6 +58,21 @@ async def test_the_same_item_again_is_counted_and_another_content_is_refused(rep
     assert replica.refused[1:] == [("items.v1", "unknown_project"), ("items.v1", "content_kind")]
 
 
+async def test_the_first_content_stands_whatever_else_its_batch_holds(replica: Replica) -> None:
+    """The first of all, not the first of the batch."""
+    same, other = make.item("i1"), make.item("i1", text="something else")
+    await replica.handle(ITEMS, same)
+    await replica.handle(ITEMS, other, same, other, same)
+    assert replica.refused == [("items.v1", "id_conflict")] * 2
+    await replica.handle(PREDICTIONS, make.prediction("i2"))
+    await replica.handle(ITEMS, make.item("i2"), make.item("i2", text="something else"), make.item("i2"))
+    assert replica.refused == [("items.v1", "id_conflict")] * 3
+    await replica.handle(ITEMS, make.item("i3"), make.item("i3", text="something else"), make.item("i3"))
+    assert replica.refused == [("items.v1", "id_conflict")] * 4
+    found = await progress(replica)
+    assert (found["items"], found["duplicates"]) == (3, 4)
+
+
 def _features() -> ev.FeaturesContent:
     return ev.FeaturesContent(features=(1.0, 2.0))
 
