@@ -29,6 +29,7 @@ ENOUGH = 0.6
 ENDED = ("labelled", "sampled_out", "unlabelable", "unresolved")
 SWAP_WITHIN_S = 40.0
 REST_WITHIN_S = 90.0
+MEASURED_WITHIN_S = 15.0
 POLL_S = 1.0
 
 
@@ -120,7 +121,9 @@ class Story:
             await self._send(publisher, half, len(records))
             self.told.scene.step = "coming to rest"
             await until_rest(self._stack.urls, self._settled, within_s=REST_WITHIN_S)
-        self.told.seconds = time.monotonic() - started
+            self.told.seconds = time.monotonic() - started
+            self.told.scene.step = "measuring the people"
+            await self._measured()
         return self.told
 
     async def _send(self, publisher: Publisher, start: int, end: int) -> None:
@@ -155,6 +158,13 @@ class Story:
             seed=self._plan.seed,
         )
         self.told.scene.live = "v2"
+
+    async def _measured(self) -> None:
+        """Skills come by qc's clock; a short stream rests before the first of them."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MEASURED_WITHIN_S):
+                while not self.told.watch.judged() <= self.told.watch.skills.keys():  # noqa: ASYNC110  # as above
+                    await asyncio.sleep(0.1)
 
     async def _settled(self) -> bool:
         """Whether assignment knows every item and none is open."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from cli.reading import follow
 from cli.scoring import Ledger
 from shared.bus.records import Received
-from shared.events import Annotation, GoldResult, Label, Prediction, Quality, Quarantine, Skill
+from shared.events import Annotation, GoldResult, Label, Path, Prediction, Quality, Quarantine, Skill
 from shared.labels import category
 from shared.runtime.settings import KafkaSettings
 from shared.topics import ANNOTATIONS, LABELS, PREDICTIONS, QUALITY
@@ -73,6 +73,11 @@ class Watch:
     def models(self) -> Mapping[str, int]:
         """Model version -> items whose newest prediction it made."""
         return Counter(version for _, version in self.predicted.values())
+
+    def judged(self) -> set[str]:
+        """Whose answers a consensus has judged, so that qc measures them."""
+        agreed = (label for label in self.ledger.labels.values() if label.path is Path.CONSENSUS)
+        return {vote.annotator_id for label in agreed for vote in label.evidence.votes}
 
     def corrected(self) -> dict[str, str]:
         """Item -> category, of the live labels that people made: what a next model may learn from."""
