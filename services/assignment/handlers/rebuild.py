@@ -6,7 +6,7 @@ from services.assignment.domain.facts import Fact, Labelled, Opined, Routed
 from services.assignment.domain.fold import fold
 from services.assignment.domain.leases import LeaseState
 from services.assignment.store.aggregates import load, save
-from services.assignment.store.leases import Answered, restore
+from services.assignment.store.leases import Answered, recount, restore
 from services.assignment.store.rows import Key
 from shared.bus.records import Received
 from shared.bus.unit import Unit
@@ -30,6 +30,8 @@ async def rebuild_annotations(batch: Sequence[Received[Annotation]], unit: Unit)
     ends = [r.event for r in batch if not r.event.gold and r.event.outcome is Outcome.EXHAUSTED]
     told = [r.event for r in batch if r.event.annotation_id in new and not r.event.gold]
     await _read_back([(_key(event), _opined(event)) for event in (*told, *ends)], unit)
+    if told:  # an older backup knows rounds that have ended since, and leases that have become answers
+        await recount(unit.connection, (_key(event) for event in told))
 
 
 async def _read_back(facts: Sequence[tuple[Key, Fact]], unit: Unit) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.assignment.domain.aggregate import Round
 from services.assignment.domain.leases import Lease, LeaseState
+from services.assignment.store.items import columns
 from services.assignment.store.rows import LEASE_COLUMNS, Key, load_lease
 from shared.events import Audience
 
@@ -184,15 +185,26 @@ class Answered:
 
 
 async def restore(connection: Any, answers: Sequence[Answered]) -> set[UUID]:
-    """Record answers that the database does not know. Returns the ids that were new."""
+    """Record answers that the database does not know. Returns the ids that were new.
+
+    Where the database is an older backup, the person may hold the item in it: the lease becomes the answer.
+    """
     rows = await connection.fetch(
-        "INSERT INTO leases (id, project_id, item_id, round, gold, annotator_id, role, state, blind, late, granted_at,"
+        "WITH given AS (SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::boolean[],"
+        "  $6::text[], $7::text[], $8::text[], $9::boolean[], $10::boolean[], $11::timestamptz[])"
+        "  AS n(id, p, i, number, gold, annotator_id, role, state, blind, late, at)"
+        "), held AS ("
+        " UPDATE leases AS l SET state = g.state, round = g.number, role = g.role, blind = g.blind, late = g.late,"
+        "  expires_at = greatest(l.expires_at, g.at), ended_at = g.at,"
+        "  round_id = CASE WHEN l.round = g.number THEN l.round_id END"
+        " FROM given AS g WHERE l.project_id = g.p AND l.item_id = g.i AND l.annotator_id = g.annotator_id"
+        "  AND l.gold = g.gold AND l.state = 'active' RETURNING g.id"
+        "), added AS ("
+        " INSERT INTO leases (id, project_id, item_id, round, gold, annotator_id, role, state, blind, late, granted_at,"
         "  expires_at, ended_at)"
         " SELECT id, p, i, number, gold, annotator_id, role, state, blind, late, at, at, at"
-        " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::boolean[], $6::text[], $7::text[],"
-        "  $8::text[], $9::boolean[], $10::boolean[], $11::timestamptz[])"
-        "  AS n(id, p, i, number, gold, annotator_id, role, state, blind, late, at)"
-        " ON CONFLICT DO NOTHING RETURNING id",
+        " FROM given WHERE id NOT IN (SELECT id FROM held) ON CONFLICT DO NOTHING RETURNING id"
+        ") SELECT id FROM held UNION ALL SELECT id FROM added",
         [one.id for one in answers],
         [one.key[0] for one in answers],
         [one.key[1] for one in answers],
@@ -206,3 +218,24 @@ async def restore(connection: Any, answers: Sequence[Answered]) -> set[UUID]:
         [one.at for one in answers],
     )
     return {row["id"] for row in rows}
+
+
+async def recount(connection: Any, keys: Iterable[Key]) -> None:
+    """Set the counts of every round of these items to what their leases say; the caller holds the items' rows.
+
+    A round that ended after the backup wanted at least the opinions that it got: who asked for more is not read again.
+    """
+    await connection.execute(
+        "UPDATE rounds AS r SET answered = n.answered, skipped = n.skipped, active = n.active, granted = n.granted,"
+        " expert_answered = n.expert_answered, expert_active = n.expert_active,"
+        " wanted = CASE WHEN r.ended THEN greatest(r.wanted, n.answered - n.expert_answered) ELSE r.wanted END"
+        " FROM (SELECT r.id, count(l.id) AS granted, count(*) FILTER (WHERE l.state = 'answered') AS answered,"
+        "  count(*) FILTER (WHERE l.state = 'skipped') AS skipped,"
+        "  count(*) FILTER (WHERE l.state = 'active') AS active,"
+        "  count(*) FILTER (WHERE l.state = 'answered' AND l.role = 'expert') AS expert_answered,"
+        "  count(*) FILTER (WHERE l.state = 'active' AND l.role = 'expert') AS expert_active"
+        "  FROM rounds AS r JOIN unnest($1::text[], $2::text[]) AS k(p, i) ON r.project_id = k.p AND r.item_id = k.i"
+        "  LEFT JOIN leases AS l ON l.project_id = r.project_id AND l.item_id = r.item_id AND l.round = r.number"
+        "   AND NOT l.gold GROUP BY r.id) AS n WHERE r.id = n.id",
+        *columns(keys),
+    )
