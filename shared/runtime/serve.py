@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import uvicorn
+import uvloop
 from pydantic import ValidationError
 
 from shared.errors import ConfigurationError
+from shared.runtime.http import BoundedProtocol
 from shared.runtime.logging import configure_logging
 from shared.runtime.service import Service
 from shared.runtime.settings import ServiceSettings
@@ -28,8 +30,9 @@ async def _run(service: Service) -> int:
             log_level="warning",
             access_log=False,
             lifespan="on",
+            http=BoundedProtocol,
+            ws="none",
             timeout_graceful_shutdown=int(settings.graceful_timeout_s),
-            h11_max_incomplete_event_size=65_536,
             server_header=False,
         )
     )
@@ -54,7 +57,7 @@ def serve(service: Service) -> None:
     # uvicorn raises the signal again once it has drained; by then it has been obeyed.
     signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        code = asyncio.run(_run(service))
+        code = uvloop.run(_run(service))
     except KeyboardInterrupt:
         code = 0
     sys.exit(code)

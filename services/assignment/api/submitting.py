@@ -1,7 +1,7 @@
 """Taking answers in: each counts once, or is refused with a reason."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -18,15 +18,15 @@ from services.assignment.api.problems import (
     project_unknown,
 )
 from services.assignment.api.schemas import Receipt, Submission, SubmitResult
+from services.assignment.api.together import Together
 from services.assignment.domain.aggregate import Round
 from services.assignment.domain.annotations import Answer, Pinned, annotation_id, answered, is_late
 from services.assignment.domain.leases import Lease, LeaseState, Verdict, judge
 from services.assignment.domain.lifecycle import returned
 from services.assignment.handlers.deciding import pinned_of
 from services.assignment.store.items import get_contents
-from services.assignment.store.leases import Finish, finish, get_round_ids, lock_leases
-from services.assignment.store.people import begin_request, forget_request
-from services.assignment.store.rounds import lock_by_id
+from services.assignment.store.leases import Finish, finish, lock_held
+from services.assignment.store.people import begin_requests, forget_keys
 from shared.bus.unit import Unit
 from shared.events import Annotation, Outcome, ProjectSpec, TextContent
 from shared.labels import check_label
@@ -47,40 +47,96 @@ class Held:
     touched: set[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. With `behalf` each submission says for whom; only for leads."""
+
+    principal: Principal
+    submissions: Sequence[Submission]
+    key: str | None
+    behalf: bool
+
+    @property
+    def name(self) -> tuple[str, str] | None:
+        """Whose Idempotency-Key it has."""
+        return None if self.key is None else (self.principal.id, self.key)
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of all that it says."""
+        whole = hashlib.sha256()
+        for one in self.submissions:
+            whole.update(one.model_dump_json().encode("utf-8", "replace"))
+        return whole.digest()
+
+    @property
+    def names(self) -> frozenset[Hashable]:
+        """What no other call may touch at the same time: it would only wait for us in the database."""
+        leases: frozenset[Hashable] = frozenset(one.lease_id for one in self.submissions)
+        return leases if self.name is None else leases | {self.name}
+
+
+Results = list[Receipt | Problem]
+
+
 class Submitting:
-    """Submit and skip, one or many: one transaction, a handful of statements."""
+    """Submit and skip. The calls that come while a transaction runs share the next one: a handful of statements."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._together: Together[Call, Results | Problem] = Together(self._do, lambda call: call.names)
 
     async def submit(
         self, principal: Principal, submissions: Sequence[Submission], *, key: str | None, behalf: bool = False
-    ) -> list[Receipt | Problem]:
+    ) -> Results:
         """Record answers. With `behalf` each submission says for whom; only for leads.
 
         Raises:
             Problem: 422 where the Idempotency-Key was used with another body.
         """
+        results = await self._together.do(Call(principal, submissions, key, behalf))
+        if isinstance(results, Problem):
+            raise results
+        return results
+
+    async def _do(self, calls: Sequence[Call]) -> list[Results | Problem]:
+        """Several calls in one transaction."""
         async with self._desk.service.unit() as unit:
-            if key is not None:
-                digest = _digest_all(submissions)
-                before = await begin_request(unit.connection, principal.id, key, digest)
-                if before is not None and before != digest:
-                    raise key_reused()
-            held = await self._lock(unit, [one.lease_id for one in submissions])
-            results = [self._accept(principal, one, held, unit, behalf=behalf) for one in submissions]
+            reused = await self._begin(unit, calls)
+            held = await self._lock(unit, [one.lease_id for call in calls for one in call.submissions])
+            results: list[Results | Problem] = []
+            for place, call in enumerate(calls):
+                answers = [self._accept(call, one, held, unit) for one in call.submissions if place not in reused]
+                results.append(key_reused() if place in reused else answers)
             if held.ends:
                 rounds = [held.rounds[number] for number in sorted(held.touched)]
                 await finish(unit.connection, list(held.ends.values()), rounds, unit.now)
-            elif key is not None and not any(isinstance(result, Receipt) for result in results):
-                await forget_request(unit.connection, principal.id, key)
+            await self._give_back(unit, calls, results)
         return results
+
+    async def _begin(self, unit: Unit, calls: Sequence[Call]) -> set[int]:
+        """Take the calls' keys; the places of those whose key was used with another body."""
+        wanted = {call.name: call.digest for call in calls if call.name is not None}
+        if not wanted:
+            return set()
+        before = await begin_requests(unit.connection, wanted)
+        used = {name for name, digest in before.items() if digest is not None and digest != wanted[name]}
+        return {place for place, call in enumerate(calls) if call.name in used}
+
+    async def _give_back(self, unit: Unit, calls: Sequence[Call], results: Sequence[Results | Problem]) -> None:
+        """The keys of calls of which nothing was accepted."""
+        unused = [
+            call.name
+            for call, found in zip(calls, results, strict=True)
+            if call.name is not None and not isinstance(found, Problem)
+            if not any(isinstance(result, Receipt) for result in found)
+        ]
+        if unused:
+            await forget_keys(unit.connection, unused)
 
     async def _lock(self, unit: Unit, ids: Sequence[UUID]) -> Held:
         """Rounds first, then leases: the order in which everybody locks them."""
-        round_ids = await get_round_ids(unit.connection, ids)
-        rounds = await lock_by_id(unit.connection, round_ids) if round_ids else {}
-        leases = await lock_leases(unit.connection, ids)
+        leases, rounds = await lock_held(unit.connection, ids)
         spanned = [
             (lease.project_id, lease.item_id)
             for lease in leases.values()
@@ -93,13 +149,11 @@ class Submitting:
         project = self._desk.project(project_id)
         return project.spec.label.kind if project is not None else ""
 
-    def _accept(
-        self, principal: Principal, one: Submission, held: Held, unit: Unit, *, behalf: bool
-    ) -> Receipt | Problem:
+    def _accept(self, call: Call, one: Submission, held: Held, unit: Unit) -> Receipt | Problem:
         lease = held.leases.get(one.lease_id)
         digest = digest_of(one)
-        verdict = judge(lease, one.annotator_id if behalf else principal.id, digest)
-        if lease is None or (behalf and not self._may_act(principal, lease)):
+        verdict = judge(lease, one.annotator_id if call.behalf else call.principal.id, digest)
+        if lease is None or (call.behalf and not self._may_act(call.principal, lease)):
             return lease_unknown()
         if verdict is Verdict.REPEAT:
             return _receipt(lease, lease.ended_at or unit.now, late=lease.late)
@@ -182,13 +236,6 @@ def as_result(lease_id: UUID, result: Receipt | Problem) -> SubmitResult:
     if isinstance(result, Problem):
         return SubmitResult(lease_id=lease_id, problem=result.body())
     return SubmitResult(lease_id=lease_id, receipt=result)
-
-
-def _digest_all(submissions: Sequence[Submission]) -> bytes:
-    whole = hashlib.sha256()
-    for one in submissions:
-        whole.update(one.model_dump_json().encode("utf-8", "replace"))
-    return whole.digest()
 
 
 def _receipt(lease: Lease, at: datetime, *, late: bool) -> Receipt:

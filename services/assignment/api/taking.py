@@ -1,23 +1,24 @@
-"""Handing out tasks: claim, mix in gold, lease, render."""
+"""Handing out tasks: one statement for what the queue's front gives; the longer way for gold and for what is rare."""
 
-import json
 import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID, uuid4
 
 from services.assignment.api.desk import Desk
 from services.assignment.api.identity import Principal
 from services.assignment.api.problems import Problem, forbidden, project_unknown
+from services.assignment.api.rendering import response, task
 from services.assignment.api.schemas import NextRequest
 from services.assignment.domain.aggregate import Round
 from services.assignment.domain.draws import draw, is_blind, is_gold
+from services.assignment.domain.guess import Guess
 from services.assignment.domain.lifecycle import unblock
 from services.assignment.handlers.deciding import publish
 from services.assignment.store.items import get_contents
 from services.assignment.store.leases import Grant, count_held, grant, list_gold_seen
+from services.assignment.store.offers import Offer, Offered, Wanted, take, threshold
 from services.assignment.store.people import Person
 from services.assignment.store.rounds import BEGUN_ALL, BEGUN_FIRST, UNTOUCHED, claim, count_steps
 from shared.bus.references import CurrentProject
@@ -31,7 +32,7 @@ FUTILE_LIMIT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """A task about to be leased. `asked` is None for gold."""
+    """A task about to be leased on the longer way. `asked` is None for gold."""
 
     id: UUID
     asked: Round | None
@@ -40,6 +41,25 @@ class Handed:
     spec: ProjectSpec
     project_version: int
     blind: bool
+
+    @property
+    def guess(self) -> Guess | None:
+        """What the person may see of the model."""
+        return self.asked.guess if self.asked is not None and not self.blind else None
+
+
+@dataclass(frozen=True, slots=True)
+class Seeker:
+    """Who looks for tasks where, and which leases it would be."""
+
+    person: Person
+    audience: Audience
+    project: CurrentProject
+    ids: Sequence[UUID]
+
+    @property
+    def place(self) -> tuple[str, str, Audience]:
+        return self.person.id, self.project.project_id, self.audience
 
 
 class Taking:
@@ -59,18 +79,15 @@ class Taking:
         if person is None:
             raise forbidden("Only a person can be given tasks.")
         audience = self._audience(principal, request)
-        projects = self._projects(person, request.project)
-        async with self._desk.service.unit() as unit:
-            held = await count_held(unit.connection, person.id)
-            wanted = min(request.count, self._desk.settings.max_held_leases - held)
-            if wanted <= 0:
-                raise Problem(409, "too_many_leases", f"You hold {held} leases.", "Answer, skip or let some run out.")
-            tasks: list[dict[str, Any]] = []
-            for project in projects:
-                if len(tasks) < wanted:
-                    tasks += await self._from_project(unit, person, project, audience, wanted - len(tasks))
-        briefs = {name: self._brief(name) for name in {task["project"] for task in tasks}}
-        return json.dumps({"tasks": tasks, "projects": briefs}, ensure_ascii=False).encode("utf-8", "replace")
+        tasks: list[str] = []
+        sources: list[str] = []
+        for project in self._projects(person, request.project):
+            if len(tasks) < request.count:
+                ids = [uuid4() for _ in range(request.count - len(tasks))]
+                found = await self._from_project(Seeker(person, audience, project, ids), first=not tasks)
+                sources += [project.project_id] if found else []
+                tasks += found
+        return response(tasks, sources, self._desk)
 
     def _audience(self, principal: Principal, request: NextRequest) -> Audience:
         own = principal.audience
@@ -91,50 +108,101 @@ class Taking:
             raise Problem(403, "quarantined", "You are not asked in this project for now.", "Talk to its lead.")
         return [project]
 
-    async def _from_project(
-        self, unit: Unit, person: Person, project: CurrentProject, audience: Audience, count: int
-    ) -> list[dict[str, Any]]:
-        claimed = await self._claim(unit, person.id, project.project_id, audience, count)
-        if not claimed:
-            return []
-        handed = await self._hand(unit, person, project, claimed)
-        lease_s = project.spec.policy.lease_s
-        grants = [_grant(one, person.id, audience, lease_s) for one in handed]
-        given = await grant(unit.connection, grants)
-        woken = {one.asked.id: one.asked for one in handed if one.id in given and one.asked and one.asked.blocked_at}
-        if woken:
-            await self._wake(unit, list(woken.values()))
-        self._desk.metrics.leases.labels(project.project_id, "granted").inc(len(given))
-        return [_render(one, project.project_id, given[one.id]) for one in handed if one.id in given]
+    async def _from_project(self, seeker: Seeker, *, first: bool) -> list[str]:
+        share = seeker.project.spec.policy.gold.share
+        golden = any(is_gold(share, one) for one in seeker.ids) and self._has_gold(seeker.project.project_id)
+        if not golden:
+            offered = await self._offered(seeker)
+            if offered.held >= self._desk.settings.max_held_leases:
+                return _full(offered.held, first=first)
+            if offered.offers:
+                self._desk.metrics.leases.labels(seeker.project.project_id, "granted").inc(len(offered.offers))
+                return [self._render(one, seeker.project) for one in offered.offers]
+            if not offered.blocked and self._futile.get(seeker.place, 0.0) > time.monotonic():
+                return []
+        return await self._carefully(seeker, first=first)
 
-    async def _claim(
-        self, unit: Unit, annotator_id: str, project_id: str, audience: Audience, count: int
-    ) -> list[Round]:
+    def _has_gold(self, project_id: str) -> bool:
+        return bool(self._desk.references.gold_items.of(project_id))
+
+    async def _offered(self, seeker: Seeker) -> Offered:
+        project, policy = seeker.project, seeker.project.spec.policy
+        wanted = Wanted(
+            project.project_id,
+            seeker.audience,
+            seeker.person.id,
+            seeker.ids,
+            self._desk.settings.max_held_leases,
+            policy.lease_s,
+            self._blind(project),
+        )
+        async with self._desk.service.database.pool.acquire(timeout=10) as connection:
+            return await take(connection, wanted)
+
+    def _blind(self, project: CurrentProject) -> tuple[list[bytes], bytes]:
+        """Thresholds of the blind share by project version; the current one's where a version is unknown."""
+        specs = (self._desk.references.projects.spec(project.project_id, v) for v in range(1, project.version + 1))
+        current = threshold(project.spec.policy.blind_share)
+        return [current if spec is None else threshold(spec.policy.blind_share) for spec in specs], current
+
+    def _render(self, one: Offer, project: CurrentProject) -> str:
+        spec, version = self._spec(project, one.project_version)
+        guess = None if one.blind else one.guess
+        return task(one.lease_id, (one.token, one.expires_at), spec, version, content=one.content, guess=guess)
+
+    def _spec(self, project: CurrentProject, version: int) -> tuple[ProjectSpec, int]:
+        """The version that a round pins; the current one where that is unknown."""
+        spec = self._desk.references.projects.spec(project.project_id, version)
+        return (project.spec, project.version) if spec is None else (spec, version)
+
+    async def _carefully(self, seeker: Seeker, *, first: bool) -> list[str]:
+        """Step by step, in one transaction: gold may be mixed in, blocked rounds may wake."""
+        async with self._desk.service.unit() as unit:
+            held = await count_held(unit.connection, seeker.person.id)
+            count = min(len(seeker.ids), self._desk.settings.max_held_leases - held)
+            if count <= 0:
+                return _full(held, first=first)
+            claimed = await self._claim(unit, seeker, count)
+            if not claimed:
+                return []
+            handed = await self._hand(unit, seeker, claimed)
+            lease_s = seeker.project.spec.policy.lease_s
+            given = await grant(
+                unit.connection, [_grant(one, seeker.person.id, seeker.audience, lease_s) for one in handed]
+            )
+            woken = [one.asked for one in handed if one.id in given and one.asked and one.asked.blocked_at]
+            if woken:
+                await self._wake(unit, woken)
+        self._desk.metrics.leases.labels(seeker.project.project_id, "granted").inc(len(given))
+        return [
+            task(one.id, given[one.id], one.spec, one.project_version, content=one.content, guess=one.guess)
+            for one in handed
+            if one.id in given
+        ]
+
+    async def _claim(self, unit: Unit, seeker: Seeker, count: int) -> list[Round]:
         """Begun rounds near the front, then untouched ones; the rest of the begun ones where there is nothing else."""
+        who, project_id, audience = seeker.place
         found: dict[int | None, Round] = {}
         for statement in (BEGUN_FIRST, UNTOUCHED):
             if len(found) < count:
-                rounds = await claim(
-                    unit.connection, statement, project_id, audience, annotator_id, limit=count - len(found)
-                )
+                rounds = await claim(unit.connection, statement, project_id, audience, who, limit=count - len(found))
                 found |= {one.id: one for one in rounds}
-        place, now = (annotator_id, project_id, audience), time.monotonic()
-        if not found and self._futile.get(place, 0.0) <= now:
-            rounds = await claim(unit.connection, BEGUN_ALL, project_id, audience, annotator_id, limit=count)
+        now = time.monotonic()
+        if not found and self._futile.get(seeker.place, 0.0) <= now:
+            rounds = await claim(unit.connection, BEGUN_ALL, project_id, audience, who, limit=count)
             found |= {one.id: one for one in rounds}
             if not found:
                 if len(self._futile) >= FUTILE_LIMIT:
                     self._futile.clear()
-                self._futile[place] = now + FUTILE_S
+                self._futile[seeker.place] = now + FUTILE_S
         return list(found.values())
 
-    async def _hand(
-        self, unit: Unit, person: Person, project: CurrentProject, claimed: Sequence[Round]
-    ) -> list[Handed]:
+    async def _hand(self, unit: Unit, seeker: Seeker, claimed: Sequence[Round]) -> list[Handed]:
         """Turn claimed rounds into tasks; a drawn share of them into gold, and that round stays in the queue."""
-        policy = project.spec.policy
-        ids = [uuid4() for _ in claimed]
-        gold = await self._gold(unit, person.id, project, [one for one in ids if is_gold(policy.gold.share, one)])
+        project, policy, who = seeker.project, seeker.project.spec.policy, seeker.person.id
+        ids = seeker.ids[: len(claimed)]
+        gold = await self._gold(unit, who, project, [one for one in ids if is_gold(policy.gold.share, one)])
         contents = await get_contents(unit.connection, ((r.project_id, r.item_id) for r in claimed))
         handed = []
         for lease_id, asked in zip(ids, claimed, strict=True):
@@ -142,18 +210,13 @@ class Taking:
             content = contents.get((asked.project_id, asked.item_id))
             if golden is not None:
                 text = golden.content.model_dump_json(exclude_none=True)
-                blind = is_blind(policy.blind_share, project.project_id, golden.item_id, person.id)
+                blind = is_blind(policy.blind_share, project.project_id, golden.item_id, who)
                 handed.append(Handed(lease_id, None, golden, text, project.spec, project.version, blind))
             elif content is not None:
-                handed.append(self._of_round(lease_id, asked, content, project, person.id))
+                spec, version = self._spec(project, asked.project_version)
+                blind = asked.would_auto or is_blind(spec.policy.blind_share, asked.project_id, asked.item_id, who)
+                handed.append(Handed(lease_id, asked, None, content, spec, version, blind))
         return handed
-
-    def _of_round(self, lease_id: UUID, asked: Round, content: str, project: CurrentProject, who: str) -> Handed:
-        spec = self._desk.references.projects.spec(asked.project_id, asked.project_version)
-        share = (spec or project.spec).policy.blind_share
-        blind = asked.would_auto or is_blind(share, asked.project_id, asked.item_id, who)
-        version = asked.project_version if spec is not None else project.version
-        return Handed(lease_id, asked, None, content, spec or project.spec, version, blind)
 
     async def _gold(
         self, unit: Unit, annotator_id: str, project: CurrentProject, leases: Sequence[UUID]
@@ -174,16 +237,16 @@ class Taking:
             publish((route,), unit, self._desk.metrics)
         await count_steps(unit.connection, [asked.id or 0 for asked in blocked])
 
-    def _brief(self, project_id: str) -> dict[str, Any]:
-        project = self._desk.project(project_id)
-        version = self._desk.references.guidelines.current(project_id)
-        guideline = self._desk.references.guidelines.version(project_id, version) if version else None
-        return {
-            "title": project.spec.title if project is not None else "",
-            "instructions": project.spec.instructions if project is not None else "",
-            "guideline_version": version,
-            "guideline": guideline.markdown if guideline is not None else "",
-        }
+
+def _full(held: int, *, first: bool) -> list[str]:
+    """Nothing more for somebody who holds enough.
+
+    Raises:
+        Problem: nothing at all was handed out.
+    """
+    if first:
+        raise Problem(409, "too_many_leases", f"You hold {held} leases.", "Answer, skip or let some run out.")
+    return []
 
 
 def _grant(one: Handed, annotator_id: str, audience: Audience, lease_s: float) -> Grant:
@@ -194,21 +257,3 @@ def _grant(one: Handed, annotator_id: str, audience: Audience, lease_s: float) -
     else:
         raise ValueError("a task is a round or gold")
     return Grant(one.id, round_id, key, number, annotator_id, audience, one.blind, lease_s)
-
-
-def _render(one: Handed, project_id: str, given: tuple[int, Any]) -> dict[str, Any]:
-    """A task as JSON. The same keys for gold and for the stream: nothing tells them apart."""
-    guess = one.asked.guess if one.asked is not None and not one.blind else None
-    proposal = None
-    if guess is not None and guess.value is not None:
-        proposal = {"value": guess.value.model_dump(mode="json"), "confidence": guess.confidence}
-    return {
-        "lease_id": str(one.id),
-        "fencing_token": given[0],
-        "expires_at": given[1].isoformat(),
-        "project": project_id,
-        "project_version": one.project_version,
-        "content": json.loads(one.content),
-        "label": one.spec.label.model_dump(mode="json"),
-        "proposal": proposal,
-    }

@@ -1,6 +1,6 @@
 """Statements on leases. A lease is only ever changed by a transaction that holds its round's row (gold: its own)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from uuid import UUID
 from services.assignment.domain.aggregate import Round
 from services.assignment.domain.leases import Lease, LeaseState
 from services.assignment.store.items import columns
-from services.assignment.store.rows import LEASE_COLUMNS, Key, load_lease
+from services.assignment.store.rows import LEASE_COLUMNS, ROUND_COLUMNS, Key, load_lease, load_round
 from shared.events import Audience
 
 
@@ -77,6 +77,29 @@ async def lock_leases(connection: Any, ids: Iterable[UUID]) -> dict[UUID, Lease]
         list(ids),
     )
     return {row["id"]: load_lease(row) for row in rows}
+
+
+async def lock_held(connection: Any, ids: Iterable[UUID]) -> tuple[dict[UUID, Lease], dict[int, Round]]:
+    """These leases and their rounds by id, all locked: the rounds first, in the order of their ids."""
+    rows = await connection.fetch(_LOCK_HELD, list(ids))
+    leases = {row["lease_id"]: _held(row) for row in rows}
+    return leases, {row["id"]: load_round(row) for row in rows if row["id"] is not None}
+
+
+_LOCK_HELD = (
+    "WITH asked AS MATERIALIZED ("  # noqa: S608  # constant columns
+    f" SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE r.id IN (SELECT round_id FROM leases WHERE id = ANY($1::uuid[]))"
+    " ORDER BY r.id FOR UPDATE"
+    ") SELECT a.*, l.token, l.id AS lease_id, l.round_id, l.project_id AS lease_project, l.item_id AS lease_item,"
+    " l.round, l.gold, l.annotator_id, l.role, l.state, l.blind,"
+    " l.state = 'active' AND l.expires_at > clock_timestamp() AS valid, l.granted_at, l.expires_at, l.ended_at, l.late,"
+    " l.digest FROM leases AS l LEFT JOIN asked AS a ON a.id = l.round_id WHERE l.id = ANY($1::uuid[])"
+    " ORDER BY l.token FOR UPDATE OF l"
+)
+
+
+def _held(row: Mapping[str, Any]) -> Lease:
+    return load_lease({**row, "id": row["lease_id"], "project_id": row["lease_project"], "item_id": row["lease_item"]})
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,24 +149,36 @@ async def clear_quarantines(connection: Any, annotator_id: str, project_id: str 
     )
 
 
-async def begin_request(connection: Any, principal: str, key: str, digest: bytes) -> bytes | None:
-    """Take an idempotency key. Returns None where it is new, else the digest of the request that had it.
+async def begin_requests(
+    connection: Any, requests: Mapping[tuple[str, str], bytes]
+) -> dict[tuple[str, str], bytes | None]:
+    """Take idempotency keys, (principal, key) -> digest of the request.
 
     A request with the same key that is still running is waited for.
+
+    Returns:
+        For each: None where the key is new, else the digest of the request that had it.
     """
-    row = await connection.fetchrow(
-        "INSERT INTO idempotency_keys AS k (principal, key, digest) VALUES ($1, $2, $3)"
-        " ON CONFLICT (principal, key) DO UPDATE SET key = k.key RETURNING digest, xmax = 0 AS fresh",
-        principal,
-        key,
-        digest,
+    ordered = sorted(requests)
+    rows = await connection.fetch(
+        "INSERT INTO idempotency_keys AS k (principal, key, digest)"
+        " SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])"
+        " ON CONFLICT (principal, key) DO UPDATE SET key = k.key RETURNING principal, key, digest, xmax = 0 AS fresh",
+        [principal for principal, _ in ordered],
+        [key for _, key in ordered],
+        [requests[one] for one in ordered],
     )
-    return None if row["fresh"] else row["digest"]
+    return {(row["principal"], row["key"]): None if row["fresh"] else row["digest"] for row in rows}
 
 
-async def forget_request(connection: Any, principal: str, key: str) -> None:
-    """Give a key back: nothing of its request was accepted."""
-    await connection.execute("DELETE FROM idempotency_keys WHERE principal = $1 AND key = $2", principal, key)
+async def forget_keys(connection: Any, keys: Sequence[tuple[str, str]]) -> None:
+    """Give (principal, key) back: nothing of their requests was accepted."""
+    await connection.execute(
+        "DELETE FROM idempotency_keys AS k USING unnest($1::text[], $2::text[]) AS n(p, k)"
+        " WHERE k.principal = n.p AND k.key = n.k",
+        [principal for principal, _ in keys],
+        [key for _, key in keys],
+    )
 
 
 async def forget_requests(connection: Any, older_than_s: float, limit: int) -> None:

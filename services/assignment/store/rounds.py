@@ -17,17 +17,17 @@ UNSEEN = (
     " AND l.item_id = r.item_id AND l.annotator_id = $3 AND NOT l.gold AND l.state <> 'expired' OFFSET 0)"
 )
 """OFFSET 0 keeps PostgreSQL from joining: it would read every lease of the person to look at one round."""
-_OPEN = "r.project_id = $1 AND r.audience = $2 AND r.free > 0"
+OPEN = "r.project_id = $1 AND r.audience = $2 AND r.free > 0"
 _ORDER = " ORDER BY r.priority DESC, r.id LIMIT $4 FOR UPDATE OF r SKIP LOCKED"
 
 BEGUN_FIRST = (
     f"SELECT {ROUND_COLUMNS} FROM rounds AS r JOIN ("  # noqa: S608  # constants
     " SELECT r.id FROM rounds AS r"
-    f" WHERE {_OPEN} AND r.started ORDER BY r.priority DESC, r.id LIMIT {PREFIX}) AS near ON near.id = r.id"
+    f" WHERE {OPEN} AND r.started ORDER BY r.priority DESC, r.id LIMIT {PREFIX}) AS near ON near.id = r.id"
     f" WHERE r.free > 0{UNSEEN}{_ORDER}"
 )
-UNTOUCHED = f"SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE {_OPEN} AND NOT r.started{UNSEEN}{_ORDER}"  # noqa: S608
-BEGUN_ALL = f"SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE {_OPEN} AND r.started{UNSEEN}{_ORDER}"  # noqa: S608
+UNTOUCHED = f"SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE {OPEN} AND NOT r.started{UNSEEN}{_ORDER}"  # noqa: S608
+BEGUN_ALL = f"SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE {OPEN} AND r.started{UNSEEN}{_ORDER}"  # noqa: S608
 
 
 async def lock_rounds(connection: Any, places: Iterable[tuple[str, str, int]]) -> dict[Key, Round]:

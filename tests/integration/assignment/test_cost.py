@@ -5,9 +5,11 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from services.assignment.store.offers import statement_for
 from services.assignment.store.rounds import BEGUN_FIRST, UNTOUCHED
 from shared import events as ev
 from shared.topics import ITEMS, LABELS, PREDICTIONS
@@ -100,16 +102,20 @@ async def test_next_reads_the_queue_by_its_index_however_long_it_is(replica: Rep
         make.PROJECT,
     )
     await replica.sql("ANALYZE rounds")
-    for statement in (UNTOUCHED, BEGUN_FIRST):
+    person = (make.PROJECT, "annotator", "ann")
+    for statement, arguments in (
+        (UNTOUCHED, (*person, 1)),
+        (BEGUN_FIRST, (*person, 1)),
+        (statement_for(1), (*person, [uuid4()], 200, 300.0, [], b"")),
+        (statement_for(50), (*person, [uuid4() for _ in range(50)], 200, 300.0, [], b"")),
+    ):
         for _ in range(7):  # past the point where PostgreSQL takes a generic plan
-            rows = await replica.sql(
-                f"EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) {statement}", make.PROJECT, "annotator", "ann", 1
-            )
+            rows = await replica.sql(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) {statement}", *arguments)
         plan = "\n".join(row[0] for row in rows)
         assert "rounds_queue" in plan, plan
         assert "Seq Scan on rounds" not in plan, plan
         buffers = plan.split("Buffers: shared hit=")[1].split()[0]
-        assert int(buffers) < 500, plan
+        assert int(buffers) < (500 if statement != statement_for(50) else 5_000), plan
 
 
 async def test_next_never_reads_all_leases_of_a_person(replica: Replica) -> None:
@@ -127,3 +133,33 @@ async def test_next_never_reads_all_leases_of_a_person(replica: Replica) -> None
     assert "SubPlan" in plan, plan
     assert "actual rows=5000" not in plan
     assert int(plan.split("Buffers: shared hit=")[1].split()[0]) < 100, plan
+
+
+async def test_next_is_one_statement_and_submit_three(replica: Replica) -> None:
+    replica.project(make.project_spec(policy=make.policy(auto_accept=None, gold=ev.GoldPolicy(share=0.0))))
+    await replica.seed(20)
+    ann = await replica.person("ann")
+    async with counted(replica) as said:
+        task = (await ann.post("/v1/next", json={})).json()["tasks"][0]
+        tokens = [query for query in said if "token_hash" in query]
+        assert len(said) - len(tokens) == 1, said
+        said.clear()
+        answer = await ann.post(f"/v1/leases/{task['lease_id']}/submit", json={"value": CHOICE})
+        assert answer.status_code == 200
+        tokens = [query for query in said if "token_hash" in query]
+        assert len(said) - len(tokens) == 3, said  # lock, record, outbox
+
+
+async def test_answers_that_come_at_once_share_their_statements(replica: Replica) -> None:
+    await replica.seed(30)
+    ann = await replica.person("ann")
+    tasks = (await ann.post("/v1/next", json={"count": 30})).json()["tasks"]
+    async with counted(replica) as said:
+        calls = [
+            ann.post(f"/v1/leases/{t['lease_id']}/submit", json={"value": CHOICE}, headers={"idempotency-key": f"k{n}"})
+            for n, t in enumerate(tasks)
+        ]
+        answers = await asyncio.gather(*calls)
+    assert {answer.status_code for answer in answers} == {200}
+    statements = [query for query in said if "token_hash" not in query]
+    assert len(statements) < 30, f"{len(statements)} statements for 30 answers; each alone would take 120"

@@ -1,0 +1,198 @@
+"""Annotators at a queue of 100,000 open items: next and submit over HTTP, all four services, Kafka and PostgreSQL."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from cli.api import Api
+from cli.model import promote_model, register_model
+from cli.project.commands import apply_spec
+from cli.stack.embedded import Stack, StackOptions
+from shared.bus.publisher import Publisher
+from shared.bus.records import outgoing
+from shared.clock import utc_now
+from shared.events import GoldAnswer, GoldItem, Item, Overlap, Policy, ProjectSpec, TextContent
+from shared.labels import Choice, ChoiceSchema
+from shared.runtime.settings import KafkaSettings
+from shared.topics import ASSIGNMENT, GOLD_ANSWERS, GOLD_ITEMS, ITEMS
+from tests.bench.stock import copy_items
+from tests.support.onnx_models import MOODS, moods
+
+PROJECT = "bench"
+PEOPLE, RATE, OPEN_ITEMS = 50, 50.0, 100_000
+ORIGINALS, GOLD = 500, 100
+WITHIN_S = 60.0
+WARM_S, PACED_S, FULL_S = 4.0, 20.0, 15.0
+TEXT = "the {n}. guest says that {what} and would {again}come again"
+SAID = ("the coffee is good", "the room is bad", "the service is slow", "the view is great", "the shop opens at nine")
+SPEC = ProjectSpec(
+    project=PROJECT, data="text", label=ChoiceSchema(classes=MOODS), policy=Policy(overlap=Overlap(min=1, max=3))
+)
+
+
+def no_news(_: str) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the annotators of one run saw; times in milliseconds, in ascending order."""
+
+    seconds: float
+    next_ms: list[float]
+    submit_ms: list[float]
+    both_ms: list[float]
+    refused: dict[str, int]
+    cpu_s: float
+
+    @property
+    def per_second(self) -> float:
+        return len(self.both_ms) / self.seconds
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Of values in ascending order; the nearest rank."""
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+
+
+@asynccontextmanager
+async def desk(number: int, news: Callable[[str], None] = no_news) -> AsyncGenerator[tuple[Stack, str]]:
+    """A stack whose queue holds `number` items, and its administrator's token."""
+    token = secrets.token_urlsafe(32)
+    with tempfile.TemporaryDirectory() as directory:
+        models = Path(directory) / "models"
+        settings = {"LABELSTREAM_ASSIGNMENT_ADMIN_TOKEN": token}
+        news("starting Kafka, PostgreSQL and four services")
+        async with Stack(StackOptions(broker="kafka", model_dir=models, settings=settings)) as stack:
+            await _prepare(stack.kafka, models)
+            news(f"filling the queue with {number:,} items")
+            await fill(stack, number)
+            yield stack, token
+
+
+async def _prepare(kafka: KafkaSettings, models: Path) -> None:
+    """Project, model, gold."""
+    trained, now = moods(tfidf=True), utc_now()
+    await apply_spec(kafka, SPEC, now=now)
+    await register_model(kafka, PROJECT, trained.content, trained.manifest, directory=models, version="v1")
+    await promote_model(kafka, PROJECT, "v1")
+    about = [{"project_id": PROJECT, "item_id": f"gold{n:03d}", "created_at": now} for n in range(GOLD)]
+    answers = [GoldAnswer(**one, value=Choice(choice=MOODS[n % 3])) for n, one in enumerate(about)]
+    golds = [GoldItem(**one, content=TextContent(text=text_of(n))) for n, one in enumerate(about)]
+    async with Publisher(kafka) as publisher:
+        await publisher.publish([outgoing(GOLD_ANSWERS, one, source="bench") for one in answers])
+        await publisher.publish([outgoing(GOLD_ITEMS, one, source="bench") for one in golds])
+
+
+def text_of(number: int) -> str:
+    """A text of about a hundred characters."""
+    what = " and ".join(SAID[(number + k * (1 + number % 4)) % len(SAID)] for k in range(2))
+    return TEXT.format(n=number, what=what, again="never " if number % 3 else "")
+
+
+async def fill(stack: Stack, number: int) -> None:
+    """Send some items through the services, and copy what they have stored."""
+    if stack.postgres is None:
+        raise ValueError("the bench needs the embedded PostgreSQL")
+    now = utc_now()
+    made = [
+        Item(project_id=PROJECT, item_id=f"a{n:06d}", content=TextContent(text=text_of(n)), created_at=now)
+        for n in range(ORIGINALS)
+    ]
+    async with Publisher(stack.kafka) as publisher:
+        await publisher.publish([outgoing(ITEMS, one, source="bench") for one in made])
+    connection = await asyncpg.connect(stack.postgres.admin_url())
+    try:
+        await _until(connection, "SELECT count(*) FROM assignment.rounds", ORIGINALS)
+        await _until(connection, "SELECT count(*) FROM monitor.items WHERE route > 0", ORIGINALS)
+        await copy_items(connection, number - ORIGINALS, prefix="b")
+    finally:
+        await connection.close()
+
+
+async def _until(connection: Any, query: str, wanted: int) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while (found := await connection.fetchval(query)) < wanted:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{query}: {found} of {wanted} after {WITHIN_S:.0f} s")
+        await asyncio.sleep(0.1)
+
+
+async def hire(url: str, token: str, names: Sequence[str]) -> list[str]:
+    """Tokens of new annotators."""
+    async with Api(url, token) as admin:
+        added = await admin.post("/v1/annotators", {"annotators": [{"id": name} for name in names]})
+    return [one["token"] for one in added["results"]]
+
+
+async def work(url: str, tokens: Sequence[str], seconds: float, rate: float) -> Seen:
+    """Let annotators work, in a process of their own."""
+    arguments = [sys.executable, "-m", "tests.bench.load", url, str(seconds), str(rate)]
+    child = await asyncio.create_subprocess_exec(
+        *arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await asyncio.wait_for(child.communicate("\n".join(tokens).encode()), seconds + 60)
+    return Seen(**json.loads(output))
+
+
+def cpu_s(stack: Stack) -> dict[str, float]:
+    """Seconds of processor time that each part has used."""
+    parents = {name: service.pid for name, service in stack.services.items()}
+    if stack.broker is not None and stack.postgres is not None:
+        parents |= {"kafka": stack.broker.pid, "postgres": stack.postgres.pid}
+    used = dict.fromkeys(parents, 0.0)
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            found = entry.read_text().rpartition(")")[2].split()
+            own, parent = int(entry.parent.name), int(found[1])
+            for name, pid in parents.items():
+                if pid in (own, parent):
+                    used[name] += sum(map(int, found[11:15])) / os.sysconf("SC_CLK_TCK")
+    return used
+
+
+async def measure(
+    news: Callable[[str], None] = no_news, *, people: int = PEOPLE, rate: float = RATE, number: int = OPEN_ITEMS
+) -> dict[str, float]:
+    """next+submit at a steady rate, then as many as go through."""
+    async with desk(number, news) as (stack, token):
+        url = stack.urls[ASSIGNMENT]
+        tokens = await hire(url, token, [f"ann{n:03d}" for n in range(people)])
+        await work(url, tokens, WARM_S, rate)
+        news(f"{people} annotators, {rate:.0f} answers a second")
+        paced = await work(url, tokens, PACED_S, rate)
+        news(f"{people} annotators, as fast as it goes")
+        before = cpu_s(stack)
+        full = await work(url, tokens, FULL_S, 0.0)
+        spent = {name: now - before[name] for name, now in cpu_s(stack).items()}
+    return {
+        "next_submit_p50_ms": quantile(paced.both_ms, 0.5),
+        "next_submit_p99_ms": quantile(paced.both_ms, 0.99),
+        "next_p99_ms": quantile(paced.next_ms, 0.99),
+        "submit_p99_ms": quantile(paced.submit_ms, 0.99),
+        "next_submit_n": len(paced.both_ms),
+        "next_submit_refused": sum(paced.refused.values()) + sum(full.refused.values()),
+        "submits_per_second": full.per_second,
+        "submits_n": len(full.both_ms),
+        "saturated_p50_ms": quantile(full.both_ms, 0.5),
+        "saturated_p99_ms": quantile(full.both_ms, 0.99),
+        **{f"{name}_us_per_submit": used / len(full.both_ms) * 1e6 for name, used in spent.items()},
+        "load_us_per_submit": full.cpu_s / len(full.both_ms) * 1e6,
+    }
+
+
+if __name__ == "__main__":
+    for name, value in asyncio.run(measure(print)).items():
+        print(f"{name:24} {value:10.2f}")
