@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 UV := $(shell command -v uv)
 
-.PHONY: setup demo test check bench up
+.PHONY: setup demo test check bench up compose-test k8s-check
 
 setup: $(STAMP)
 
@@ -40,3 +40,11 @@ check: setup
 
 bench: setup
 	$(BIN)/pytest tests/bench -s
+
+# The images and compose.yaml, built and run for real, wherever podman or Docker is; it says what is missing otherwise.
+compose-test: setup
+	$(BIN)/python -m tests.compose
+
+# The manifests, rendered by kustomize (built with Go) and held against the published schemas of every version.
+k8s-check: setup
+	$(BIN)/python -m tests.kubernetes
