@@ -13,7 +13,7 @@ from cli.environment import adopt_running_stack
 from shared.errors import LabelstreamError
 
 INTERRUPTED = 130
-STARTS_ITS_OWN = frozenset({"demo", "up", "replay"})
+STARTS_ITS_OWN = frozenset({"demo", "up", "replay", "consensus", "agreement"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ ENTRIES = (
     Entry("up", "cli.up", "Start the whole stack on this machine and keep it running."),
     Entry("run", "cli.run", "Run one service against the configured broker and database."),
     Entry("replay", "cli.replay.command", "Replay a recorded crowd as if its workers sat at the API."),
+    Entry("consensus", "cli.offline.consensus", "Turn a file of answers into labels with posteriors."),
+    Entry("agreement", "cli.offline.agreement", "How far the people in a file of answers agree."),
     Entry("audit", "cli.audit.command", "Prove from databases and topics that nothing was lost or counted twice."),
     Entry("project", "cli.project.commands", "Validate and publish project files; list, show, pause, resume."),
     Entry("model", "cli.model", "Register, promote, roll back and list models."),

@@ -1,0 +1,198 @@
+"""From all answers of a project to a posterior for each item, by a method of choice.
+
+The default picks its own complexity by marginal likelihood: how far people differ (the strengths of the prior),
+whether an order of the classes explains their errors, whether items of one class are of two kinds. On real crowds the
+vote share knows something that no model of independent answers does, so a label's posterior is the mean of the calmed
+model's and the vote share; a lone answer has no share to speak of.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from services.qc.domain.answers import Answers, Floats, Ints
+from services.qc.domain.calibration import learn_temperature, tempered
+from services.qc.domain.em import Fitted, clamp, count, evidence, fit, model_evidence, softmax, vote_shares
+from services.qc.domain.ordinal import ordinal_columns
+from services.qc.domain.rows import Priors, crowd_accuracy, expected_columns
+from services.qc.domain.subtypes import fit_subtypes
+
+SUBTYPES_AT_MOST = 150_000
+"""Answers times classes; above that, kinds of items are not looked for."""
+CERTAIN = 1e6
+ROUNDS = 10
+TINY = 1e-12
+PREDICTION_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+WORTH = 2.0
+"""A prediction is heard only where it explains the answers better by this much, in nats."""
+
+
+class Method(StrEnum):
+    """How answers become labels."""
+
+    DEFAULT = "default"
+    MAJORITY = "majority"
+    WEIGHTED_MAJORITY = "weighted-majority"
+    ONE_COIN = "one-coin"
+    DAWID_SKENE = "dawid-skene"
+    ORDINAL = "ordinal"
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """Posteriors of all items.
+
+    Attributes:
+        posterior: (items, classes); the label is the likeliest class.
+        model: what was fitted, in words.
+        fitted: the model of people; None where there is none.
+        temperature: of the model's posterior.
+        prediction_weight: of the model's prediction as one more annotator; 0: not heard.
+    """
+
+    posterior: Floats
+    model: str
+    fitted: Fitted | None = None
+    temperature: float = 1.0
+    prediction_weight: float = 0.0
+
+    @property
+    def label(self) -> Ints:
+        """The likeliest class of each item; of equal ones the first. (items,)."""
+        found: Ints = self.posterior.argmax(axis=1).astype(np.int32)
+        return found
+
+
+def one_coin_columns(counts: Floats, priors: Priors, crowd: Floats | None = None) -> Floats:
+    """Columns of people who differ in their accuracy only; as `rows.expected_columns`."""
+    classes = counts.shape[-1]
+    pooled = counts.sum(axis=0) if crowd is None else crowd
+    right = np.einsum("...kk->...", counts) + priors.own_answers * crowd_accuracy(pooled, priors)
+    own = right / (counts.sum(axis=(1, 2)) + priors.own_answers)
+    wrong = np.broadcast_to(((1.0 - own) / max(classes - 1, 1))[:, None, None], counts.shape).copy()
+    wrong[:, np.arange(classes), np.arange(classes)] = own[:, None]
+    return wrong
+
+
+def _majority(answers: Answers, known: Ints | None) -> Consensus:
+    return Consensus(clamp(vote_shares(answers).copy(), known), "vote shares")
+
+
+def _weighted_majority(answers: Answers, known: Ints | None) -> Consensus:
+    """Votes weighted by K * accuracy - 1 (Li & Yu 2014, "Error rate bounds and iterative weighted majority voting")."""
+    shares = vote_shares(answers)
+    posterior = clamp(shares.copy(), known)
+    for _ in range(ROUNDS):
+        counts = count(answers, posterior)
+        right = np.einsum("wkk->w", counts) + 1.0
+        weights = np.maximum(answers.classes * right / (counts.sum(axis=(1, 2)) + 2.0) - 1.0, 0.0)
+        whole = answers.by_item @ (np.repeat(weights, answers.classes)[:, None] * _given(answers))
+        total = whole.sum(axis=1, keepdims=True)
+        hard = np.where(total > 0.0, whole / np.maximum(total, TINY), shares)
+        posterior = clamp(np.eye(answers.classes)[hard.argmax(axis=1)], known)
+    return Consensus(clamp(hard, known), "weighted vote shares")
+
+
+def _given(answers: Answers) -> Floats:
+    """Which class a cell stands for: (annotators * classes, classes)."""
+    found: Floats = np.tile(np.eye(answers.classes), (answers.annotators, 1))
+    return found
+
+
+def _one_coin(answers: Answers, known: Ints | None) -> Consensus:
+    priors = Priors(row_answers=CERTAIN)
+    fitted = fit(answers, priors=priors, expect=one_coin_columns, learn=False, known=known)
+    return Consensus(fitted.posterior, "one coin", fitted)
+
+
+def _chosen(answers: Answers, known: Ints | None, *, ordered: bool) -> tuple[Fitted, str]:
+    """The model that the answers speak for."""
+    fitted, name = fit(answers, known=known), "two levels"
+    best = model_evidence(fitted)
+    if ordered and answers.classes > 2:  # noqa: PLR2004  # two classes are always in order
+        other = fit(answers, known=known, expect=ordinal_columns)
+        found = model_evidence(other)
+        if found > best:
+            fitted, name, best = other, "two levels on an ordered scale", found
+    if len(answers) * answers.classes <= SUBTYPES_AT_MOST:
+        split, found = fit_subtypes(answers, fitted, known=known)
+        if found > best:
+            fitted, name = split, f"{name}, two kinds of items"
+    return fitted, name
+
+
+def blended(model: Floats, temperature: float, answers: Answers) -> Floats:
+    """The label's posterior: the model's, tempered half way, and the vote share of two answers or more, half each."""
+    calmed = (model + tempered(model, temperature)) / 2.0
+    weight = np.where(answers.opinions > 1.0, 0.5, 0.0)[:, None]
+    found: Floats = (1.0 - weight) * calmed + weight * vote_shares(answers)
+    return found
+
+
+def _with_predictions(
+    answers: Answers, fitted: Fitted, predictions: Floats, known: Ints | None
+) -> tuple[Fitted, float]:
+    """The predictions as one more annotator, with the weight under which people's answers are likeliest.
+
+    A prediction that tells nothing, or the wrong thing, gets no weight: the result is then that without it.
+    """
+    logs = evidence(answers, fitted.counts, fitted.expected(), fitted.priors.row_answers)
+    prior = fitted.mass + fitted.priors.class_items
+    base = np.log(prior / prior.sum())
+    heard = np.log(np.maximum(predictions, 1e-6))
+    found = []
+    for weight in PREDICTION_WEIGHTS:
+        shares = softmax(base + weight * heard)
+        top = logs.max(axis=1, keepdims=True)
+        found.append(float((np.log((shares * np.exp(logs - top)).sum(axis=1)) + top[:, 0]).sum()))
+    best = int(np.argmax(found))
+    if found[best] - found[0] <= WORTH:
+        return fitted, 0.0
+    weight = PREDICTION_WEIGHTS[best]
+    again = fit(
+        answers, priors=fitted.priors, expect=fitted.expect, learn=False, start=fitted.posterior, known=known,
+        prior_scores=weight * heard,
+    )  # fmt: skip
+    return again, weight
+
+
+def resolve(
+    answers: Answers,
+    method: Method = Method.DEFAULT,
+    *,
+    ordered: bool = False,
+    known: Ints | None = None,
+    predictions: Floats | None = None,
+) -> Consensus:
+    """Posteriors of all items.
+
+    Args:
+        answers: of one project.
+        method: which model of people.
+        ordered: the classes stand from lowest to highest.
+        known: (items,); the true class, -1 where it is not known.
+        predictions: (items, classes); a model's distribution, heard as one more annotator by the methods with a model
+            of people; rows of an item without a prediction are even. None: switched off.
+    """
+    simple: dict[Method, Callable[[Answers, Ints | None], Consensus]] = {
+        Method.MAJORITY: _majority,
+        Method.WEIGHTED_MAJORITY: _weighted_majority,
+        Method.ONE_COIN: _one_coin,
+    }
+    if method in simple:
+        return simple[method](answers, known)
+    if method is Method.DEFAULT:
+        fitted, name = _chosen(answers, known, ordered=ordered)
+    else:
+        expect = ordinal_columns if method is Method.ORDINAL else expected_columns
+        fitted, name = fit(answers, known=known, expect=expect), "two levels"
+    weight = 0.0
+    if predictions is not None:
+        fitted, weight = _with_predictions(answers, fitted, predictions, known)
+    if method is not Method.DEFAULT:
+        return Consensus(fitted.posterior, name, fitted, prediction_weight=weight)
+    temperature = learn_temperature(answers, fitted)
+    posterior = clamp(blended(fitted.posterior, temperature, answers), known)
+    return Consensus(posterior, name, fitted, temperature, weight)
