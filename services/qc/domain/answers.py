@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from scipy.sparse import csr_array
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
+Whole = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,9 @@ class Answers:
 
 
 def answers_of(
-    item: Sequence[int] | Ints,
-    annotator: Sequence[int] | Ints,
-    symbol: Sequence[int] | Ints,
+    item: Sequence[int] | Whole,
+    annotator: Sequence[int] | Whole,
+    symbol: Sequence[int] | Whole,
     sizes: tuple[int, int, int],
 ) -> Answers:
     """Answers in the order in which they came; of repeats by one annotator to one item the last counts.
