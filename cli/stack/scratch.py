@@ -44,12 +44,17 @@ def sweep(base: Path) -> None:
         try:
             if path.stat().st_uid == os.getuid() and time.time() - path.stat().st_mtime > _YOUNG_S and _abandoned(path):
                 shutil.rmtree(path, ignore_errors=True)
-        except OSError:  # another sweeper was faster
+        except OSError:  # another sweeper was faster, or it is somebody else's
             continue
 
 
 def _abandoned(path: Path) -> bool:
-    with (path / _LOCK).open("wb") as lock:
+    """Whether the owner is gone.
+
+    Raises:
+        FileNotFoundError: it has no lock, so it is none of ours, whatever its name.
+    """
+    with (path / _LOCK).open("r+b") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
