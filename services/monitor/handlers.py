@@ -82,10 +82,10 @@ class Handlers:
 
     async def rebuild_relabels(self, batch: Sequence[Received[Relabel]], unit: Unit) -> None:
         """Take in requests that an earlier database made: they are never made again, and they used up budget."""
-        own = [received.event for received in batch if received.event.requested_by == "monitor"]
+        own = {r.event.event_id: r.event for r in batch if r.event.requested_by == "monitor"}
         store = Store(unit.connection)
-        made = await store.save_relabels(own, rebuilt=True)
-        await store.add_counts(_requested(event for event in own if event.event_id in made), shard=0)
+        made = await store.save_relabels(list(own.values()), rebuilt=True)
+        await store.add_counts(_requested(own[event_id] for event_id in made), shard=0)
 
     async def rebuild_quality(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
         """Take in windows that an earlier database published: they are never published again."""

@@ -24,11 +24,12 @@ async def rebuild_labels(batch: Sequence[Received[Label]], unit: Unit) -> None:
 
 
 async def rebuild_annotations(batch: Sequence[Received[Annotation]], unit: Unit) -> None:
-    """Who answered what: each counts once, by person and item."""
-    given = [_answered(r.event) for r in batch if r.event.annotator_id is not None]
+    """Who answered what: each counts once, by person and item, however often the topic holds it."""
+    once = {r.event.annotation_id: r.event for r in batch}
+    given = [_answered(event) for event in once.values() if event.annotator_id is not None]
     new = await restore(unit.connection, given) if given else set()
     ends = [r.event for r in batch if not r.event.gold and r.event.outcome is Outcome.EXHAUSTED]
-    told = [r.event for r in batch if r.event.annotation_id in new and not r.event.gold]
+    told = [event for event in once.values() if event.annotation_id in new and not event.gold]
     await _read_back([(_key(event), _opined(event)) for event in (*told, *ends)], unit)
     if told:  # an older backup knows rounds that have ended since, and leases that have become answers
         await recount(unit.connection, (_key(event) for event in told))

@@ -189,7 +189,7 @@ async def test_a_rebuilt_monitor_never_asks_twice(monitor: Monitor) -> None:
     monitor.projects = with_budget(10)
     earlier = [make.relabel("i1", requested_at=make.at(60)), make.relabel("i2", requested_by="qc")]
     for _ in range(2):
-        await monitor.handle(RELABELS, earlier, "rebuild_relabels")
+        await monitor.handle(RELABELS, [*earlier, *earlier], "rebuild_relabels")
     await monitor.handle(LABELS, [doubtful("i1", 0.1), doubtful("i3", 0.1)])  # labelled before make.at(60)
     assert not await monitor.published()
     assert (await monitor.counts())[Key(make.PROJECT, Kind.RELABELS, "disagreement")] == 1
