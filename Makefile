@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 UV := $(shell command -v uv)
 
-.PHONY: setup demo test check bench up compose-test k8s-check
+.PHONY: setup demo test check bench chaos mutate up compose-test k8s-check
 
 setup: $(STAMP)
 
@@ -48,3 +48,10 @@ compose-test: setup
 # The manifests, rendered by kustomize (built with Go) and held against the published schemas of every version.
 k8s-check: setup
 	$(BIN)/python -m tests.kubernetes
+
+# Seeds 1 to SEEDS under faults, then the proof of every invariant; one seed again: make chaos FROM=7 SEEDS=1.
+chaos: setup
+	$(BIN)/python -m tests.e2e.chaos --from $(or $(FROM),1) --count $(or $(SEEDS),2) --seconds $(or $(SECONDS),45)
+
+mutate: setup
+	$(BIN)/python -m tests.e2e.mutate

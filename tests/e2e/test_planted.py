@@ -20,8 +20,9 @@ from shared.bus.records import outgoing
 from shared.events import Label
 from shared.labels import Choice
 from shared.topics import ITEMS, LABELS
+from tests.e2e.world import state, totals
 from tests.e2e.world.plan import CLASSES
-from tests.e2e.world.proof import prove
+from tests.e2e.world.proof import INVARIANTS, examine, prove
 from tests.e2e.world.world import World
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
@@ -45,10 +46,12 @@ async def audited(world: World) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
-async def test_what_is_planted_is_found(world: World) -> None:
-    """A row is deleted, a label is said twice, an answer is counted twice, a dead letter is dropped."""
+async def test_what_is_planted_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row is deleted, a label is said twice, an answer is counted twice, a dead letter is dropped; and more."""
     async with world.load():
         await asyncio.sleep(3)
+        await world.promote()
+        await asyncio.sleep(1)
     labels = (await prove(world)).topics.labels
     code, found = await audited(world)
     assert (code, found["violations"], found["by_check"]) == (0, 0, {})
@@ -65,6 +68,43 @@ async def test_what_is_planted_is_found(world: World) -> None:
     for check, item in wanted.items():
         assert told[check]["item"] == item
         assert item is None or any("items.v1/" in line for line in told[check]["history"])
+    monkeypatch.setattr(state, "LOOKS", 1)
+    monkeypatch.setattr(totals, "SHOWN_WITHIN_S", 0.0)
+    await every_invariant_is_watched(world)
+
+
+async def every_invariant_is_watched(world: World) -> None:
+    """One violation of each is planted, in databases, topics and the ledger; each is seen."""
+    for planted in PLANTED:
+        assert await as_superuser(world, planted), planted
+    await as_superuser(world, "ALTER TABLE assignment.request_log DISABLE TRIGGER USER")
+    world.ledger.receipts.popitem()
+    world.ledger.promotions.pop(0)
+    proof = await examine(world, replayed=True)
+    found = {one.invariant for one in proof.findings}
+    assert found == INVARIANTS.keys()
+    assert proof.by_check.keys() >= WATCHED
+
+
+WATCHED = {
+    "item unknown", "lost_item", "states differ", "answer without receipt", "wrong count of a person", "wrong_counter",
+    "answer_after_lease", "decision not published", "poison without letter", "missing_dead_letter", "unpromoted model",
+    "offset behind", "not rebuilt", "metric differs", "log changed",
+}  # fmt: skip
+PLANTED = (
+    (
+        "UPDATE assignment.items SET standing = 'unlabelable' WHERE item_id = (SELECT max(item_id)"
+        " FROM assignment.items WHERE standing = 'labelled') RETURNING 1"
+    ),
+    "UPDATE qc.annotators SET given = given + 1 WHERE annotator_id = 'ada' RETURNING 1",
+    (
+        "UPDATE assignment.leases SET ended_at = expires_at + interval '1 s' WHERE token ="
+        " (SELECT max(token) FROM assignment.leases WHERE state = 'answered' AND NOT late) RETURNING 1"
+    ),
+    "UPDATE assignment.rounds SET step = step + 1 WHERE id = (SELECT max(id) FROM assignment.rounds) RETURNING 1",
+    "UPDATE monitor.counters SET n = n + 1 WHERE kind = 'labels' RETURNING 1",
+    "UPDATE monitor.consumer_offsets SET next_offset = next_offset + 1000 WHERE topic = 'routes.v1' RETURNING 1",
+)
 
 
 async def lose_an_item(world: World) -> str:

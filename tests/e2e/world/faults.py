@@ -14,7 +14,7 @@ from cli.stack.children import ChildFailed
 from cli.stack.kafka import Kafka
 from cli.stack.postgres import ROLES
 from shared.errors import RetryLater
-from shared.topics import ASSIGNMENT, PRELABEL, QC, SERVICES
+from shared.topics import SERVICES
 from tests.e2e.world.plan import SESSION_MS
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 BROKER, DATABASE, MODEL = "broker", "postgres", "model"
 SESSION_S = SESSION_MS / 1000
-STORMED = (PRELABEL, ASSIGNMENT, QC)
 READY_WITHIN_S = 60.0
 WEIGHTS = {"kill9": 6, "term": 3, "pause": 2, "broker": 1, "crash": 1, "terminate": 2, "storm": 2, "swap": 2}
 
@@ -64,7 +63,7 @@ def _fault(draw: random.Random, at: float, kind: str) -> Fault:
         case "swap":
             return Fault(at, kind, MODEL)
         case "storm":
-            return Fault(at, kind, draw.choice(STORMED), draw.uniform(1.0, SESSION_S), draw.randint(1, 3))
+            return Fault(at, kind, draw.choice(SERVICES), draw.uniform(1.0, SESSION_S), draw.randint(1, 3))
         case "pause":
             return Fault(at, kind, draw.choice(SERVICES), draw.uniform(1.1, 2.0) * SESSION_S)
         case _:

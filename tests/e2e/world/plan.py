@@ -65,6 +65,7 @@ class Plan:
         odd: chance of a new item to look strange and be good.
         poison_every_s: seconds between two bad records; each kind comes once before any comes twice.
         poison: the kinds of tests/support/poison.py that are sent.
+        echo_every_s: seconds between two old records of the services' own topics that come again.
         people: who answers.
         partitions: of each topic.
         policy: of the project.
@@ -78,6 +79,7 @@ class Plan:
     odd: float = 0.1
     poison_every_s: float = 0.5
     poison: Sequence[str] = TEN
+    echo_every_s: float = 0.25
     people: Sequence[Person] = PEOPLE
     partitions: int = 3
     policy: Policy = field(

@@ -28,11 +28,13 @@ from shared.errors import RetryLater
 from shared.events import FeaturesContent, GoldAnswer, GoldItem
 from shared.labels import Choice
 from shared.topics import ASSIGNMENT, GOLD_ANSWERS, GOLD_ITEMS
+from tests.e2e.world.echo import Echo
 from tests.e2e.world.faults import Injector
 from tests.e2e.world.ledger import Ledger, Promotion
 from tests.e2e.world.people import Annotator, Desk
 from tests.e2e.world.plan import FRACTIONS, PROJECT, ROWS, START, Plan, model_of, truth_of
 from tests.e2e.world.producer import Producer
+from tests.e2e.world.totals import Scraper
 
 GOLD = 24
 WATCH_S = 0.3
@@ -65,7 +67,10 @@ class World:
         self.directory = directory
         self.replicas: list[ServiceProcess] = []
         self.injector = Injector(self)
+        self.scraper = Scraper()
         self.broken = False
+        self.shrunk: list[str] = []
+        self._logged = 0
         self._loads = self._joined = 0
         self._bootstrap = bootstrap
         self._models = directory / "models"
@@ -190,20 +195,24 @@ class World:
         if self._loads == 1:
             self.ledger.started = time.monotonic()
         closing = asyncio.Event()
-        producer = Producer(self.stack.kafka, replace(self.plan, **changes), self.ledger)
+        plan = replace(self.plan, **changes)
+        producer = Producer(self.stack.kafka, plan, self.ledger)
+        echo = Echo(self.stack.kafka, self.ledger, self._draw("echo"), every_s=plan.echo_every_s)
         try:
             async with asyncio.TaskGroup() as group:
-                producing = group.create_task(producer.run())
-                watching = group.create_task(self._watch())
+                producing, echoing = group.create_task(producer.run()), group.create_task(echo.run())
+                watching = [group.create_task(self._watch()), group.create_task(self.scraper.run(self))]
                 people = [group.create_task(Annotator(desk, self.plan).work(closing)) for desk in self._desks()]
                 yield
                 producer.stop()
                 await producing
+                echoing.cancel()
                 await self._settle()
                 closing.set()
                 for person in people:
                     await person
-                watching.cancel()
+                for watcher in watching:
+                    watcher.cancel()
         except ExceptionGroup as several:
             raise several.exceptions[0] from None
         self.broken = False
@@ -233,7 +242,23 @@ class World:
                     self._ended.add(service.pid)
                     what = f"{service.name} ended by itself with {service.returncode}"
                     self.ledger.breach(f"{what}: {service.tail(5)}")
+            await self._watch_log()
             await asyncio.sleep(WATCH_S)
+
+    async def _watch_log(self) -> None:
+        """The request log only grows."""
+        with contextlib.suppress(OSError, asyncpg.PostgresError):
+            lines = int(await self.fetch("SELECT count(*) FROM assignment.request_log"))
+            if lines < self._logged:
+                self.shrunk.append(f"{self._logged} lines became {lines} at {self.ledger.clock:.1f} s")
+            self._logged = lines
+
+    async def stop_services(self) -> None:
+        """Drain all four; the databases and the broker stay."""
+        self.broken = True
+        for name in self.stack.services:
+            self._down.append(name)
+        await self.stack.drain()
 
     def deadlocks(self) -> int:
         """How often PostgreSQL had to break a circle of waiting transactions. Harmless, and slow."""
