@@ -15,6 +15,9 @@ log = structlog.get_logger(__name__)
 
 ROWS = 20
 STANDBY_S = 1.0
+STILL_S = 120.0
+"""A leader whose session says nothing for so long has stopped, or is cut off: PostgreSQL ends it, another one leads."""
+STILL = "SELECT set_config('idle_session_timeout', $1, false)"
 LOCK = "SELECT pg_try_advisory_lock(hashtext('labelstream.relay'), hashtext($1))"
 
 
@@ -25,10 +28,11 @@ class Relay:
     kept. A crash between publish and delete publishes again: consumers absorb that by natural keys.
     """
 
-    def __init__(self, database: Database, publisher: Publisher, *, poll_s: float) -> None:
+    def __init__(self, database: Database, publisher: Publisher, *, poll_s: float, still_s: float = STILL_S) -> None:
         self._database = database
         self._publisher = publisher
         self._poll_s = poll_s
+        self._still_s = still_s
         self._wake = asyncio.Event()
         self.leading = False
         self.failure: str | None = None
@@ -52,6 +56,7 @@ class Relay:
     async def _lead(self) -> None:
         connection = await self._database.pool.acquire(timeout=10)
         try:
+            await connection.execute(STILL, f"{self._still_s * 1000:.0f}ms")
             while not await connection.fetchval(LOCK, self._database.schema):  # noqa: ASYNC110  # the lock is PostgreSQL's
                 await asyncio.sleep(STANDBY_S)
             self.leading = True
