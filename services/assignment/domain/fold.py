@@ -78,8 +78,10 @@ def _doubted(known: Aggregate, fact: Relabelled) -> Aggregate:
 def _routed(known: Aggregate, fact: Routed) -> Aggregate:
     ending = ENDING_OF_ROUTE[fact.state]
     known = advance(known, fact.round, ending)
-    if known.round != fact.round or ending is not Ending.OPEN:
+    if known.round != fact.round:
         return known
+    if ending is not Ending.OPEN:
+        return known if known.asked is None else replace(known, asked=_stepped(known.asked, fact))
     asked = _asked(known)
     expert = Audience.EXPERT in (asked.audience, fact.audience)
     asked = replace(
@@ -93,9 +95,14 @@ def _routed(known: Aggregate, fact: Routed) -> Aggregate:
         guideline_version=max(asked.guideline_version, fact.guideline_version),
         item_created_at=asked.item_created_at or fact.item_created_at,
     )
-    if fact.step > asked.step:
-        asked = replace(asked, step=fact.step, reason=fact.reason, priority=fact.priority)
-    return replace(known, asked=asked)
+    return replace(known, asked=_stepped(asked, fact))
+
+
+def _stepped(asked: Round, fact: Routed) -> Round:
+    """The round with what its latest route says."""
+    if fact.step <= asked.step:
+        return asked
+    return replace(asked, step=fact.step, reason=fact.reason, priority=fact.priority)
 
 
 def _opined(known: Aggregate, fact: Opined) -> Aggregate:

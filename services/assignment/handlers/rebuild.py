@@ -15,12 +15,12 @@ from shared.events import Annotation, ItemEvent, Label, Outcome, Route
 
 async def rebuild_routes(batch: Sequence[Received[Route]], unit: Unit) -> None:
     """Which rounds are open, for whom, and why."""
-    await _read_back([(_key(r.event), _routed(r.event)) for r in batch], unit)
+    await _read_back([(r.event.round, _key(r.event), _routed(r.event)) for r in batch], unit)
 
 
 async def rebuild_labels(batch: Sequence[Received[Label]], unit: Unit) -> None:
     """Which rounds ended in a label, our own among them."""
-    await _read_back([(_key(r.event), Labelled(r.event.version)) for r in batch], unit)
+    await _read_back([(r.event.version, _key(r.event), Labelled(r.event.version)) for r in batch], unit)
 
 
 async def rebuild_annotations(batch: Sequence[Received[Annotation]], unit: Unit) -> None:
@@ -30,19 +30,20 @@ async def rebuild_annotations(batch: Sequence[Received[Annotation]], unit: Unit)
     new = await restore(unit.connection, given) if given else set()
     ends = [r.event for r in batch if not r.event.gold and r.event.outcome is Outcome.EXHAUSTED]
     told = [event for event in once.values() if event.annotation_id in new and not event.gold]
-    await _read_back([(_key(event), _opined(event)) for event in (*told, *ends)], unit)
+    await _read_back([(event.round, _key(event), _opined(event)) for event in (*told, *ends)], unit)
     if told:  # an older backup knows rounds that have ended since, and leases that have become answers
         await recount(unit.connection, (_key(event) for event in told))
 
 
-async def _read_back(facts: Sequence[tuple[Key, Fact]], unit: Unit) -> None:
-    if not facts:
-        return
-    before = await load(unit.connection, (key for key, _ in facts), ended=True)
-    after = dict(before)
-    for key, fact in facts:
-        after[key] = fold(after[key], fact)
-    await save(unit.connection, before, after)
+async def _read_back(facts: Sequence[tuple[int, Key, Fact]], unit: Unit) -> None:
+    """Fold facts, those of a round before those of the next: only the latest round of an item is held at a time."""
+    for number in sorted({number for number, _, _ in facts}):
+        of_round = [(key, fact) for found, key, fact in facts if found == number]
+        before = await load(unit.connection, (key for key, _ in of_round), ended=True)
+        after = dict(before)
+        for key, fact in of_round:
+            after[key] = fold(after[key], fact)
+        await save(unit.connection, before, after)
 
 
 def _key(event: ItemEvent) -> Key:
