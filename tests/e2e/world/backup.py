@@ -43,6 +43,7 @@ async def people(world: World, path: Path) -> None:
 
 
 async def _drop(world: World, service: str) -> None:
+    world.restored = True
     connection = await asyncpg.connect(world.postgres.admin_url(), timeout=10)
     try:
         await connection.execute(f"DROP SCHEMA {service} CASCADE")

@@ -118,6 +118,8 @@ def _shown(world: "World", topics: Topics) -> Iterator[Finding]:
 
 def _counted(world: "World", topics: Topics) -> Iterator[Finding]:
     """Refusals by the services that judge; each is counted after its transaction, so never twice."""
+    if world.restored:
+        return
     refused = Counter(topic for topic, _, _ in topics.letters)
     for topic, number in refused.items():
         owner = BY_NAME[topic].dlq_owner
