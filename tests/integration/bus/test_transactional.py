@@ -41,7 +41,11 @@ async def wait_for(database: Database, number: int) -> None:
     async def enough() -> bool:
         return len(await times_seen(database)) >= number
 
-    await until(enough)
+    try:
+        await until(enough)
+    except TimeoutError:
+        lost = sorted({f"i{n}" for n in range(number)} - (await times_seen(database)).keys())
+        raise AssertionError(f"{len(lost)} of {number} items were lost, such as {lost[:3]}") from None
 
 
 async def test_every_item_has_one_effect_and_one_answer(stream: KafkaSettings, database: Database) -> None:
@@ -204,3 +208,26 @@ async def test_the_group_shows_no_lag_after_a_drain(stream: KafkaSettings, datab
     finally:
         await admin.close()
     assert sum(place.offset for place in offsets.values() if place.offset > 0) == 120
+
+
+async def test_what_cannot_commit_is_never_published(stream: KafkaSettings, database: Database) -> None:
+    """The database refuses one item at the very end of its transaction: nobody may have heard its answer."""
+    admin = await asyncpg.connect(database.admin_url)
+    try:
+        await admin.execute(
+            "CREATE FUNCTION assignment.refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'refused at the commit'; END $$;"
+            "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON assignment.seen DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW WHEN (NEW.item_id = 'i7') EXECUTE FUNCTION assignment.refuse()"
+        )
+    finally:
+        await admin.close()
+    async with running(probe(stream, database)):
+        await publish(stream, items(40))
+        await wait_for(database, 39)
+    assert "i7" not in await times_seen(database)
+    answers = {
+        PREDICTIONS.event.validate_json(r.value or b"").item_id for r in await read_all(stream, PREDICTIONS.name)
+    }
+    assert answers == {f"i{n}" for n in range(40)} - {"i7"}, "an answer was published that was rolled back"
+    assert len(await read_all(stream, ITEMS.dlq)) == 1
