@@ -14,7 +14,7 @@ def crowd(
     rng = np.random.default_rng(seed)
     classes = len(people[0])
     truth = rng.choice(classes, items, p=mix).astype(np.int32)
-    item = np.repeat(np.arange(items), opinions)
+    item = np.repeat(np.arange(items, dtype=np.int32), opinions)
     annotator = np.concatenate([rng.choice(len(people), opinions, replace=False) for _ in range(items)])
     shares = np.stack(people)[annotator, truth[item]].cumsum(axis=1)
     symbol = np.minimum((shares < rng.random(len(item))[:, None]).sum(axis=1), classes - 1)
