@@ -3,13 +3,15 @@
 from pathlib import Path
 
 from services.assignment.api import make_api
-from services.assignment.handlers import Handlers, rebuild_annotations, rebuild_labels, rebuild_routes
+from services.assignment.handlers import AssignmentEraser, Handlers, rebuild_annotations, rebuild_labels, rebuild_routes
 from services.assignment.jobs import Housekeeping, QueueJobs, Sweeper
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.settings import AssignmentSettings
+from shared.bus.erasing import Erasing
 from shared.runtime.service import Service
 from shared.topics import (
     ANNOTATIONS,
+    ERASURES,
     ESCALATIONS,
     GOLD_ITEMS,
     GUIDELINES,
@@ -38,10 +40,12 @@ def build(settings: AssignmentSettings) -> Service:
     metrics = AssignmentMetrics(service.registry)
     handlers = Handlers(service.references, metrics)
     housekeeping = Housekeeping(service, settings, metrics)
+    erasing = Erasing(AssignmentEraser(metrics), service.unit)
     queue, sweeper = QueueJobs(service, settings, metrics), Sweeper(service, settings, metrics)
 
     service.reads(PROJECTS, MODELS, GUIDELINES, GOLD_ITEMS)
     service.writes(ROUTES, ANNOTATIONS, LABELS, REFRESHES)
+    service.rebuild(ERASURES, erasing.on_erasures)
     service.rebuild(ROUTES, rebuild_routes)
     service.rebuild(LABELS, rebuild_labels)
     service.rebuild(ANNOTATIONS, rebuild_annotations)
@@ -52,7 +56,9 @@ def build(settings: AssignmentSettings) -> Service:
     service.consume(LABELS, handlers.on_labels)
     service.consume(RELABELS, handlers.on_relabels)
     service.consume(QUALITY, handlers.on_quality)
+    service.consume(ERASURES, erasing.on_erasures)
 
+    service.every(settings.erase_again_s, "erase again", erasing.again)
     service.every(settings.sweep_interval_s, "expire leases", queue.expire_leases)
     service.every(settings.sweep_interval_s, "route overdue", queue.route_overdue)
     service.every(settings.sweep_interval_s, "sweep", sweeper.sweep)

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from services.monitor.handlers import Handlers
+from services.monitor.handlers import Handlers, MonitorEraser
 from services.monitor.jobs import Jobs
 from services.monitor.metrics import FlowCollector
 from services.monitor.settings import MonitorSettings
+from shared.bus.erasing import Erasing
 from shared.runtime.service import Service
 from shared.topics import (
     ANNOTATIONS,
+    ERASURES,
     GUIDELINES,
     ITEMS,
     LABELS,
@@ -29,12 +31,14 @@ def build(settings: MonitorSettings) -> Service:
     service = Service("monitor", settings, migrations=MIGRATIONS)
     projects = service.references.projects
     handlers = Handlers(projects, bucket_s=settings.bucket_s)
+    erasing = Erasing(MonitorEraser(), service.unit)
     collector = FlowCollector(max_classes=settings.metric_classes)
     jobs = Jobs(service.unit, projects, settings, collector)
     service.registry.register(collector)
 
     service.reads(PROJECTS, MODELS, GUIDELINES)
     service.writes(QUALITY, RELABELS)
+    service.rebuild(ERASURES, erasing.on_erasures)
     service.rebuild(RELABELS, handlers.rebuild_relabels)
     service.rebuild(QUALITY, handlers.rebuild_quality)
 
@@ -45,8 +49,10 @@ def build(settings: MonitorSettings) -> Service:
     service.consume(ANNOTATIONS, handlers.on_annotations)
     service.consume(LABELS, handlers.on_labels)
     service.consume(QUALITY, handlers.on_quality)
+    service.consume(ERASURES, erasing.on_erasures)
 
     service.every(settings.snapshot_interval_s, "snapshot", jobs.take_snapshot)
     service.every(settings.quality_interval_s, "quality", jobs.publish_quality)
+    service.every(settings.erase_again_s, "erase again", erasing.again)
     service.every(settings.prune_interval_s, "prune", jobs.prune)
     return service

@@ -6,12 +6,13 @@ from zlib import crc32
 
 from services.monitor.domain.counters import Counts, Key, Kind
 from services.monitor.domain.facts import MAX_VERSION, State
-from services.monitor.domain.observe import ItemKey, Observed, observe_all
+from services.monitor.domain.observe import ItemKey, Observed, erase, observe_all
 from services.monitor.domain.relabel import BUDGET_WINDOW, candidates, choose, request
 from services.monitor.store import Store
 from shared.bus.records import Received
 from shared.bus.references import Projects
 from shared.bus.unit import Unit
+from shared.db.erasures import Removed
 from shared.errors import Reason
 from shared.events import (
     Annotation,
@@ -158,6 +159,22 @@ class Handlers:
             if event.event_id in made:
                 unit.emit(RELABELS, event)
         await store.add_counts(_requested(e for e in requests if e.event_id in made), shard=0)
+
+
+class MonitorEraser:
+    """See `shared.bus.erasing`. Counters are of the traffic as it was, and name nobody: they stay."""
+
+    async def erase_items(self, keys: Sequence[ItemKey], unit: Unit) -> Mapping[ItemKey, Removed]:
+        """Nothing of what items hold is kept here; their requests for another round go, their state is `erased`."""
+        store = Store(unit.connection)
+        grown, counts = erase(await store.claim_items(keys))
+        await store.save_items(grown)
+        await store.add_counts(counts, shard=0)
+        return await store.delete_relabels(keys)
+
+    async def erase_person(self, annotator_id: str, unit: Unit) -> Removed:
+        """What was measured of the person goes."""
+        return +Removed(measurements=await Store(unit.connection).delete_measurements(f"annotator#{annotator_id}"))
 
 
 def _arrived(items: Iterable[ItemKey]) -> Counts:

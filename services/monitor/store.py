@@ -4,6 +4,7 @@ Rows are locked in one order everywhere, items by key, then budgets, then counte
 topics and replicas wait for each other and never deadlock.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -133,13 +134,14 @@ class Store:
         return {row["project_id"]: row["until"] for row in rows}
 
     async def save_relabels(self, requests: Sequence[Relabel], *, rebuilt: bool = False) -> set[UUID]:
-        """Remember requests; the ids of those that were not made before."""
+        """Remember requests; the ids of those that were not made before. Erased items have none."""
         rows = [(r.project_id, r.item_id, r.round, r.cause.value, r.requested_at) for r in requests]
         if not rows:
             return set()
         found = await self._connection.fetch(
             "INSERT INTO relabels (project_id, item_id, round, cause, requested_at, rebuilt)"
             " SELECT *, $6 FROM unnest($1::text[], $2::text[], $3::smallint[], $4::text[], $5::timestamptz[])"
+            " AS n(p, i, r, c, at) WHERE NOT EXISTS (SELECT FROM erasures AS e WHERE e.subject = p || '/' || i)"
             " ON CONFLICT DO NOTHING RETURNING project_id, item_id, round, cause",
             *map(list, zip(*rows, strict=True)),
             rebuilt,
@@ -148,7 +150,7 @@ class Store:
         return {r.event_id for r, row in zip(requests, rows, strict=True) if row[:4] in made}
 
     async def save_measurements(self, events: Sequence[Quality]) -> None:
-        """Keep the newest measurement of each kind about each subject."""
+        """Keep the newest measurement of each kind about each subject that was not erased."""
         newest: dict[tuple[str, str, str], Quality] = {}
         for event in sorted(events, key=lambda e: (e.measured_at, e.event_id)):
             newest[event.project_id, event.subject, event.measurement.kind] = event
@@ -158,11 +160,29 @@ class Store:
         await self._connection.execute(
             "INSERT INTO measurements AS m (project_id, subject, kind, measured_at, event_id, measurement)"
             " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::uuid[], $6::jsonb[])"
+            " AS n(p, s, k, at, id, what) WHERE NOT EXISTS (SELECT FROM erasures AS e WHERE e.subject = s)"
             " ON CONFLICT (project_id, subject, kind) DO UPDATE SET measured_at = excluded.measured_at,"
             " event_id = excluded.event_id, measurement = excluded.measurement"
             " WHERE (m.measured_at, m.event_id) < (excluded.measured_at, excluded.event_id)",
             *map(list, zip(*rows, strict=True)),
         )
+
+    async def delete_relabels(self, keys: Iterable[ItemKey]) -> dict[ItemKey, Counter[str]]:
+        """Forget the requests about items; how many of each."""
+        rows = await self._connection.fetch(
+            "DELETE FROM relabels AS r USING unnest($1::text[], $2::text[]) AS k(p, i)"
+            " WHERE r.project_id = k.p AND r.item_id = k.i RETURNING r.project_id, r.item_id",
+            *_key_columns(keys),
+        )
+        gone: dict[ItemKey, Counter[str]] = {}
+        for row in rows:
+            gone.setdefault((row["project_id"], row["item_id"]), Counter())["relabels"] += 1
+        return gone
+
+    async def delete_measurements(self, subject: str) -> int:
+        """Forget what was measured of a subject; how many rows. The table is small."""
+        done = await self._connection.execute("DELETE FROM measurements WHERE subject = $1", subject)
+        return int(done.rsplit(" ", 1)[1])
 
     async def claim_windows(self, windows: Sequence[tuple[str, str, datetime]]) -> set[tuple[str, str]]:
         """Of (project, subject, end), those never published for that end or a later one; now they are."""

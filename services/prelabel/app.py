@@ -8,7 +8,7 @@ from services.prelabel.settings import PrelabelSettings
 from services.prelabel.store.live import LiveModels
 from services.prelabel.store.media import FetchLimits, MediaFetcher
 from shared.runtime.service import Service
-from shared.topics import ITEMS, MODELS, PREDICTIONS, PRELABEL, PROJECTS, REFRESHES
+from shared.topics import ERASURES, ITEMS, MODELS, PREDICTIONS, PRELABEL, PROJECTS, REFRESHES
 
 REFRESH_SHARE = 10
 
@@ -18,10 +18,10 @@ def build(settings: PrelabelSettings) -> Service:
     service = Service(PRELABEL, settings)
     references, metrics, live = service.references, Metrics(service.registry), LiveModels()
     follower = ModelFollower(references, live, settings, metrics)
-    sources = Sources(references.projects, service.publisher, settings, metrics)
+    sources = Sources(references, service.publisher, settings, metrics)
     media = MediaFetcher(fetch_limits(settings))
     handlers = Handlers(
-        projects=references.projects,
+        references=references,
         live=live,
         ensure=follower.ensure,
         media=media,
@@ -30,7 +30,7 @@ def build(settings: PrelabelSettings) -> Service:
         clock=service.clock,
     )
 
-    service.reads(PROJECTS, MODELS)
+    service.reads(PROJECTS, MODELS, ERASURES)
     service.forward(ITEMS, handlers.on_items)
     service.forward(REFRESHES, handlers.on_refreshes, max_records=max(1, settings.max_records // REFRESH_SHARE))
     service.writes(PREDICTIONS, ITEMS)

@@ -13,7 +13,7 @@ from services.prelabel.store.inference import Fetched, Work, predict
 from services.prelabel.store.live import LiveModels, Slot
 from services.prelabel.store.media import MediaFetcher
 from shared.bus.records import Outgoing, Received, Record, outgoing
-from shared.bus.references import CurrentProject, Projects
+from shared.bus.references import CurrentProject, References
 from shared.clock import Clock
 from shared.events import ImageInput, Item, MediaContent, Prediction, Refresh
 from shared.topics import PREDICTIONS, PRELABEL
@@ -43,7 +43,7 @@ class Handlers:
     """The transforms of both topics, which share one inference worker.
 
     Args:
-        projects: the reference table.
+        references: projects, and what was erased.
         live: the models that serve.
         ensure: waits for a live model that is not loaded yet.
         media: fetches what items point at.
@@ -53,7 +53,7 @@ class Handlers:
     def __init__(
         self,
         *,
-        projects: Projects,
+        references: References,
         live: LiveModels,
         ensure: Ensure,
         media: MediaFetcher,
@@ -61,7 +61,7 @@ class Handlers:
         metrics: Metrics,
         clock: Clock,
     ) -> None:
-        self._projects = projects
+        self._references = references
         self._live = live
         self._ensure = ensure
         self._media = media
@@ -86,12 +86,15 @@ class Handlers:
         return await self._answer(wanted, projects)
 
     async def _ours(self, batch: Sequence[Received[E]]) -> tuple[dict[str, CurrentProject], list[Received[E]]]:
-        known = await self._projects.known({one.event.project_id for one in batch})
+        known = await self._references.projects.known({one.event.project_id for one in batch})
         projects = {name: project for name, project in known.items() if not project.spec.external_predictions}
-        wanted = [one for one in batch if one.event.project_id in projects]
+        ours = [one for one in batch if one.event.project_id in projects]
         unknown = sum(one.event.project_id not in known for one in batch)
+        erased = self._references.erasures
+        wanted = [one for one in ours if not erased.has_item(one.event.project_id, one.event.item_id)]
         self._metrics.skipped.labels("unknown_project").inc(unknown)
-        self._metrics.skipped.labels("external_predictions").inc(len(batch) - len(wanted) - unknown)
+        self._metrics.skipped.labels("external_predictions").inc(len(batch) - len(ours) - unknown)
+        self._metrics.skipped.labels("erased").inc(len(ours) - len(wanted))
         return projects, wanted
 
     async def _answer(self, wanted: Sequence[Received[E]], projects: dict[str, CurrentProject]) -> list[Outgoing]:

@@ -18,7 +18,7 @@ class Metrics:
         )
         self.skipped = Counter(
             "labelstream_prelabel_skipped",
-            "Items not predicted: the project is unknown, or its predictions come from elsewhere",
+            "Items not predicted: the project is unknown, its predictions come from elsewhere, or the item is erased",
             ["reason"],
             registry=registry,
         )
@@ -45,7 +45,7 @@ class Metrics:
         )
         self.source_records = Counter(
             "labelstream_prelabel_source_records",
-            "Records read from sources: mapped, sampled_out, or the reason of the refusal",
+            "Records read from sources: mapped, sampled_out, erased, or the reason of the refusal",
             ["project", "source", "outcome"],
             registry=registry,
         )

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from services.qc.handlers import Handlers
+from services.qc.handlers import Handlers, QcEraser
 from services.qc.jobs import Jobs
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache
+from shared.bus.erasing import Erasing
 from shared.runtime.service import Service
-from shared.topics import ANNOTATIONS, ESCALATIONS, GOLD_ANSWERS, GUIDELINES, LABELS, PROJECTS, QUALITY
+from shared.topics import ANNOTATIONS, ERASURES, ESCALATIONS, GOLD_ANSWERS, GUIDELINES, LABELS, PROJECTS, QUALITY
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -19,18 +20,22 @@ def build(settings: QcSettings) -> Service:
     metrics = Metrics(service.registry)
     parameters = ParameterCache()
     handlers = Handlers(service.references, metrics, parameters)
+    erasing = Erasing(QcEraser(), service.unit)
     jobs = Jobs(service.unit, service.references, settings, metrics, parameters)
 
     service.reads(PROJECTS, GUIDELINES, GOLD_ANSWERS)
     service.writes(LABELS, ESCALATIONS, QUALITY)
+    service.rebuild(ERASURES, erasing.on_erasures)
     service.rebuild(LABELS, handlers.rebuild_labels)
     service.rebuild(ESCALATIONS, handlers.rebuild_escalations)
     service.rebuild(QUALITY, handlers.rebuild_quality)
 
     service.consume(ANNOTATIONS, handlers.on_annotations)
     service.consume(LABELS, handlers.on_labels)
+    service.consume(ERASURES, erasing.on_erasures)
 
     service.every(settings.snapshot_check_s, "snapshots", jobs.take_snapshots)
     service.every(settings.quality_interval_s, "quality", jobs.publish_quality)
+    service.every(settings.erase_again_s, "erase again", erasing.again)
     service.every(settings.gold_interval_s, "gold", jobs.score_gold)
     return service

@@ -288,7 +288,7 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
         self._limit.add(len(records), poison)
         for record in records:
             gap = record.offset - self._expected.get(record.partition, record.offset)
-            if gap > 1:
+            if gap > 1 and not self.topic.compacted:
                 self._metrics.skipped_offsets.labels(self.topic.name).inc(gap)
             self._expected[record.partition] = record.offset + 1
         self._metrics.records.labels(self.topic.name, "processed").inc(len(records) - poison)

@@ -108,4 +108,7 @@ class DatabaseServiceSettings(ServiceSettings):
     database_allow_insecure: bool = Field(default=False, description="Permit a database connection without TLS.")
     database_pool_size: Annotated[int, Field(ge=2, le=100)] = Field(default=10, description="Connections in the pool.")
     statement_timeout_ms: Milliseconds = Field(default=30_000, description="Longest SQL statement in milliseconds.")
+    erase_again_s: Seconds = Field(
+        default=60.0, description="How often it is looked again whether anything of what was erased came late, seconds."
+    )
     outbox_poll_ms: Milliseconds = Field(default=100, description="How often the relay looks for other replicas' rows.")

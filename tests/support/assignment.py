@@ -9,10 +9,11 @@ from fastapi import FastAPI
 
 from services.assignment.api import make_api
 from services.assignment.app import MIGRATIONS
-from services.assignment.handlers import Handlers, rebuild_annotations, rebuild_labels, rebuild_routes
+from services.assignment.handlers import AssignmentEraser, Handlers, rebuild_annotations, rebuild_labels, rebuild_routes
 from services.assignment.jobs import Housekeeping, QueueJobs, Sweeper
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.settings import AssignmentSettings
+from shared.bus.erasing import Erasing
 from shared.bus.records import Received, Record, outgoing
 from shared.db.store import list_outbox
 from shared.events import Event, ProjectSpec
@@ -21,6 +22,7 @@ from shared.runtime.settings import KafkaSettings
 from shared.topics import (
     ANNOTATIONS,
     BY_NAME,
+    ERASURES,
     GOLD_ITEMS,
     GUIDELINES,
     ITEMS,
@@ -64,6 +66,7 @@ class Replica:
         self.service = Service("assignment", self.settings, migrations=MIGRATIONS)
         self.metrics = AssignmentMetrics(self.service.registry)
         self.handlers = Handlers(self.service.references, self.metrics)
+        self.erasing = Erasing(AssignmentEraser(self.metrics), self.service.unit)
         self.housekeeping = Housekeeping(self.service, self.settings, self.metrics)
         self.queue = QueueJobs(self.service, self.settings, self.metrics)
         self.sweeper = Sweeper(self.service, self.settings, self.metrics)
@@ -100,14 +103,15 @@ class Replica:
     async def handle(self, topic: Topic[Any], *events: Any) -> None:
         """One batch, one transaction."""
         async with self.service.unit() as unit:
-            handler: Any = getattr(self.handlers, f"on_{topic.name.removesuffix('.v1')}")
+            owner = self.erasing if topic is ERASURES else self.handlers
+            handler: Any = getattr(owner, f"on_{topic.name.removesuffix('.v1')}")
             await handler([received(topic, event, n) for n, event in enumerate(events)], unit)
             self.refused += [(name, reason.value) for name, reason in unit.refused.elements()]
 
     async def rebuild(self, topic: Topic[Any], *events: Any) -> None:
         """Read own output back."""
         async with self.service.unit() as unit:
-            fold: Any = REBUILDS[topic.name]
+            fold: Any = self.erasing.on_erasures if topic is ERASURES else REBUILDS[topic.name]
             await fold([received(topic, event, n) for n, event in enumerate(events)], unit)
             assert not unit.published
 

@@ -7,14 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from services.monitor.domain.counters import Counts
-from services.monitor.handlers import Handlers
+from services.monitor.handlers import Handlers, MonitorEraser
 from services.monitor.store import Store
+from shared.bus.erasing import Erasing
 from shared.bus.records import Outgoing, Received, Record, outgoing
 from shared.bus.references import Projects
 from shared.bus.unit import Unit
 from shared.db.store import list_outbox
 from shared.events import Event
-from shared.topics import PROJECTS, Topic
+from shared.topics import ERASURES, PROJECTS, Topic
 from tests.support import events as make
 
 
@@ -50,6 +51,10 @@ class Monitor:
     def handlers(self) -> Handlers:
         return Handlers(self.projects, bucket_s=60)
 
+    @property
+    def erasing(self) -> Erasing:
+        return Erasing(MonitorEraser(), self.unit)
+
     @asynccontextmanager
     async def unit(self) -> AsyncGenerator[Unit]:
         async with self.pool.acquire() as connection, connection.transaction():
@@ -62,7 +67,8 @@ class Monitor:
         """One batch, one transaction."""
         name = handler or f"on_{topic.name.removesuffix('.v1')}"
         async with self.unit() as unit:
-            await getattr(self.handlers, name)([received(topic, event, n) for n, event in enumerate(events)], unit)
+            owner = self.erasing if topic is ERASURES else self.handlers
+            await getattr(owner, name)([received(topic, event, n) for n, event in enumerate(events)], unit)
 
     async def published(self) -> list[Outgoing]:
         async with self.pool.acquire() as connection:

@@ -33,7 +33,7 @@ from shared.events import (
 )
 from shared.labels import ChoiceSchema
 from shared.runtime.settings import KafkaSettings
-from shared.topics import MODELS, PREDICTIONS, PROJECTS, Topic
+from shared.topics import ERASURES, MODELS, PREDICTIONS, PROJECTS, Topic
 from tests.support.events import AT
 
 E = TypeVar("E", bound=Event)
@@ -108,7 +108,7 @@ class Prelabel:
         follower = ModelFollower(references, live, made, metrics)
         media = MediaFetcher(fetch_limits(made))
         handlers = Handlers(
-            projects=references.projects,
+            references=references,
             live=live,
             ensure=follower.ensure,
             media=media,
@@ -123,8 +123,12 @@ class Prelabel:
         sent = outgoing(topic, event, source="test")
         self.offset += 1
         record = Record(topic.name, 0, self.offset, sent.key, sent.value, (), 0)
-        table = self.references.projects.table if topic is PROJECTS else self.references.models.table
-        table.apply(record)
+        tables: dict[str, Any] = {
+            PROJECTS.name: self.references.projects.table,
+            MODELS.name: self.references.models.table,
+            ERASURES.name: self.references.erasures.table,
+        }
+        tables[topic.name].apply(record)
 
     def project(
         self, classes: Sequence[str], *, data: str = "features", name: str = PROJECT, version: int = 1, **more: Any

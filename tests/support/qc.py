@@ -11,19 +11,20 @@ from prometheus_client import CollectorRegistry
 from services.qc.domain.facts import Facts, facts_of, gold_cell
 from services.qc.domain.fold import ItemKey
 from services.qc.domain.item import ItemState
-from services.qc.handlers import Handlers
+from services.qc.handlers import Handlers, QcEraser
 from services.qc.jobs import Jobs
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache, Store
 from services.qc.store.rows import answer_of
+from shared.bus.erasing import Erasing
 from shared.bus.records import Received, Record, outgoing
 from shared.bus.references import References
 from shared.bus.unit import Unit
 from shared.db.store import list_outbox
 from shared.events import Event, Outcome
 from shared.runtime.settings import KafkaSettings
-from shared.topics import BY_NAME, GOLD_ANSWERS, GUIDELINES, PROJECTS, Topic
+from shared.topics import BY_NAME, ERASURES, GOLD_ANSWERS, GUIDELINES, PROJECTS, Topic
 from tests.support import events as make
 
 
@@ -84,6 +85,10 @@ class Qc:
         return Handlers(self.reference.references, self.metrics, self.parameters)
 
     @property
+    def erasing(self) -> Erasing:
+        return Erasing(QcEraser(), self.unit)
+
+    @property
     def jobs(self) -> Jobs:
         return Jobs(self.unit, self.reference.references, self.settings, self.metrics, self.parameters)
 
@@ -99,7 +104,8 @@ class Qc:
         """One batch, one transaction."""
         name = handler or f"on_{topic.name.removesuffix('.v1')}"
         async with self.unit() as unit:
-            await getattr(self.handlers, name)([received(topic, event, n) for n, event in enumerate(events)], unit)
+            owner = self.erasing if topic is ERASURES else self.handlers
+            await getattr(owner, name)([received(topic, event, n) for n, event in enumerate(events)], unit)
 
     async def published(self, topic: Topic[Any] | None = None) -> list[Any]:
         """Every event in the outbox, dead letters apart."""
@@ -145,8 +151,8 @@ async def recompute(connection: Any) -> Facts:
     for row in rows:
         if row["gold"]:
             answer = answer_of(row)
-            facts.given[row["annotator_id"]] += answer.is_answer
-            facts.skipped[row["annotator_id"]] += answer.outcome is Outcome.SKIPPED
+            facts.given[row["annotator_id"] or ""] += answer.is_answer
+            facts.skipped[row["annotator_id"] or ""] += answer.outcome is Outcome.SKIPPED
             if row["expected"] is not None:
                 facts.add(gold_cell(answer, row["expected"], correct=row["correct"]))
     async with connection.transaction():

@@ -87,6 +87,10 @@ class Wish:
         return Wish(first.urgency, first.reason, self.excluded | other.excluded)
 
 
+ERASED_CONTENT = "erased"
+"""What stands for the content hash of an erased item that had come: its repeats are still counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Aggregate:
     """Everything about one item that decisions need.
@@ -122,8 +126,15 @@ class Aggregate:
         return self.round > 0 and self.ending is Ending.OPEN
 
     @property
+    def erased(self) -> bool:
+        """Whether it was erased: that stays, and nothing else about it is taken in."""
+        return self.ending is Ending.ERASED
+
+    @property
     def standing(self) -> Standing:
         """What the items table stores."""
+        if self.erased:
+            return Standing.ERASED
         if self.content_hash is None:
             return Standing.PARKED
         if self.round == 0:
@@ -137,3 +148,9 @@ class Aggregate:
         if standing is Standing.OPEN:
             return self.asked.state if self.asked is not None else State.AWAITING_DECISION
         return State(standing.value)
+
+
+def erase(known: Aggregate) -> Aggregate:
+    """What stays of an item that is erased: that it was, and whether it had come."""
+    came = None if known.content_hash is None else ERASED_CONTENT
+    return Aggregate(known.project_id, known.item_id, content_hash=came, ending=Ending.ERASED)

@@ -36,8 +36,12 @@ class Pinned:
 
 def annotation_id(lease: Lease) -> UUID:
     """The id of the one answer that this person can give to this item."""
-    kind = "gold" if lease.gold else "item"
-    return derived_id(Annotation.ce_type, lease.project_id, lease.item_id, lease.annotator_id, kind)
+    return given_id(lease.project_id, lease.item_id, lease.annotator_id, gold=lease.gold)
+
+
+def given_id(project_id: str, item_id: str, annotator_id: str, *, gold: bool) -> UUID:
+    """The same, without the lease."""
+    return derived_id(Annotation.ce_type, project_id, item_id, annotator_id, "gold" if gold else "item")
 
 
 def answered(lease: Lease, asked: Round | None, pinned: Pinned, answer: Answer, now: datetime) -> Annotation:

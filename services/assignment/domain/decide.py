@@ -41,6 +41,8 @@ class Context:
 def step(known: Aggregate, fact: Fact, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
     """Fold one fact and make the decisions that it allows."""
     after = fold(known, fact)
+    if after.erased:
+        return after, ()
     said: list[Label | Route] = []
     if isinstance(fact, Escalated):
         after, told = _tell_escalation(known, after, fact, context)
@@ -50,11 +52,11 @@ def step(known: Aggregate, fact: Fact, context: Context, draws: Draws) -> tuple[
 
 
 def decide(known: Aggregate, context: Context, draws: Draws, *, overdue: bool = False) -> tuple[Aggregate, Emitted]:
-    """Every decision that is due now; none for an item that has not come.
+    """Every decision that is due now; none for an item that has not come, or that was erased.
 
     With `overdue` the item is routed without a prediction, which did not come in time.
     """
-    if known.content_hash is None:
+    if known.content_hash is None or known.erased:
         return known, ()
     if known.round == 0:
         if known.guess is None and not overdue:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from services.assignment.domain.aggregate import Aggregate, Round, Wish
+from services.assignment.domain.aggregate import ERASED_CONTENT, Aggregate, Round, Wish
 from services.assignment.domain.facts import (
     Escalated,
     Fact,
@@ -19,7 +19,10 @@ from shared.events import Ask, Audience, Outcome
 
 
 def fold(known: Aggregate, fact: Fact) -> Aggregate:
-    """Take one fact in."""
+    """Take one fact in; an erased item takes in nothing but that it came."""
+    if known.erased:
+        came = isinstance(fact, ItemSeen) or known.content_hash is not None
+        return replace(known, content_hash=ERASED_CONTENT if came else None)
     match fact:
         case ItemSeen():
             return _item(known, fact)

@@ -7,6 +7,9 @@ from uuid import UUID
 
 from shared.events import Audience
 
+ERASED_PERSON = "erased#"
+"""With the id of the annotation behind it: who gave the answers of somebody who was erased, each by nobody else."""
+
 
 class LeaseState(StrEnum):
     ACTIVE = "active"

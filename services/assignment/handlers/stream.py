@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from services.assignment.domain.aggregate import Aggregate
+from services.assignment.domain.aggregate import ERASED_CONTENT, Aggregate
 from services.assignment.domain.decide import MAX_ROUNDS, Context, step
 from services.assignment.domain.draws import draws_of
 from services.assignment.domain.facts import Escalated, Fact, ItemSeen, Labelled, Predicted, Relabelled
@@ -12,7 +12,15 @@ from services.assignment.domain.guess import Guess
 from services.assignment.handlers.deciding import context_of, no_project, publish
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.store.aggregates import load, save, with_rounds
-from services.assignment.store.items import NewItem, add_tallies, fill_items, get_hashes, insert_items, lock_items
+from services.assignment.store.items import (
+    NewItem,
+    add_tallies,
+    fill_items,
+    get_hashes,
+    insert_items,
+    lock_items,
+    mark_came,
+)
 from services.assignment.store.people import set_quarantines
 from services.assignment.store.rows import Key
 from shared.bus.records import Received, Record
@@ -140,17 +148,22 @@ class Handlers:
         empty = [key for key, stored in hashes.items() if stored is None]
         before = await with_rounds(unit.connection, await lock_items(unit.connection, empty)) if empty else {}
         hashes |= {key: one.content_hash for key, one in before.items()}
-        again, parked, facts = [], [], []
+        again, gone, parked, facts = [], [], [], []
         for new, record in met:
             stored = hashes[new.key]
-            if stored is None:
+            if stored is None and before[new.key].erased:
+                hashes[new.key] = ERASED_CONTENT
+                gone.append(new.key)
+            elif stored is None:
                 hashes[new.key] = new.content_hash
                 parked.append(new)
                 facts.append((new.key, ItemSeen(new.content_hash, new.created_at), record))
-            elif stored == new.content_hash:
+            elif stored in (new.content_hash, ERASED_CONTENT):
                 again.append(new.key[0])
             else:
                 unit.reject(record, Reason.ID_CONFLICT, _conflict(new.key[1]))
+        if gone:
+            await mark_came(unit.connection, gone)
         if parked:
             await fill_items(unit.connection, parked)
             await self._step(before, facts, unit)

@@ -21,13 +21,18 @@ async def load(connection: Any, keys: Iterable[Key], *, ended: bool = False) -> 
         keys: the items.
         ended: load the latest round also where it has ended.
     """
+    return await with_rounds(connection, await lock(connection, keys), ended=ended)
+
+
+async def lock(connection: Any, keys: Iterable[Key]) -> dict[Key, Aggregate]:
+    """The same without their rounds."""
     wanted = set(keys)
     known = await lock_items(connection, wanted)
     missing = wanted - known.keys()
     if missing:
         await park_items(connection, missing)
         known |= await lock_items(connection, missing)
-    return await with_rounds(connection, known, ended=ended)
+    return known
 
 
 async def with_rounds(connection: Any, known: dict[Key, Aggregate], *, ended: bool = False) -> dict[Key, Aggregate]:

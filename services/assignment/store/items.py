@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.assignment.domain.aggregate import Aggregate
+from services.assignment.domain.aggregate import ERASED_CONTENT, Aggregate
 from services.assignment.store.rows import ITEM_COLUMNS, Key, dump_guess, dump_relabels, load_item
 
 
@@ -88,6 +88,27 @@ async def fill_items(connection: Any, items: Sequence[NewItem]) -> None:
         [item.content_hash for item in ordered],
         [item.content for item in ordered],
         [item.created_at for item in ordered],
+    )
+
+
+async def blank_items(connection: Any, keys: Iterable[Key]) -> None:
+    """Remove all that erased items hold; whether they had come stays."""
+    await connection.execute(
+        "UPDATE items AS i SET content = NULL, created_at = NULL, guess = NULL, relabels = NULL,"
+        " content_hash = CASE WHEN i.content_hash IS NULL THEN NULL ELSE $3 END"
+        " FROM unnest($1::text[], $2::text[]) AS k(p, i) WHERE i.project_id = k.p AND i.item_id = k.i",
+        *columns(keys),
+        ERASED_CONTENT,
+    )
+
+
+async def mark_came(connection: Any, keys: Iterable[Key]) -> None:
+    """Note that erased items have come; nothing else of them is kept."""
+    await connection.execute(
+        "UPDATE items AS i SET content_hash = $3 FROM unnest($1::text[], $2::text[]) AS k(p, i)"
+        " WHERE i.project_id = k.p AND i.item_id = k.i",
+        *columns(keys),
+        ERASED_CONTENT,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from services.assignment.domain.aggregate import Round
-from services.assignment.domain.leases import Lease, LeaseState
+from services.assignment.domain.leases import ERASED_PERSON, Lease, LeaseState
 from services.assignment.store.items import columns
 from services.assignment.store.rows import LEASE_COLUMNS, ROUND_COLUMNS, Key, load_lease, load_round
 from shared.events import Audience
@@ -210,12 +210,16 @@ class Answered:
 async def restore(connection: Any, answers: Sequence[Answered]) -> set[UUID]:
     """Record answers that the database does not know. Returns the ids that were new.
 
-    Where the database is an older backup, the person may hold the item in it: the lease becomes the answer.
+    Where the database is an older backup, the person may hold the item in it: the lease becomes the answer. Answers to
+    erased items are left out, those by erased people get the name that such answers have.
     """
     rows = await connection.fetch(
-        "WITH given AS (SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::boolean[],"
+        "WITH given AS (SELECT id, p, i, number, gold, CASE WHEN EXISTS ("
+        "   SELECT FROM erasures AS e WHERE e.annotator_id = n.who) THEN $12 || id ELSE who END AS annotator_id,"
+        "  role, state, blind, late, at FROM unnest($1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::boolean[],"
         "  $6::text[], $7::text[], $8::text[], $9::boolean[], $10::boolean[], $11::timestamptz[])"
-        "  AS n(id, p, i, number, gold, annotator_id, role, state, blind, late, at)"
+        "  AS n(id, p, i, number, gold, who, role, state, blind, late, at)"
+        "  WHERE NOT EXISTS (SELECT FROM erasures AS e WHERE e.subject = p || '/' || i)"
         "), held AS ("
         " UPDATE leases AS l SET state = g.state, round = g.number, role = g.role, blind = g.blind, late = g.late,"
         "  expires_at = greatest(l.expires_at, g.at), ended_at = g.at,"
@@ -239,6 +243,7 @@ async def restore(connection: Any, answers: Sequence[Answered]) -> set[UUID]:
         [one.blind for one in answers],
         [one.late for one in answers],
         [one.at for one in answers],
+        ERASED_PERSON,
     )
     return {row["id"] for row in rows}
 

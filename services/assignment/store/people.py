@@ -91,11 +91,12 @@ async def list_present(connection: Any, seconds: float) -> list[tuple[Person, fl
 async def add_people(
     connection: Any, people: Sequence[tuple[str, str, str, list[str] | None, bytes | None]]
 ) -> set[str]:
-    """Insert (id, name, role, projects, token hash). Returns the ids that were new."""
+    """Insert (id, name, role, projects, token hash). Returns the ids that were new; an erased one is taken for good."""
     rows = await connection.fetch(
         "INSERT INTO annotators (id, name, role, projects, token_hash)"
         " SELECT id, name, role, CASE WHEN projects IS NULL THEN NULL ELSE string_to_array(projects, ',') END, hash"
         " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bytea[]) AS n(id, name, role, projects, hash)"
+        " WHERE NOT EXISTS (SELECT FROM erasures AS e WHERE e.annotator_id = n.id)"
         " ON CONFLICT DO NOTHING RETURNING id",
         [person[0] for person in people],
         [person[1] for person in people],
@@ -131,6 +132,8 @@ async def set_quarantines(connection: Any, marks: Sequence[tuple[str, str, bool,
     await connection.execute(
         "INSERT INTO quarantines AS q (project_id, annotator_id, active, reason, changed_at)"
         " SELECT * FROM unnest($1::text[], $2::text[], $3::boolean[], $4::text[], $5::timestamptz[])"
+        " AS n(project_id, annotator_id, active, reason, changed_at)"
+        " WHERE NOT EXISTS (SELECT FROM erasures AS e WHERE e.annotator_id = n.annotator_id)"
         " ON CONFLICT (annotator_id, project_id) DO UPDATE"
         " SET active = excluded.active, reason = excluded.reason, changed_at = excluded.changed_at"
         " WHERE excluded.changed_at >= q.changed_at",

@@ -36,7 +36,7 @@ class Facts(NamedTuple):
 
     Attributes:
         item: its record was seen in `items.v1`.
-        erased: a route said that it is erased; that stays.
+        erased: somebody asked to forget it; that stays.
         generation: of the newest prediction; -1 before the first.
         proposed: a model made a proposal (not only abstentions).
         round, step, route: the latest route; 0, -1, None before the first.

@@ -55,7 +55,7 @@ def observe_all(
 
     Returns:
         The items whose facts grew, what the counters gain (items change state: one loses, another gains), and the
-        events that told something new.
+        events that told something new of an item that is not erased.
     """
     grown: dict[ItemKey, Facts] = {}
     counts = Counts()
@@ -66,10 +66,20 @@ def observe_all(
         after = observe(before, event, counts, bucket_s=bucket_s)
         if after is not before:
             grown[key] = after
-            fresh.append(event)
+            if not after.erased:
+                fresh.append(event)
     for key, facts in grown.items():
         _move(counts, key[0], known.get(key, NOTHING), facts)
     return grown, Counts({key: n for key, n in counts.items() if n}), fresh
+
+
+def erase(known: dict[ItemKey, Facts]) -> tuple[dict[ItemKey, Facts], Counts]:
+    """Mark items as erased: those that were not, and what the counters gain. Facts are bits and numbers; they stay."""
+    grown = {key: facts._replace(erased=True) for key, facts in known.items() if not facts.erased}
+    counts = Counts()
+    for key, facts in grown.items():
+        _move(counts, key[0], known[key], facts)
+    return grown, Counts({key: n for key, n in counts.items() if n})
 
 
 def _move(counts: Counts, project_id: str, before: Facts, after: Facts) -> None:

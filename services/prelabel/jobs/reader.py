@@ -28,6 +28,7 @@ from shared.bus.deadletter import dead_letter
 from shared.bus.flow import PoisonLimit
 from shared.bus.publisher import Publisher
 from shared.bus.records import Outgoing, Record, outgoing, record_of
+from shared.bus.references import Erasures
 from shared.errors import PoisonMessage, Reason
 from shared.events import ProjectSpec, Source
 from shared.topics import ITEMS, PREDICTIONS, PRELABEL
@@ -37,6 +38,7 @@ log = structlog.get_logger(__name__)
 POLL_MS = 500
 LONGEST_NAP_S = 1.0
 CALL_TIMEOUT_S = 30.0
+FINE = frozenset({"mapped", "sampled_out", "erased"})
 LOST_PARTITION = (CommitFailedError, IllegalStateError, RebalanceInProgressError, UnknownMemberIdError)
 
 
@@ -48,11 +50,12 @@ class Made:
     outcomes: Counter[str]
 
 
-def make_outputs(mapper: Mapper, records: Sequence[Record], *, max_bytes: int) -> Made:
+def make_outputs(mapper: Mapper, erasures: Erasures, records: Sequence[Record], *, max_bytes: int) -> Made:
     """Map records in order: items before their predictions, dead letters byte for byte.
 
     Args:
         mapper: of the source.
+        erasures: an item that is among them is passed over.
         records: as read.
         max_bytes: the largest value that our topics take; of a larger record the dead letter says only where it is.
     """
@@ -60,18 +63,19 @@ def make_outputs(mapper: Mapper, records: Sequence[Record], *, max_bytes: int) -
     outcomes: Counter[str] = Counter()
     for record in records:
         try:
-            made = _map(mapper, record, max_bytes)
+            made = _map(mapper, erasures, record, max_bytes)
         except PoisonMessage as error:
             kept = replace(record, value=None) if len(record.value or b"") > max_bytes else record
             outcomes[error.reason.value] += 1
             outputs.append(dead_letter(kept, error.reason, error.detail, service=PRELABEL))
         else:
-            outcomes["mapped" if made else "sampled_out"] += 1
-            outputs += made
+            outcomes["erased" if made is None else "mapped" if made else "sampled_out"] += 1
+            outputs += made or ()
     return Made(outputs, outcomes)
 
 
-def _map(mapper: Mapper, record: Record, max_bytes: int) -> list[Outgoing]:
+def _map(mapper: Mapper, erasures: Erasures, record: Record, max_bytes: int) -> list[Outgoing] | None:
+    """The records to publish; None where the item is erased."""
     if len(record.value or b"") > max_bytes:
         raise PoisonMessage(
             Reason.TOO_LARGE,
@@ -88,6 +92,9 @@ def _map(mapper: Mapper, record: Record, max_bytes: int) -> list[Outgoing]:
             timestamp_ms=record.timestamp_ms,
         )
     )
+    about = mapped.item or mapped.prediction
+    if about is not None and erasures.has_item(about.project_id, about.item_id):
+        return None
     made = []
     if mapped.item is not None:
         made.append(outgoing(ITEMS, mapped.item, source=PRELABEL, cause=record))
@@ -105,10 +112,18 @@ class SourceReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
     """
 
     def __init__(
-        self, spec: ProjectSpec, source: Source, publisher: Publisher, settings: PrelabelSettings, metrics: Metrics
+        self,
+        spec: ProjectSpec,
+        source: Source,
+        publisher: Publisher,
+        *,
+        erasures: Erasures,
+        settings: PrelabelSettings,
+        metrics: Metrics,
     ) -> None:
         self._spec = spec
         self._source = source
+        self._erasures = erasures
         self._publisher = publisher
         self._settings = settings
         self._metrics = metrics
@@ -216,8 +231,8 @@ class SourceReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
     async def _take(self, raws: Mapping[TopicPartition, Sequence[Any]]) -> None:
         records = [record_of(raw, "") for found in raws.values() for raw in found]
         limit = self._settings.kafka.max_record_bytes
-        made = await asyncio.to_thread(make_outputs, self._mapper, records, max_bytes=limit)
-        poison = len(records) - made.outcomes["mapped"] - made.outcomes["sampled_out"]
+        made = await asyncio.to_thread(make_outputs, self._mapper, self._erasures, records, max_bytes=limit)
+        poison = sum(n for outcome, n in made.outcomes.items() if outcome not in FINE)
         self._limit.check(self._source.topic, len(records), poison)
         await self._publisher.publish(made.outputs)
         await self._commit({place: found[-1].offset + 1 for place, found in raws.items()})

@@ -11,7 +11,7 @@ from services.prelabel.jobs.reader import SourceReader
 from services.prelabel.metrics import Metrics
 from services.prelabel.settings import PrelabelSettings
 from shared.bus.publisher import Publisher
-from shared.bus.references import CurrentProject, Projects
+from shared.bus.references import CurrentProject, References
 from shared.errors import ConfigurationError, InvariantBroken, RetryLater
 from shared.events import ProjectSpec, Source
 
@@ -50,8 +50,11 @@ def plans(projects: Iterable[CurrentProject]) -> dict[Key, Plan]:
 class Sources:
     """One reader per source. A reader that fails starts again; one whose configuration is wrong waits for another."""
 
-    def __init__(self, projects: Projects, publisher: Publisher, settings: PrelabelSettings, metrics: Metrics) -> None:
-        self._projects = projects
+    def __init__(
+        self, references: References, publisher: Publisher, settings: PrelabelSettings, metrics: Metrics
+    ) -> None:
+        self._projects = references.projects
+        self._erasures = references.erasures
         self._publisher = publisher
         self._settings = settings
         self._metrics = metrics
@@ -81,7 +84,14 @@ class Sources:
     async def _read(self, plan: Plan) -> None:
         while True:
             try:
-                await SourceReader(plan.spec, plan.source, self._publisher, self._settings, self._metrics).run()
+                await SourceReader(
+                    plan.spec,
+                    plan.source,
+                    self._publisher,
+                    erasures=self._erasures,
+                    settings=self._settings,
+                    metrics=self._metrics,
+                ).run()
             except (ConfigurationError, InvariantBroken) as error:
                 self._metrics.source_stopped.labels(*plan.key).set(1)
                 log.error("source_refused", project=plan.key[0], source=plan.key[1], detail=str(error))

@@ -111,7 +111,8 @@ def build(
     crowd = Confusion()
     for one in sorted(cells, key=lambda c: (c.annotator_id, c.truth, c.answered, c.source)):
         weight = one.weight / MILLS * (chosen.gold if one.source is Source.GOLD else 1.0)
-        annotators[one.annotator_id].add(one.truth, one.answered, weight)
+        if one.annotator_id:  # answers of erased people say something about the crowd, and about nobody in it
+            annotators[one.annotator_id].add(one.truth, one.answered, weight)
         crowd.add(one.truth, one.answered, weight)
     return Parameters(snapshot, dict(annotators), crowd, dict(answered), chosen)
 
@@ -126,6 +127,17 @@ def unpack(text: str) -> tuple[list[CellCount], dict[str, int]]:
     """The counts of `pack`."""
     body = json.loads(text)
     return [CellCount(a, t, s, Source(o), n, w) for a, t, s, o, n, w in body["cells"]], body["answered"]
+
+
+def without(text: str, annotator_id: str) -> str:
+    """Packed counts in which a person's are nobody's."""
+    cells, answered = unpack(text)
+    merged: dict[tuple[str, str, str, Source], tuple[int, int]] = {}
+    for one in cells:
+        key = ("" if one.annotator_id == annotator_id else one.annotator_id, one.truth, one.answered, one.source)
+        answers, weight = merged.get(key, (0, 0))
+        merged[key] = (answers + one.answers, weight + one.weight)
+    return pack((CellCount(*key, *counts) for key, counts in merged.items()), answered)
 
 
 def digest(text: str) -> str:

@@ -100,6 +100,8 @@ def fold(
     before = {key: facts_of(items[key]) for key in dict.fromkeys(map(key_of, events))}
     for place, event in enumerate(events):
         item = items[key_of(event)]
+        if item.erased:
+            continue
         admission = item.admit(Answer.of(event))
         if admission is Admission.CONFLICT:
             folded.conflicts.append(place)
@@ -131,6 +133,8 @@ def learn(
     delta: dict[str, Facts] = defaultdict(Facts)
     before = {key: facts_of(items[key]) for key, _, _ in told}
     for key, event, tolerance in told:
+        if items[key].erased:
+            continue
         if isinstance(event, Label):
             items[key].merge_label(live_label(event, tolerance=tolerance))
         else:

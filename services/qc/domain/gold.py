@@ -26,7 +26,7 @@ def score(key: tuple[str, str], answer: Answer, known: GoldAnswer | None, scale:
     if known is None or not answer.is_answer:
         return Score(answer, None, None, gold_facts(answer, None, correct=False), None)
     expected, correct = symbol_of(known.value), gold_correct(answer, known, scale)
-    event = gold_result_of(*key, answer, expected, correct=correct, now=now)
+    event = _told(*key, answer, expected, correct=correct, now=now)
     return Score(answer, expected, correct, gold_facts(answer, expected, correct=correct), event)
 
 
@@ -44,5 +44,14 @@ def rescore(
     delta = gold_cell(answer, expected, correct=correct)
     if expected_before is not None:
         delta.subtract(gold_cell(answer, expected_before, correct=bool(correct_before)))
-    event = gold_result_of(known.project_id, known.item_id, answer, expected, correct=correct, now=now)
+    event = _told(known.project_id, known.item_id, answer, expected, correct=correct, now=now)
     return Score(answer, expected, correct, delta, event)
+
+
+def _told(
+    project_id: str, item_id: str, answer: Answer, expected: str, *, correct: bool, now: datetime
+) -> Quality | None:
+    """The event of a score; of an answer by somebody who was erased there is nothing to tell."""
+    if answer.annotator_id is None:
+        return None
+    return gold_result_of(project_id, item_id, answer, expected, correct=correct, now=now)

@@ -1,7 +1,7 @@
 """What qc knows of one item: its answers, its rounds, its live label. A join: order and repeats change nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from uuid import UUID
 
@@ -56,6 +56,10 @@ class Answer:
             late=event.late,
             guideline_version=event.guideline_version,
         )
+
+    def is_same(self, other: "Answer") -> bool:
+        """Whether the other is this one again; who gave this one may have been erased since."""
+        return self == other or (self.annotator_id is None and self == replace(other, annotator_id=None))
 
     @property
     def is_answer(self) -> bool:
@@ -122,11 +126,12 @@ def live_label(event: Label, *, tolerance: float) -> LiveLabel:
 
 @dataclass(slots=True)
 class ItemState:
-    """Everything about one item; `answers` in the order they came."""
+    """Everything about one item; `answers` in the order they came. One that was erased takes nothing in any more."""
 
     answers: dict[UUID, Answer] = field(default_factory=dict)
     rounds: dict[int, RoundRecord] = field(default_factory=dict)
     label: LiveLabel | None = None
+    erased: bool = False
 
     def round(self, number: int) -> RoundRecord:
         """The record of a round, made where it is new."""
@@ -148,9 +153,9 @@ class ItemState:
         """
         known = self.answers.get(answer.annotation_id)
         if known is not None:
-            return Admission.DUPLICATE if known == answer else Admission.CONFLICT
+            return Admission.DUPLICATE if known.is_same(answer) else Admission.CONFLICT
         if answer.is_answer and any(
-            a.is_answer and a.annotator_id == answer.annotator_id for a in self.answers.values()
+            a.is_answer and a.annotator_id == answer.annotator_id is not None for a in self.answers.values()
         ):
             return Admission.CONFLICT
         self.answers[answer.annotation_id] = answer

@@ -21,6 +21,8 @@ from shared.events import (
 )
 
 DIGITS = 6
+ERASED_PERSON = "erased"
+"""Who gave a vote whose annotator was erased."""
 MAX_CLASSES = 1000
 
 
@@ -53,7 +55,7 @@ def label_of(
     among them. A round opened again does not pay for the prediction a second time.
     """
     votes = [
-        Vote(annotation_id=a.annotation_id, annotator_id=a.annotator_id or "", value=a.value, role=a.role)
+        Vote(annotation_id=a.annotation_id, annotator_id=a.annotator_id or ERASED_PERSON, value=a.value, role=a.role)
         for a in verdict.votes
         if a.value is not None
     ]

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from services.qc.domain.counts import Parameters, build, unpack
 from services.qc.store.counts import CountStore
+from services.qc.store.erasing import ErasingStore
 from services.qc.store.gold import GoldStore
 from services.qc.store.items import ItemStore, Known
 from services.qc.store.snapshots import SnapshotStore
@@ -16,7 +17,7 @@ from services.qc.store.snapshots import SnapshotStore
 __all__ = ["Known", "ParameterCache", "Store"]
 
 
-class Store(ItemStore, CountStore, GoldStore, SnapshotStore):
+class Store(ItemStore, CountStore, GoldStore, SnapshotStore, ErasingStore):
     """All statements on one connection, inside its transaction."""
 
 

@@ -34,7 +34,10 @@ class ItemStore:
             " USING (project_id, item_id) ORDER BY i.project_id, i.item_id FOR UPDATE OF i",
             *pairs,
         )
-        return {(row["project_id"], row["item_id"]): ItemState(label=label_of_row(row)) for row in rows}
+        return {
+            (row["project_id"], row["item_id"]): ItemState(label=label_of_row(row), erased=row["erased"])
+            for row in rows
+        }
 
     async def fill_rounds(self, items: Mapping[ItemKey, ItemState]) -> None:
         """Read the rounds of claimed items into them."""

@@ -43,7 +43,8 @@ class Handlers:
         known = await Store(unit.connection).get_annotations(r.event.annotation_id for r in valid)
         stored = frozenset(known)
         fresh = [received for received in valid if not _is_misplaced(received, known, unit)]
-        await self._on_gold([r for r in fresh if r.event.gold and r.event.annotation_id not in stored], contexts, unit)
+        gold = [r for r in fresh if r.event.gold and r.event.annotation_id not in stored]
+        await self._on_gold(await _kept(gold, unit), contexts, unit)
         await self._on_answers([r for r in fresh if not r.event.gold], contexts, unit)
 
     async def on_labels(self, batch: Sequence[Received[Label]], unit: Unit) -> None:
@@ -196,11 +197,20 @@ def _no_project(event: Annotation | Label) -> str:
 def _is_misplaced(received: Received[Annotation], known: dict[UUID, Known], unit: Unit) -> bool:
     """Whether an annotation's id, stored or earlier in the batch, is that of another one; it is refused."""
     event = received.event
-    here = (key_of(event), Answer.of(event), event.gold)
-    if known.setdefault(event.annotation_id, here) == here:
+    answer = Answer.of(event)
+    where, before, gold = known.setdefault(event.annotation_id, (key_of(event), answer, event.gold))
+    if where == key_of(event) and gold == event.gold and before.is_same(answer):
         return False
     unit.reject(received.record, Reason.ID_CONFLICT, _CONFLICT)
     return True
+
+
+async def _kept(gold: Batch, unit: Unit) -> Batch:
+    """Answers to gold items that were not erased."""
+    if not gold:
+        return gold
+    erased = await Store(unit.connection).list_erased(key_of(received.event) for received in gold)
+    return [received for received in gold if key_of(received.event) not in erased]
 
 
 def _highest(numbers: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -1,0 +1,6 @@
+"""What qc does with each topic's events."""
+
+from services.qc.handlers.erasing import QcEraser
+from services.qc.handlers.stream import Handlers
+
+__all__ = ["Handlers", "QcEraser"]

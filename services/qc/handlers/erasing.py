@@ -1,0 +1,89 @@
+"""Forgetting items and people, as `erasures.v1` asks."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from services.qc.domain.facts import Facts, facts_of, gold_facts
+from services.qc.domain.fold import ItemKey
+from services.qc.domain.item import Answer
+from services.qc.store import Store
+from services.qc.store.erasing import GoldAnswered
+from shared.bus.unit import Unit
+from shared.db.erasures import Removed
+
+CHUNK = 500
+
+
+class QcEraser:
+    """See `shared.bus.erasing`. Counts are sums over items and answers: they lose what these added."""
+
+    async def erase_items(self, keys: Sequence[ItemKey], unit: Unit) -> Mapping[ItemKey, Removed]:
+        """Answers, rounds and labels go, with what they counted; the row stays, marked."""
+        store = Store(unit.connection)
+        items = await store.claim_items(keys)
+        await store.fill_rounds(items)
+        await store.fill_answers(items)
+        gold = await store.take_gold(keys)
+        delta: defaultdict[str, Facts] = defaultdict(Facts)
+        removed: dict[ItemKey, Removed] = {}
+        for key, item in items.items():
+            delta[key[0]].subtract(facts_of(item))
+            removed[key] = Counter(annotations=len(item.answers), rounds=len(item.rounds), labels=bool(item.label))
+        for one in gold:
+            delta[one.key[0]].subtract(_counted(one))
+            removed[one.key]["gold_answers"] += 1
+        await store.delete_items(keys)
+        await store.add_facts(delta)
+        return {key: +found for key, found in removed.items()}
+
+    async def erase_person(self, annotator_id: str, unit: Unit) -> Removed:
+        """Answers stay as nobody's, and so do their counts; skill and snapshots no longer know the person."""
+        store = Store(unit.connection)
+        removed: Removed = Counter()
+        projects: set[str] = set()
+        while found := await store.list_answered_by(annotator_id, gold=False, limit=CHUNK):
+            await self._blank((key for _, key in found), annotator_id, store)
+            projects |= {key[0] for _, key in found}
+            removed["annotations_made_anonymous"] += len(found)
+        while found := await store.list_answered_by(annotator_id, gold=True, limit=CHUNK):
+            await self._blank_gold(await store.lock_gold([one for one, _ in found]), store)
+            projects |= {key[0] for _, key in found}
+            removed["annotations_made_anonymous"] += len(found)
+        removed["counts"] = await store.delete_annotator(annotator_id)
+        if projects:
+            removed["snapshots"] = await store.blank_snapshots(annotator_id, projects)
+        return +removed
+
+    async def _blank(self, keys: Iterable[ItemKey], annotator_id: str, store: Store) -> None:
+        """Let a person's answers to these items be nobody's."""
+        items = await store.claim_items(keys)
+        await store.fill_rounds(items)
+        await store.fill_answers(items)
+        delta: defaultdict[str, Facts] = defaultdict(Facts)
+        ids = []
+        for (project, _), item in items.items():
+            delta[project].subtract(facts_of(item))
+            for answer in list(item.answers.values()):
+                if answer.annotator_id == annotator_id:
+                    item.answers[answer.annotation_id] = _nobodys(answer)
+                    ids.append(answer.annotation_id)
+            delta[project].add(facts_of(item))
+        await store.blank_annotators(ids)
+        await store.add_facts(delta)
+
+    async def _blank_gold(self, answers: Sequence[GoldAnswered], store: Store) -> None:
+        delta: defaultdict[str, Facts] = defaultdict(Facts)
+        for one in answers:
+            delta[one.key[0]].subtract(_counted(one))
+            delta[one.key[0]].add(_counted(replace(one, answer=_nobodys(one.answer))))
+        await store.blank_annotators([one.answer.annotation_id for one in answers])
+        await store.add_facts(delta)
+
+
+def _nobodys(answer: Answer) -> Answer:
+    return replace(answer, annotator_id=None)
+
+
+def _counted(one: GoldAnswered) -> Facts:
+    return gold_facts(one.answer, one.expected, correct=bool(one.correct))
