@@ -40,6 +40,7 @@ ENTRIES = (
     Entry("annotator", "cli.annotator", "Add people, give them tokens, quarantine, reinstate."),
     Entry("topics", "cli.topics", "Create and list topics; show the lag of every reader."),
     Entry("migrate", "cli.migrate", "Bring the database of every service to its newest schema."),
+    Entry("erase", "cli.erase.command", "Forget an item or a person everywhere, and prove it."),
     Entry("dlq", "cli.dlq.commands", "List, show and replay dead letters."),
 )
 

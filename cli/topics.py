@@ -12,7 +12,14 @@ from rich.console import Console
 
 from cli.output import JsonFlag, Output, table
 from cli.settings import kafka_settings
-from shared.bus.admin import create_topics
+from shared.bus.admin import (
+    Outcome,
+    create_topics,
+    describe_topics,
+    differences,
+    fix_topics,
+    wanted_topics,
+)
 from shared.bus.client import make_admin
 from shared.bus.reader import open_reader
 from shared.runtime.settings import KafkaSettings
@@ -44,24 +51,53 @@ def create(
     *,
     partitions: Annotated[int, typer.Option(min=1, help="Of every topic that consumer groups read.")] = 4,
     replication: Annotated[int, typer.Option(min=1, help="Copies of each partition; 3 in production.")] = 1,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Also give existing topics the retention and compaction they should have.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Create whatever topic is missing; an existing one is left as it is."""
+    """Create whatever topic is missing, and say how existing ones differ; partitions and copies are never changed."""
     out = Output(as_json=as_json)
     with out.working("creating topics"):
-        outcome = asyncio.run(create_topics(kafka_settings(), partitions=partitions, replication=replication))
+        outcome, wrong, fixed = asyncio.run(_create(kafka_settings(), partitions, replication, fix=fix))
     document = {
         "created": list(outcome.created),
         "existing": list(outcome.existing),
         "different": {name: {"found": found, "wanted": want} for name, (found, want) in outcome.different.items()},
+        "settings": {
+            name: {key: {"found": found, "wanted": want} for key, (found, want) in keys.items()}
+            for name, keys in wrong.items()
+        },
+        "fixed": fixed,
     }
 
     def render(to: Console) -> None:
         to.print(f"{len(outcome.created)} created, {len(outcome.existing)} existed", markup=False)
         for name, (found, want) in outcome.different.items():
             to.print(f"{name} has {found} partitions, not {want}; it was left as it is", markup=False)
+        for name, keys in wrong.items():
+            for key, (before, after) in keys.items():
+                verb = "was" if name in fixed else "is"
+                to.print(f"{name}: {key} {verb} {before or 'unset'}, it should be {after}", markup=False)
+        if wrong and not fixed:
+            to.print("`labelstream topics create --fix` sets them", markup=False)
+        elif fixed:
+            to.print(f"{len(fixed)} put right", markup=False)
 
     out.result(document, render)
+
+
+async def _create(
+    kafka: KafkaSettings, partitions: int, replication: int, *, fix: bool
+) -> tuple[Outcome, dict[str, dict[str, tuple[str, str]]], list[str]]:
+    """What was created, which settings of existing topics were not as they should be, and which of those were fixed."""
+    outcome = await create_topics(kafka, partitions=partitions, replication=replication)
+    wanted = {one.name: one for one in wanted_topics(partitions=partitions, max_record_bytes=kafka.max_record_bytes)}
+    states = await describe_topics(kafka)
+    found = {name: differences(states[name], one) for name, one in wanted.items() if name in states}
+    fixed = await fix_topics(kafka, wanted) if fix else []
+    wrong = {kafka.physical(name): keys for name, keys in found.items() if keys}
+    return outcome, wrong, [kafka.physical(name) for name in fixed]
 
 
 @app.command("list")

@@ -40,7 +40,12 @@ def render(report: Report, to: Console) -> None:
     """The counts and each violation, for people."""
     names = ("labelled", "open", "sampled_out", "unlabelable", "unresolved", "dead_lettered")
     rows: list[tuple[str, int]] = [(name, getattr(report, name)) for name in names]
-    rows += [("items", report.items), ("duplicates", report.duplicates), ("opinions", report.opinions)]
+    rows += [
+        ("items", report.items),
+        ("erased", report.erased),
+        ("duplicates", report.duplicates),
+        ("opinions", report.opinions),
+    ]
     rows += [(f"labelled, {path}", number) for path, number in report.by_path.items()]
     to.print(table(("items", "number"), rows))
     if report.not_provable:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 from pydantic import Field, SecretStr
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from cli.audit.counters import count_assignment, count_monitor, count_qc
 from cli.audit.ledger import Ledger
 from cli.audit.topics import TopicReader
+from services.assignment.domain.leases import ERASED_PERSON
 from shared.db.database import INFRASTRUCTURE, check_url
 from shared.db.store import unpack
 from shared.errors import RetryLater
@@ -101,6 +103,8 @@ async def read_database(
             rows = [tuple(map(_plain, row)) for row in chunk]
             await ledger.load(table, [(_annotation_of(row), *row) for row in rows] if table == "a_leases" else rows)
     await COUNTS[service](ledger, connection, project)
+    async for chunk in chunks(connection, "SELECT subject, annotator_id FROM erasures"):
+        ledger.add("forgot", [(service, subject, *_subject(subject, who)) for subject, who in chunk])
 
 
 async def chunks(connection: Any, query: str, *parameters: Any) -> AsyncGenerator[list[Any]]:
@@ -108,6 +112,14 @@ async def chunks(connection: Any, query: str, *parameters: Any) -> AsyncGenerato
     cursor = await connection.cursor(query, *parameters)
     while rows := await cursor.fetch(CHUNK):
         yield rows
+
+
+def _subject(subject: str, who: str | None) -> tuple[str | None, str | None, str | None]:
+    """(project, item, person) of an erasure: an item or a person."""
+    if who is not None:
+        return None, None, who
+    project, _, item = subject.partition("/")
+    return project, item, None
 
 
 def _of(query: str, project: str | None) -> str:
@@ -118,6 +130,8 @@ def _of(query: str, project: str | None) -> str:
 def _annotation_of(lease: tuple[Any, ...]) -> bytes:
     """The id of the one annotation that a lease can become: a person answers an item once."""
     project, item, _, gold, who, *_ = lease
+    if who.startswith(ERASED_PERSON):  # what stands there is that id
+        return UUID(who.removeprefix(ERASED_PERSON)).bytes
     return derived_id(Annotation.ce_type, project, item, who, "gold" if gold else "item").bytes
 
 

@@ -45,6 +45,12 @@ CREATE INDEX q_annotations_item ON q_annotations (project, item);
 CREATE TABLE m_items (project TEXT, item TEXT, state TEXT, path TEXT, labels INT, PRIMARY KEY (project, item))
     WITHOUT ROWID;
 
+-- What erasures.v1 asks for, and what each service says that it has forgotten: an item, or a person (who).
+CREATE TABLE asked (subject TEXT, part INT, pos INT, PRIMARY KEY (subject, part, pos)) WITHOUT ROWID;
+CREATE TABLE forgot (service TEXT, subject TEXT, project TEXT, item TEXT, who TEXT, PRIMARY KEY (service, subject))
+    WITHOUT ROWID;
+CREATE INDEX forgot_item ON forgot (service, project, item);
+
 -- Every counter that a service keeps, beside the same number made from the raw rows.
 CREATE TABLE counts (service TEXT, project TEXT, name TEXT, stored INT DEFAULT 0, raw INT DEFAULT 0,
     PRIMARY KEY (service, project, name)) WITHOUT ROWID;

@@ -15,11 +15,11 @@ from cli.audit.databases import read_database, snapshot
 from cli.audit.ledger import Ledger
 from cli.audit.report import Report, judge
 from cli.audit.topics import EARLY, LATE, TopicReader
-from cli.reading import reference
+from cli.reading import read_events, reference
 from shared.bus.client import make_admin
 from shared.events import ModelPointer, ModelVersion, ProjectVersion
 from shared.runtime.settings import KafkaSettings
-from shared.topics import MODELS, PROJECTS, TOPICS
+from shared.topics import ERASURES, MODELS, PROJECTS, TOPICS
 
 LIMIT = 20
 
@@ -49,9 +49,11 @@ async def audit(
         RetryLater: Kafka or PostgreSQL does not answer.
     """
     with Ledger(scratch) as ledger:
-        topics = TopicReader(ledger, kafka, await _existing(kafka), project)
+        existing = await _existing(kafka)
+        topics = TopicReader(ledger, kafka, existing, project)
         ledger.add("submitted", [(one.bytes,) for one in submitted])
         ledger.add("owners", [(topic.name, topic.dlq_owner) for topic in TOPICS if topic.dlq_owner is not None])
+        await _asked(ledger, kafka, existing)
         await topics.read(EARLY)
         for service, url in urls.items():
             async with snapshot(service, url) as connection:
@@ -75,6 +77,13 @@ async def _existing(kafka: KafkaSettings) -> list[str]:
     finally:
         await admin.close()
     return [name.removeprefix(kafka.prefix) for name in names if name.startswith(kafka.prefix)]
+
+
+async def _asked(ledger: Ledger, kafka: KafkaSettings, existing: Iterable[str]) -> None:
+    """What should be erased."""
+    if ERASURES.name in existing:
+        found = [received async for received in read_events(kafka, ERASURES)]
+        ledger.add("asked", [(one.event.key, one.record.partition, one.record.offset) for one in found])
 
 
 async def _references(ledger: Ledger, kafka: KafkaSettings) -> None:

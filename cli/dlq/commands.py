@@ -9,13 +9,18 @@ import typer
 from rich.console import Console
 
 from cli.dlq.letters import Letter, Mailbox, choose, collect, markers, resend, totals
+from cli.erase.subjects import Forgotten
 from cli.output import JsonFlag, Output, Work, fail, table
+from cli.reading import reference
 from cli.settings import kafka_settings
 from shared.bus.client import make_admin
 from shared.bus.publisher import Publisher
 from shared.bus.reader import read_to_end
 from shared.bus.records import Record
+from shared.errors import RetryLater
+from shared.events import Erasure
 from shared.runtime.settings import KafkaSettings
+from shared.topics import ERASURES
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -40,7 +45,7 @@ async def dead_letter_topics(kafka: KafkaSettings) -> list[str]:
 
 
 async def read_mailbox(kafka: KafkaSettings, *, topic: str | None = None, work: Work | None = None) -> Mailbox:
-    """Every dead letter; only those of one source topic where it is given."""
+    """Every dead letter that is not about something erased; only those of one source topic where it is given."""
     records: list[Record] = []
     for name in await dead_letter_topics(kafka):
         if topic is not None and name.removesuffix(SUFFIX) != topic.removesuffix(SUFFIX):
@@ -50,7 +55,15 @@ async def read_mailbox(kafka: KafkaSettings, *, topic: str | None = None, work: 
                 records.extend(chunk)
                 if work is not None:
                     work.done = len(records)
-    return collect(records)
+    return collect(records, Forgotten(await _erasures(kafka)))
+
+
+async def _erasures(kafka: KafkaSettings) -> list[Erasure]:
+    """What was erased; nothing where the topic does not exist yet."""
+    try:
+        return await reference(kafka, ERASURES)
+    except RetryLater:
+        return []
 
 
 @app.command("list")
@@ -72,11 +85,15 @@ def list_letters(
         "replayed": sum(letter.replays > 0 for letter in letters),
         "repeats": box.repeats,
         "foreign": box.foreign,
+        "erased": box.erased,
         "by_reason": [{"topic": name, "reason": why, "count": number} for name, why, number in counts],
         "letters": [_summary(letter) for letter in newest],
     }
 
     def render(to: Console) -> None:
+        if box.erased:
+            note = "about what was erased: not shown and not replayed; retention removes them in 30 days at most"
+            to.print(f"{box.erased} dead letters {note}\n", markup=False)
         if not letters:
             to.print("no dead letters")
             return

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from cli.erase.subjects import Forgotten
 from shared.bus.deadletter import DETAIL, REASON, SERVICE, original
 from shared.bus.records import Outgoing, Record, header
 
@@ -42,15 +43,17 @@ class Mailbox:
         letters: one per refused record, oldest first.
         repeats: letters of a record that has one already (published again after a crash).
         foreign: records that are no letters of ours.
+        erased: letters about what was erased; they are not among `letters`.
     """
 
     letters: list[Letter] = field(default_factory=list)
     repeats: int = 0
     foreign: int = 0
+    erased: int = 0
 
 
-def collect(records: Iterable[Record]) -> Mailbox:
-    """Sort the records of dead letter topics into letters, repeats, markers and foreign ones."""
+def collect(records: Iterable[Record], forgotten: Forgotten | None = None) -> Mailbox:
+    """Sort the records of dead letter topics into letters, repeats, markers, foreign ones and those of the erased."""
     box = Mailbox()
     found: dict[Source, tuple[Record, Record]] = {}
     replays: Counter[Source] = Counter()
@@ -63,6 +66,9 @@ def collect(records: Iterable[Record]) -> Mailbox:
             source = original(record)
         except ValueError:
             box.foreign += 1
+            continue
+        if forgotten is not None and forgotten.holds(record):
+            box.erased += 1
             continue
         place = (source.topic, source.partition, source.offset)
         box.repeats += place in found

@@ -1,10 +1,12 @@
-"""Creates the topics of shared/topics.py."""
+"""The topics of shared/topics.py as brokers have them: created, described, their settings put right."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared.bus.client import make_admin
@@ -13,6 +15,7 @@ from shared.runtime.settings import KafkaSettings
 from shared.topics import DAY_MS, TOPICS, Topic
 
 DLQ_RETENTION_MS = 30 * DAY_MS
+DYNAMIC_TOPIC_CONFIG = 1
 _SETTLE_S = 0.05
 
 
@@ -23,6 +26,24 @@ class Wanted:
     name: str
     partitions: int
     config: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as it is.
+
+    Attributes:
+        replication: copies of the partition that has fewest.
+        leaderless: partitions without a leader: nobody can read or write them.
+        config: every setting in force; empty where the broker does not say.
+        own: those that were set for this topic, not by a default of the brokers.
+    """
+
+    partitions: int
+    replication: int
+    leaderless: int = 0
+    config: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +149,115 @@ async def _create(admin: AIOKafkaAdminClient, missing: dict[str, Wanted], replic
     return tuple(created)
 
 
+async def describe_topics(kafka: KafkaSettings, *, within_s: float = 30) -> dict[str, TopicState]:
+    """Every topic of the deployment, by logical name.
+
+    Raises:
+        ConfigurationError: the broker refuses to describe settings.
+        TimeoutError: the broker does not answer in time.
+    """
+    async with asyncio.timeout(within_s):
+        admin = make_admin(kafka)
+        try:
+            await admin.start()
+            described: list[dict[str, Any]] = await admin.describe_topics()
+            known = {one["topic"]: one["partitions"] for one in described if one["topic"].startswith(kafka.prefix)}
+            configs = await _configs(admin, known)
+        finally:
+            await admin.close()
+    return {
+        name.removeprefix(kafka.prefix): TopicState(
+            partitions=len(parts),
+            replication=min((len(part["replicas"]) for part in parts), default=0),
+            leaderless=sum(part["leader"] < 0 for part in parts),
+            config={key: value for key, (value, _) in configs.get(name, {}).items()},
+            own={key: value for key, (value, own) in configs.get(name, {}).items() if own},
+        )
+        for name, parts in known.items()
+    }
+
+
+async def _configs(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, dict[str, tuple[str, bool]]]:
+    """Topic -> setting -> (value, whether it is the topic's own)."""
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    found: dict[str, dict[str, tuple[str, bool]]] = {}
+    if not resources:
+        return found
+    for response in await admin.describe_configs(resources):
+        for code, message, _, name, entries in response.resources:
+            if code != 0:
+                error: type[KafkaError] = for_code(code)
+                raise ConfigurationError(f"the broker does not describe topic {name}: {message or error.__name__}")
+            # name, value, read only, source (1: the topic's own; in the oldest version: whether a default), ...
+            found[name] = {entry[0]: (entry[1] or "", _is_own(entry[3])) for entry in entries}
+    return found
+
+
+def _is_own(source: Any) -> bool:
+    return source is False or (source is not True and source == DYNAMIC_TOPIC_CONFIG)
+
+
+def differences(state: TopicState, wanted: Wanted) -> dict[str, tuple[str, str]]:
+    """Setting -> (as it is, as it should be)."""
+    return {
+        key: (state.config.get(key, ""), value)
+        for key, value in wanted.config.items()
+        if state.config and state.config.get(key) != value
+    }
+
+
+async def fix_topics(kafka: KafkaSettings, wanted: Mapping[str, Wanted], *, within_s: float = 60) -> list[str]:
+    """Give existing topics the settings that they should have; other settings of theirs stay.
+
+    Args:
+        kafka: where.
+        wanted: by logical name; those that do not exist are passed over.
+        within_s: seconds until giving up.
+
+    Returns:
+        The logical names of those that were changed.
+
+    Raises:
+        ConfigurationError: the broker refused; says which topic and why.
+        TimeoutError: the broker did not finish in time.
+    """
+    states = await describe_topics(kafka, within_s=within_s)
+    wrong = {name: one for name, one in wanted.items() if name in states and differences(states[name], one)}
+    if not wrong:
+        return []
+    # The request replaces all of a topic's own settings, so those that are not ours go along.
+    resources = [
+        ConfigResource(ConfigResourceType.TOPIC, kafka.physical(name), {**states[name].own, **one.config})
+        for name, one in wrong.items()
+    ]
+    async with asyncio.timeout(within_s):
+        admin = make_admin(kafka)
+        try:
+            await admin.start()
+            responses = await admin.alter_configs(resources)
+        finally:
+            await admin.close()
+    for response in responses:
+        for code, message, _, name in response.resources:
+            if code != 0:
+                error: type[KafkaError] = for_code(code)
+                raise ConfigurationError(f"the broker refused to change topic {name}: {message or error.__name__}")
+    return sorted(wrong)
+
+
 def _keeping(topic: Topic[Any]) -> dict[str, str]:
-    """A compacted topic keeps deletions for a week, longer than a replica may be away."""
+    """A compacted topic keeps deletions for a week, longer than a replica may be away.
+
+    Segments are short: what is erased or expired goes with the segment that holds it.
+    """
     if topic.compacted:
-        return {"cleanup.policy": "compact", "delete.retention.ms": str(7 * DAY_MS), "min.cleanable.dirty.ratio": "0.1"}
+        return {
+            "cleanup.policy": "compact", "delete.retention.ms": str(7 * DAY_MS), "min.cleanable.dirty.ratio": "0.1",
+            "segment.ms": str(DAY_MS), "max.compaction.lag.ms": str(DAY_MS),
+        }  # fmt: skip
     return _deleting(topic.retention_ms)
 
 
 def _deleting(retention_ms: int) -> dict[str, str]:
-    return {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
+    segment_ms = min(DAY_MS, retention_ms // 4)
+    return {"cleanup.policy": "delete", "retention.ms": str(retention_ms), "segment.ms": str(segment_ms)}

@@ -34,7 +34,8 @@ async def note_erasures(connection: Any, erased: Mapping[Noted, Removed], at: da
     await connection.execute(
         "INSERT INTO erasures AS e (subject, annotator_id, requested_at, erased_at, removed)"
         " SELECT s, a, r, $4, d FROM unnest($1::text[], $2::text[], $3::timestamptz[], $5::jsonb[]) AS n(s, a, r, d)"
-        " ON CONFLICT (subject) DO UPDATE SET erased_at = excluded.erased_at, removed = excluded.removed",
+        " ON CONFLICT (subject) DO UPDATE SET erased_at = excluded.erased_at, removed = excluded.removed,"
+        " requested_at = greatest(e.requested_at, excluded.requested_at)",
         [one.subject for one in ordered],
         [one.annotator_id for one in ordered],
         [one.requested_at for one in ordered],

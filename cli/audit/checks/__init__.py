@@ -36,6 +36,6 @@ def _checks(text: str) -> list[Check]:
 
 CHECKS: tuple[Check, ...] = tuple(
     check
-    for name in ("items", "labels", "annotations", "records")
+    for name in ("items", "labels", "annotations", "records", "erasures")
     for check in _checks(Path(__file__).with_name(f"{name}.sql").read_text())
 )

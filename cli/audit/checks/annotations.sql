@@ -18,7 +18,8 @@ WHERE l.state IN ('answered', 'skipped') AND 'annotations.v1' NOT IN (SELECT top
 -- check: phantom_annotation I5
 SELECT a.project, a.item, 'annotations.v1/' || a.part || '/' || a.pos || ' is of no lease that was ' || a.outcome
 FROM valid_annotations a LEFT JOIN a_leases l ON l.id = a.id AND l.state = a.outcome
-WHERE a.outcome <> 'exhausted' AND a.early <> 0 AND l.id IS NULL;
+WHERE a.outcome <> 'exhausted' AND a.early <> 0 AND l.id IS NULL
+    AND NOT EXISTS (SELECT 1 FROM forgot f WHERE f.service = 'assignment' AND f.project = a.project AND f.item = a.item);
 
 -- check: submit_lost I2
 SELECT NULL, NULL, 'annotation ' || lower(hex(s.id)) || ' was answered with success and is nowhere'
@@ -27,7 +28,8 @@ FROM submitted s WHERE NOT EXISTS (SELECT 1 FROM annotations a WHERE a.id = s.id
 -- check: opinion_not_counted I2
 SELECT d.project, d.item, 'annotations.v1/' || d.part || '/' || d.pos || ' was processed, but qc does not hold it'
 FROM annotations_done d LEFT JOIN q_annotations q ON q.id = d.id
-WHERE d.service = 'qc' AND q.id IS NULL;
+WHERE d.service = 'qc' AND q.id IS NULL
+    AND NOT EXISTS (SELECT 1 FROM forgot f WHERE f.service = 'qc' AND f.project = d.project AND f.item = d.item);
 
 -- check: phantom_opinion I5
 SELECT q.project, q.item, 'qc counts an annotation that annotations.v1 never held'

@@ -32,6 +32,7 @@ FROM labels_done d LEFT JOIN (
     UNION ALL SELECT 'qc', project, item, version FROM q_items
 ) k USING (service, project, item)
 WHERE d.service IN ('assignment', 'qc')
+    AND NOT EXISTS (SELECT 1 FROM forgot f WHERE f.service = d.service AND f.project = d.project AND f.item = d.item)
 GROUP BY d.service, d.project, d.item HAVING max(d.version) > coalesce(k.version, 0);
 
 -- check: label_not_counted I3

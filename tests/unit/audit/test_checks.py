@@ -174,6 +174,19 @@ def read_beyond(ledger: Ledger) -> None:
     ledger.execute("UPDATE places SET next = 99 WHERE service = 'qc'")
 
 
+def ignore_erasure(ledger: Ledger) -> None:
+    ledger.add("places", [("qc", "erasures.v1", 0, 1)])
+    ledger.add("asked", [(f"{P}/i3", 0, 0)])
+
+
+def keep_erased_item(ledger: Ledger) -> None:
+    ledger.add("forgot", [("qc", f"{P}/i2", P, "i2", None)])
+
+
+def keep_erased_person(ledger: Ledger) -> None:
+    ledger.add("forgot", [("qc", "annotator#a", None, None, "a")])
+
+
 PLANTED: dict[str, Callable[[Ledger], None]] = {
     "lost_item": lose_item,
     "swallowed_conflict": swallow_conflict,
@@ -205,6 +218,9 @@ PLANTED: dict[str, Callable[[Ledger], None]] = {
     "phantom_dead_letter": invent_letter,
     "dead_letter_without_reason": drop_reason,
     "offset_beyond_end": read_beyond,
+    "erasure_not_obeyed": ignore_erasure,
+    "erased_item_is_back": keep_erased_item,
+    "erased_person_is_back": keep_erased_person,
 }
 
 
@@ -287,6 +303,23 @@ def test_a_replayed_letter_is_no_dead_item_any_more(ledger: Ledger) -> None:
     headers = (("dlq_replay_of", b"items.v1/0/4"), ("dlq_replay_to", b"items.v1"))
     book.note(ledger, Record("items.v1.dlq", 0, 9, b"items.v1/0/4", None, headers, 0))
     assert report(ledger).dead_lettered == 1
+
+
+def test_what_is_erased_is_no_violation(ledger: Ledger) -> None:
+    """i2 is erased everywhere, person `a` too; an unread erasure of i3 is under way."""
+    ledger.add("asked", [(f"{P}/i2", 0, 0), ("annotator#a", 0, 1), (f"{P}/i3", 0, 2)])
+    for service in ("assignment", "qc", "monitor"):
+        ledger.add("places", [(service, "erasures.v1", 0, 2)])
+        ledger.add("forgot", [(service, f"{P}/i2", P, "i2", None), (service, "annotator#a", None, None, "a")])
+    ledger.execute("UPDATE a_items SET standing = 'erased', hash = 'erased', round = 0, version = 0 WHERE item = 'i2'")
+    ledger.execute("UPDATE q_items SET version = 0, path = NULL WHERE item = 'i2'")
+    ledger.execute("UPDATE m_items SET state = 'erased', path = NULL WHERE item = 'i2'")
+    for table in ("a_rounds", "a_leases", "q_annotations"):
+        ledger.execute(f"DELETE FROM {table} WHERE item = 'i2'")  # noqa: S608  # our own tables
+    ledger.execute("UPDATE a_leases SET who = 'erased#' || lower(hex(id)) WHERE who = 'a'")
+    found = report(ledger)
+    assert found.by_check == {}, found.found
+    assert (found.items, found.erased, found.labelled) == (5, 1, 1)
 
 
 def test_one_project_alone() -> None:
