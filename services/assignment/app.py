@@ -4,7 +4,7 @@ from pathlib import Path
 
 from services.assignment.api import make_api
 from services.assignment.handlers import AssignmentEraser, Handlers, rebuild_annotations, rebuild_labels, rebuild_routes
-from services.assignment.jobs import Housekeeping, QueueJobs, Sweeper
+from services.assignment.jobs import Housekeeping, QueueJobs, Retention, Sweeper
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.settings import AssignmentSettings
 from shared.bus.erasing import Erasing
@@ -63,6 +63,7 @@ def build(settings: AssignmentSettings) -> Service:
     service.every(settings.sweep_interval_s, "route overdue", queue.route_overdue)
     service.every(settings.sweep_interval_s, "sweep", sweeper.sweep)
     service.every(settings.sweep_interval_s, "flush", housekeeping.flush)
+    service.every(settings.retention_interval_s, "forget", Retention(service, settings, metrics).forget)
     service.every(HOUSEKEEPING_S, "supersede", queue.supersede_outdated)
     service.every(HOUSEKEEPING_S, "gauges", housekeeping.gauge)
     service.every(HOUSEKEEPING_S, "fold", housekeeping.fold)

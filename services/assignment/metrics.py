@@ -36,6 +36,12 @@ class AssignmentMetrics:
             ["project", "outcome"],
             registry=registry,
         )
+        self.forgotten = Counter(
+            "labelstream_assignment_forgotten_total",
+            "Rows that became too old: contents, leases, request_log.",
+            ["what"],
+            registry=registry,
+        )
         self.refusals = Counter(
             "labelstream_assignment_refusals_total", "API requests refused, by code.", ["code"], registry=registry
         )

@@ -45,6 +45,19 @@ class AssignmentSettings(DatabaseServiceSettings):
     job_chunk_rows: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=500, description="Rows that one transaction of a job works on."
     )
+    content_kept_days: Annotated[float, Field(gt=0)] = Field(
+        default=30.0,
+        description="Age at which the content of an item at rest is forgotten, days. No later round can open then, so"
+        " keep it for as long as labels.v1 is kept.",
+    )
+    expired_leases_kept_days: Annotated[float, Field(gt=0)] = Field(
+        default=7.0, description="Age at which leases that merely ran out are deleted, days."
+    )
+    request_log_kept_days: Annotated[float, Field(gt=0)] = Field(
+        default=90.0, description="Age at which lines of the request log are deleted, days."
+    )
+    retention_interval_s: Seconds = Field(default=10.0, description="Pause between runs that forget, seconds.")
+    retention_budget_s: Seconds = Field(default=2.0, description="Longest such run, seconds.")
     idempotency_ttl_s: Seconds = Field(default=86_400.0, description="How long Idempotency-Keys are kept, seconds.")
 
     def bootstrap_token(self) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 
 import structlog
 
@@ -10,7 +10,7 @@ from services.monitor.domain.relabel import BUDGET_WINDOW
 from services.monitor.domain.windows import Window, measurements
 from services.monitor.metrics import FlowCollector, Snapshot
 from services.monitor.settings import MonitorSettings
-from services.monitor.store import Store
+from services.monitor.store import OLD_BUCKETS, OLD_EVENTS, OLD_RELABELS, Store
 from shared.bus.references import Projects
 from shared.bus.unit import Unit
 from shared.events import Agreement
@@ -65,11 +65,22 @@ class Jobs:
         )
 
     async def prune(self) -> None:
-        """Delete time buckets and event ids past their age."""
+        """Delete time buckets, event ids and relabel requests past their age, a bounded number at a time."""
         async with self._unit() as unit:
-            buckets_before = unit.now - timedelta(days=self._settings.buckets_kept_days)
-            seen_before = unit.now - timedelta(days=self._settings.seen_kept_days)
-            buckets, seen = await Store(unit.connection).prune(
-                buckets_before=int(buckets_before.timestamp()), seen_before=seen_before
-            )
-        log.info("pruned", buckets=buckets, event_ids=seen)
+            now, kept = unit.now, self._settings
+        buckets = int((now - timedelta(days=kept.buckets_kept_days)).timestamp())
+        gone = {
+            "buckets": await self._prune(OLD_BUCKETS, buckets),
+            "event_ids": await self._prune(OLD_EVENTS, (now - timedelta(days=kept.seen_kept_days)).date()),
+            "relabels": await self._prune(OLD_RELABELS, now - timedelta(days=kept.relabels_kept_days)),
+        }
+        log.info("pruned", **gone)
+
+    async def _prune(self, statement: str, before: int | date | datetime) -> int:
+        total, limit = 0, self._settings.prune_rows
+        while True:
+            async with self._unit() as unit:
+                gone = await Store(unit.connection).prune(statement, before, limit)
+            total += gone
+            if gone < limit:
+                return total

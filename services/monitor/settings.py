@@ -33,6 +33,12 @@ class MonitorSettings(DatabaseServiceSettings):
     seen_kept_days: Annotated[int, Field(ge=1)] = Field(
         default=60, description="Age of event ids kept against repeats, days; above the retention of the topics."
     )
+    relabels_kept_days: Annotated[int, Field(ge=2)] = Field(
+        default=90, description="Age of relabel requests kept, days; above the retention of the topics."
+    )
+    prune_rows: Annotated[int, Field(ge=100, le=100_000)] = Field(
+        default=5000, description="Rows that one transaction of the pruning job deletes."
+    )
     metric_classes: Annotated[int, Field(ge=2, le=200)] = Field(
         default=50, description="Classes shown per project in metrics; the rest together as `other`."
     )

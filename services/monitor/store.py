@@ -6,7 +6,7 @@ topics and replicas wait for each other and never deadlock.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -204,13 +204,24 @@ class Store:
         )
         return [(row["project_id"], row["subject"], row["measurement"]) for row in rows]
 
-    async def prune(self, *, buckets_before: int, seen_before: datetime) -> tuple[int, int]:
-        """Forget old time buckets and old event ids; how many rows of each went."""
-        buckets = await self._connection.execute(
-            "DELETE FROM counters WHERE bucket > 0 AND bucket < $1", buckets_before
-        )
-        seen = await self._connection.execute("DELETE FROM seen WHERE seen_on < $1", seen_before.date())
-        return int(buckets.split()[-1]), int(seen.split()[-1])
+    async def prune(self, statement: str, before: int | date | datetime, limit: int) -> int:
+        """Forget the oldest rows by one of the statements below; how many rows went."""
+        done = await self._connection.execute(statement, before, limit)
+        return int(done.rsplit(" ", 1)[1])
+
+
+OLD_BUCKETS = (
+    "DELETE FROM counters WHERE ctid = ANY(ARRAY(SELECT ctid FROM counters WHERE bucket > 0 AND bucket < $1"
+    " ORDER BY bucket LIMIT $2 FOR UPDATE SKIP LOCKED))"
+)
+OLD_EVENTS = (
+    "DELETE FROM seen WHERE ctid = ANY(ARRAY(SELECT ctid FROM seen WHERE seen_on < $1 ORDER BY seen_on LIMIT $2"
+    " FOR UPDATE SKIP LOCKED))"
+)
+OLD_RELABELS = (
+    "DELETE FROM relabels WHERE ctid = ANY(ARRAY(SELECT ctid FROM relabels WHERE requested_at < $1"
+    " ORDER BY requested_at LIMIT $2 FOR UPDATE SKIP LOCKED))"
+)
 
 
 def _key_columns(keys: Iterable[ItemKey]) -> tuple[list[str], list[str]]:

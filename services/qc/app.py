@@ -11,6 +11,7 @@ from shared.bus.erasing import Erasing
 from shared.runtime.service import Service
 from shared.topics import ANNOTATIONS, ERASURES, ESCALATIONS, GOLD_ANSWERS, GUIDELINES, LABELS, PROJECTS, QUALITY
 
+FORGET_S = 3600.0
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -37,5 +38,6 @@ def build(settings: QcSettings) -> Service:
     service.every(settings.snapshot_check_s, "snapshots", jobs.take_snapshots)
     service.every(settings.quality_interval_s, "quality", jobs.publish_quality)
     service.every(settings.erase_again_s, "erase again", erasing.again)
+    service.every(FORGET_S, "forget", jobs.forget_snapshots)
     service.every(settings.gold_interval_s, "gold", jobs.score_gold)
     return service

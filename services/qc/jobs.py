@@ -27,6 +27,7 @@ from shared.events import GoldAnswer
 from shared.topics import QUALITY
 
 log = structlog.get_logger(__name__)
+FORGET_ROWS = 1000
 OpenUnit = Callable[[], AbstractAsyncContextManager[Unit]]
 
 
@@ -115,6 +116,14 @@ class Jobs:
                     number = numbers.get(project, 0)
                     unit.emit(QUALITY, agreement_of(project, rounds, percent, snapshot=number, now=unit.now))
         self._agreement = agreement
+
+    async def forget_snapshots(self) -> None:
+        """Delete what is left of snapshots that are too old, a bounded number at a time."""
+        while True:
+            async with self._unit() as unit:
+                before = unit.now - timedelta(days=self._settings.snapshot_rows_kept_days)
+                if await Store(unit.connection).delete_old(before, FORGET_ROWS) < FORGET_ROWS:
+                    return
 
     async def score_gold(self) -> None:
         """Score answers whose gold answer came after them, or was corrected since."""

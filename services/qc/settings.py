@@ -29,6 +29,9 @@ class QcSettings(DatabaseServiceSettings):
     snapshots_kept: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=100, description="Snapshots of each project whose counts are kept; older ones keep their digest."
     )
+    snapshot_rows_kept_days: Annotated[float, Field(gt=0)] = Field(
+        default=90.0, description="Age at which the number and digest of an old snapshot are deleted, days."
+    )
     snapshot_undecided: Annotated[int, Field(ge=0, le=100_000)] = Field(
         default=2000, description="Undecided rounds of a project whose answers a snapshot judges too, at most."
     )

@@ -35,6 +35,7 @@ class TopicState:
     Attributes:
         replication: copies of the partition that has fewest.
         leaderless: partitions without a leader: nobody can read or write them.
+        shrunk: partitions that have fewer copies in sync than they should.
         config: every setting in force; empty where the broker does not say.
         own: those that were set for this topic, not by a default of the brokers.
     """
@@ -42,6 +43,7 @@ class TopicState:
     partitions: int
     replication: int
     leaderless: int = 0
+    shrunk: int = 0
     config: Mapping[str, str] = field(default_factory=dict)
     own: Mapping[str, str] = field(default_factory=dict)
 
@@ -170,6 +172,7 @@ async def describe_topics(kafka: KafkaSettings, *, within_s: float = 30) -> dict
             partitions=len(parts),
             replication=min((len(part["replicas"]) for part in parts), default=0),
             leaderless=sum(part["leader"] < 0 for part in parts),
+            shrunk=sum(len(part["isr"]) < len(part["replicas"]) for part in parts),
             config={key: value for key, (value, _) in configs.get(name, {}).items()},
             own={key: value for key, (value, own) in configs.get(name, {}).items() if own},
         )

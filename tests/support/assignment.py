@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from services.assignment.api import make_api
 from services.assignment.app import MIGRATIONS
 from services.assignment.handlers import AssignmentEraser, Handlers, rebuild_annotations, rebuild_labels, rebuild_routes
-from services.assignment.jobs import Housekeeping, QueueJobs, Sweeper
+from services.assignment.jobs import Housekeeping, QueueJobs, Retention, Sweeper
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.settings import AssignmentSettings
 from shared.bus.erasing import Erasing
@@ -69,6 +69,7 @@ class Replica:
         self.erasing = Erasing(AssignmentEraser(self.metrics), self.service.unit)
         self.housekeeping = Housekeeping(self.service, self.settings, self.metrics)
         self.queue = QueueJobs(self.service, self.settings, self.metrics)
+        self.retention = Retention(self.service, self.settings, self.metrics)
         self.sweeper = Sweeper(self.service, self.settings, self.metrics)
         self.api: FastAPI = make_api(self.service, self.settings, self.metrics, self.housekeeping)
         self._offset = 0

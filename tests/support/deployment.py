@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,8 +81,8 @@ class Deployment:
         async with running(assignment) as http, running(qc), running(monitor):
             yield http
 
-    def environment(self, **more: str) -> dict[str, str]:
-        """Of a command."""
+    def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Of a command, with more variables."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith("LABELSTREAM_")}
         found = {
             "LABELSTREAM_KAFKA_BOOTSTRAP": self.kafka.bootstrap,
@@ -93,19 +93,19 @@ class Deployment:
         for service, url in self.urls.items():
             found[f"LABELSTREAM_{service.upper()}_DATABASE_URL"] = url
             found[f"LABELSTREAM_{service.upper()}_DATABASE_ALLOW_INSECURE"] = "true"
-        return clean | found | more
+        return clean | found | dict(more or {})
 
-    async def run(self, *arguments: str, **environment: str) -> tuple[int, str]:
+    async def run(self, *arguments: str, more: Mapping[str, str] | None = None) -> tuple[int, str]:
         """`labelstream ARGUMENTS`: exit code and stdout."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cli", *arguments, env=self.environment(**environment), stdout=asyncio.subprocess.PIPE
+            sys.executable, "-m", "cli", *arguments, env=self.environment(more), stdout=asyncio.subprocess.PIPE
         )
         printed, _ = await process.communicate()
         return process.returncode or 0, printed.decode()
 
-    async def json(self, *arguments: str, code: int = 0, **environment: str) -> dict[str, Any]:
+    async def json(self, *arguments: str, code: int = 0, more: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The same with --json, which ends in `code`."""
-        ended, printed = await self.run(*arguments, "--json", **environment)
+        ended, printed = await self.run(*arguments, "--json", more=more)
         assert ended == code, printed
         found: dict[str, Any] = json.loads(printed)
         return found

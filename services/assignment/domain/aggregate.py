@@ -103,6 +103,7 @@ class Aggregate:
         label_version: the live label's; 0 for none.
         relabels: round whose result is doubted -> why. They stay; a round's number says which were honoured.
         asked: the latest round, where people are or were asked.
+        bare: its content was forgotten, so nobody can be asked about it any more.
     """
 
     project_id: str
@@ -115,6 +116,7 @@ class Aggregate:
     label_version: int = 0
     relabels: Mapping[int, Wish] = field(default_factory=dict)
     asked: Round | None = None
+    bare: bool = False
 
     @property
     def key(self) -> tuple[str, str]:

@@ -64,7 +64,7 @@ def decide(known: Aggregate, context: Context, draws: Draws, *, overdue: bool = 
         known, said = _open_first(known, context, draws)
     else:
         known, said = _reconsider(known, context, draws)
-    while not known.open and known.round in known.relabels and known.round < MAX_ROUNDS:
+    while not known.open and not known.bare and known.round in known.relabels and known.round < MAX_ROUNDS:
         wish = known.relabels[known.round]
         known, more = reopen(known, context, f"relabel: {wish.reason}", wish.urgency, wish.excluded)
         said = (*said, *more)

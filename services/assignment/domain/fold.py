@@ -27,7 +27,7 @@ def fold(known: Aggregate, fact: Fact) -> Aggregate:
         case ItemSeen():
             return _item(known, fact)
         case Predicted():
-            return replace(known, guess=newest(known.guess, fact.guess))
+            return known if known.bare else replace(known, guess=newest(known.guess, fact.guess))
         case Labelled():
             known = advance(known, fact.version, Ending.LABELLED)
             return replace(known, label_version=max(known.label_version, fact.version))

@@ -2,6 +2,7 @@
 
 from services.assignment.jobs.housekeeping import Housekeeping
 from services.assignment.jobs.queue import QueueJobs
+from services.assignment.jobs.retention import Retention
 from services.assignment.jobs.sweep import Sweeper
 
-__all__ = ["Housekeeping", "QueueJobs", "Sweeper"]
+__all__ = ["Housekeeping", "QueueJobs", "Retention", "Sweeper"]

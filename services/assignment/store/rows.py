@@ -17,7 +17,8 @@ Key = tuple[str, str]
 """(project, item)."""
 
 ITEM_COLUMNS = (
-    "i.project_id, i.item_id, i.round, i.ending, i.label_version, i.content_hash, i.created_at, i.guess, i.relabels"
+    "i.project_id, i.item_id, i.round, i.ending, i.label_version, i.content_hash, i.created_at, i.guess, i.relabels,"
+    " i.content IS NULL AND i.content_hash IS NOT NULL AS bare"
 )
 ROUND_COLUMNS = (
     "r.id, r.project_id, r.item_id, r.number, r.audience, r.wanted, r.answered, r.skipped, r.active, r.granted,"
@@ -72,6 +73,7 @@ def load_item(row: Mapping[str, Any]) -> Aggregate:
         ending=Ending(row["ending"]),
         label_version=row["label_version"],
         relabels=load_relabels(row["relabels"]),
+        bare=row["bare"],
     )
 
 

@@ -109,6 +109,18 @@ class SnapshotStore:
             keep,
         )
 
+    async def delete_old(self, before: datetime, limit: int) -> int:
+        """Delete numbers and digests from before then, never the newest of a project; how many."""
+        done = await self._connection.execute(
+            "DELETE FROM snapshots WHERE (project_id, number) IN (SELECT s.project_id, s.number FROM snapshots s"
+            " WHERE s.created_at < $1 AND s.body IS NULL AND EXISTS (SELECT FROM snapshots n"
+            "  WHERE n.project_id = s.project_id AND n.number > s.number)"
+            " ORDER BY s.created_at LIMIT $2 FOR UPDATE OF s SKIP LOCKED)",
+            before,
+            limit,
+        )
+        return int(done.rsplit(" ", 1)[1])
+
     async def save_numbers(self, numbers: Mapping[str, int], *, now: datetime) -> None:
         """Remember the highest numbers that the own output names, so that none is given twice."""
         rows = sorted((project, number) for project, number in numbers.items() if number > 0)

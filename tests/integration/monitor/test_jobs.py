@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import timedelta
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -16,10 +17,9 @@ from tests.support import events as make
 from tests.support.monitor import Monitor
 
 
-def jobs_of(monitor: Monitor) -> tuple[Jobs, FlowCollector]:
-    settings = MonitorSettings(
-        kafka=KafkaSettings(security_protocol="PLAINTEXT", allow_insecure=True), window_s=3600, quality_interval_s=60
-    )
+def jobs_of(monitor: Monitor, **more: Any) -> tuple[Jobs, FlowCollector]:
+    kafka = KafkaSettings(security_protocol="PLAINTEXT", allow_insecure=True)
+    settings = MonitorSettings(kafka=kafka, window_s=3600, quality_interval_s=60, **more)
     collector = FlowCollector(max_classes=settings.metric_classes)
     return Jobs(monitor.unit, monitor.projects, settings, collector), collector
 
@@ -102,3 +102,24 @@ async def test_pruning_keeps_totals(monitor: Monitor) -> None:
     after = await monitor.counts()
     assert after == {key: n for key, n in before.items() if not key.bucket}
     assert len(after) < len(before)
+
+
+async def test_pruning_goes_on_in_bounded_steps_until_nothing_old_is_left(monitor: Monitor) -> None:
+    async with monitor.pool.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO counters SELECT 'p', 'predicted', n * 60, '', '', 0, 1 FROM generate_series(1, 250) AS n"
+        )
+        await connection.execute(
+            "INSERT INTO seen SELECT gen_random_uuid(), date '2020-01-01' FROM generate_series(1, 201)"
+        )
+        await connection.execute(
+            "INSERT INTO relabels SELECT 'p', 'i' || n, 1, 'drift', timestamptz '2020-01-01'"
+            " FROM generate_series(1, 3) AS n"
+        )
+        await connection.execute("INSERT INTO relabels VALUES ('p', 'young', 1, 'drift', $1)", monitor.now)
+    jobs, _ = jobs_of(monitor, prune_rows=100)
+    await jobs.prune()
+    async with monitor.pool.acquire() as connection:
+        query = "SELECT (SELECT count(*) FROM counters), (SELECT count(*) FROM seen), (SELECT count(*) FROM relabels)"
+        left = tuple(await connection.fetchrow(query))
+    assert left == (0, 0, 1)

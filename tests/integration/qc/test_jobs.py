@@ -1,5 +1,6 @@
 """Snapshots, quality events and late gold answers on a real PostgreSQL."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -61,6 +62,22 @@ async def test_old_snapshots_keep_their_digest_only(qc: Qc) -> None:
     kept = [(row["number"], row["body"] is not None) for row in await snapshots(qc)]
     assert kept == [(1, False), (2, False), (3, False), (4, True), (5, True)]
     assert len({row["digest"] for row in await snapshots(qc)}) == 5
+
+
+async def test_what_is_left_of_very_old_snapshots_goes_but_for_the_newest(qc: Qc) -> None:
+    qc.settings = qc.settings.model_copy(update={"snapshots_kept": 1})
+    for n in range(4):
+        await qc.handle(ANNOTATIONS, agreeing(range(n, n + 1), "a", "b"))
+        await qc.jobs.take_snapshots()
+    await qc.jobs.forget_snapshots()
+    assert [row["number"] for row in await snapshots(qc)] == [1, 2, 3, 4]
+    qc.now += timedelta(days=91)
+    await qc.jobs.forget_snapshots()
+    assert [row["number"] for row in await snapshots(qc)] == [4]
+    async with qc.pool.acquire() as connection:
+        await connection.execute("UPDATE snapshots SET body = NULL")
+    await qc.jobs.forget_snapshots()
+    assert [row["number"] for row in await snapshots(qc)] == [4]  # its number is never given again
 
 
 async def test_undecided_rounds_weigh_in_the_snapshot_but_not_in_the_counts(qc: Qc) -> None:

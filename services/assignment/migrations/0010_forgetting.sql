@@ -8,7 +8,6 @@ CREATE INDEX items_doubted ON items (project_id, item_id) WHERE relabels IS NOT 
 -- Refused and administrative requests only: few writes.
 CREATE INDEX request_log_principal ON request_log (principal);
 CREATE INDEX request_log_subject ON request_log (subject);
-CREATE INDEX request_log_age ON request_log USING brin (at);
 
 -- Still append-only, but for what erases a person or forgets old lines, which says so in its transaction.
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -18,3 +17,19 @@ BEGIN
     END IF;
     RAISE EXCEPTION 'request_log is append-only';
 END $$;
+
+-- What is older than it has to be. The block range index costs an insert next to nothing: items come in by time.
+CREATE INDEX items_age ON items USING brin (received_at) WITH (pages_per_range = 32);
+
+-- Up to when contents were forgotten.
+CREATE TABLE retention (
+    name text COLLATE "C" PRIMARY KEY,
+    until timestamptz NOT NULL
+);
+
+-- Old items that were not at rest when their time came: looked at again until they are.
+CREATE TABLE kept_contents (
+    project_id text COLLATE "C" NOT NULL,
+    item_id text COLLATE "C" NOT NULL,
+    PRIMARY KEY (project_id, item_id)
+);
