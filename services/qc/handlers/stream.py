@@ -74,8 +74,11 @@ class Handlers:
 
     async def rebuild_quality(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
         """Gold results that an earlier database published: they are not published again."""
-        own = [r.event.measurement for r in batch if isinstance(r.event.measurement, GoldResult)]
-        await Store(unit.connection).save_gold_published((one.annotation_id, one.expected) for one in own)
+        store = Store(unit.connection)
+        told = [(r.event.project_id, r.event.measurement) for r in batch]
+        own = [((project, one.gold_item_id), one) for project, one in told if isinstance(one, GoldResult)]
+        erased = await store.list_erased(key for key, _ in own) if own else set()
+        await store.save_gold_published((one.annotation_id, one.expected) for key, one in own if key not in erased)
 
     async def _contexts(self, versions: Iterable[Version]) -> dict[Version, Context]:
         """What each project version says; a version that is unknown is looked up once more, then absent."""

@@ -125,3 +125,18 @@ async def test_a_gold_answer_that_comes_late_says_nothing_of_who_was_erased(qc: 
     await qc.jobs.score_gold()
     assert await qc.published(QUALITY) == []
     assert await qc.stored() == await qc.recomputed()
+
+
+async def test_a_rebuild_brings_back_no_answer_of_an_erased_gold_item(qc: Qc) -> None:
+    result = ev.GoldResult(
+        annotator_id="ann", annotation_id=make.uid("g1"), gold_item_id="gold-1", correct=True, expected="positive",
+        answered="positive",
+    )  # fmt: skip
+    await qc.handle(ERASURES, [make.erasure("gold-1")])
+    await qc.handle(QUALITY, [make.quality(result)], "rebuild_quality")
+    async with qc.pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM gold_published") == 0
+    other = result.model_copy(update={"gold_item_id": "gold-2"})
+    await qc.handle(QUALITY, [make.quality(other)], "rebuild_quality")
+    async with qc.pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM gold_published") == 1

@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.dlq.letters import Letter, choose, collect, markers, resend, totals
+from cli.erase.subjects import Forgotten
 from shared.bus.deadletter import dead_letter
 from shared.bus.records import Outgoing, Record
 from shared.errors import Reason
+from tests.support import events as make
 
 
 def refused(offset: int = 0, topic: str = "items.v1", **more: object) -> Record:
@@ -80,3 +83,22 @@ def test_what_is_sent_again_is_what_came_byte_for_byte(
 def test_a_header_name_that_was_not_utf8_can_be_sent_again() -> None:
     (again,) = resend(letters_of(refused(headers=(("caf\udce9", b"1"),))), None)
     assert again.headers == (("caf\N{REPLACEMENT CHARACTER}", b"1"),)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (b"p/gone", b"\xff"),
+        (None, b'{"project_id": "p", "item_id": "gone", "content": 1}'),
+        (b"p/other", b'{"annotator_id": "ann"}'),
+        (b"p/other", b'{"evidence": {"votes": [{"annotator_id": "bob"}, {"annotator_id": "ann"}]}}'),
+        (b"p/other", b'{"excluded_annotators": ["ann"]}'),
+    ],
+)
+def test_letters_about_what_was_erased_are_not_among_the_letters(key: bytes | None, value: bytes) -> None:
+    forgotten = Forgotten([make.erasure("gone", project_id="p"), make.erasure(subject="annotator", annotator_id="ann")])
+    others = [refused(2, key=b"p/gone2", value=b"{"), refused(3, key=b"p/x", value=b'{"reason": "ann"}'), refused(4)]
+    sent = [dead_letter(one, Reason.BAD_JSON, "", service="qc") for one in (refused(1, key=key, value=value), *others)]
+    box = collect([published(letter, n) for n, letter in enumerate(sent)], forgotten)
+    assert [one.source.offset for one in box.letters] == [2, 3, 4]
+    assert box.erased == 1
