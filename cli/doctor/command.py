@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Annotated
 
@@ -41,6 +42,7 @@ def command(
     out = Output(as_json=as_json)
     if party not in PARTIES:
         fail(f"--as {party}: known are {', '.join(PARTIES)}")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it would say is a finding
     with out.working("examining") as work:
         found = asyncio.run(examine(_examinations(party, probes=probes), work))
     document = {
@@ -72,7 +74,7 @@ async def _one(examination: Examination, work: Work) -> list[Finding]:
         why = " ".join(str(error).split())[:500] or type(error).__name__
     finally:
         work.done += 1
-    return [Finding(examination.area, examination.subject, Status.UNKNOWN, why, examination.blame)]
+    return [Finding(examination.area, examination.subject, examination.unseen, why, examination.blame)]
 
 
 def _examinations(party: str, *, probes: bool) -> list[Examination]:
@@ -87,7 +89,7 @@ def _examinations(party: str, *, probes: bool) -> list[Examination]:
         return Examination(area, settings.bootstrap, look, blame)
 
     found = [
-        of("brokers", lambda: kafka.brokers(settings)),
+        Examination("brokers", settings.bootstrap, lambda: kafka.brokers(settings), blame, Status.WRONG),
         of("topics", lambda: _topics(settings)),
         of("access", lambda: access_.access(settings, party)),
         of("schemas", lambda: kafka.schemas(settings)),
@@ -131,7 +133,7 @@ def _databases() -> list[Examination]:
             continue
         blame = f"check that PostgreSQL runs and the address in LABELSTREAM_{service.upper()}_DATABASE_URL"
         look = functools.partial(databases.database, service, url)
-        found.append(Examination("migrations", f"database of {service}", look, blame))
+        found.append(Examination("migrations", f"database of {service}", look, blame, Status.WRONG))
     return found
 
 

@@ -46,12 +46,14 @@ class Examination:
     Attributes:
         look: gives the findings; what it raises is a finding too.
         blame: what to do when it raises.
+        unseen: what its raising means: wrong where being reachable is the very question.
     """
 
     area: str
     subject: str
     look: Callable[[], Awaitable[Iterable[Finding]]]
     blame: str
+    unseen: Status = Status.UNKNOWN
 
 
 def healthy(findings: Iterable[Finding]) -> bool:
