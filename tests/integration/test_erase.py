@@ -8,13 +8,10 @@ import pytest
 
 from shared import events as ev
 from shared.bus.admin import create_topics
-from shared.bus.deadletter import dead_letter
-from shared.bus.records import Record, outgoing
+from shared.bus.records import Outgoing, outgoing
 from shared.clock import utc_now
-from shared.errors import Reason
 from shared.runtime.settings import KafkaSettings
 from shared.topics import (
-    ASSIGNMENT,
     GOLD_ANSWERS,
     GOLD_ITEMS,
     ITEMS,
@@ -58,8 +55,7 @@ async def stream(deployed: Deployment) -> None:
     await deployed.publish(PREDICTIONS, sure, unsure)
     conflict = outgoing(ITEMS, make.item("asked", text="other words"), source="test")
     await deployed.send(conflict)
-    lost = Record(ITEMS.name, 0, 10_000, b"sentiment/open", b'{"project_id": "sentiment", "item_id": "asked"}', (), 0)
-    await deployed.send(dead_letter(lost, Reason.BAD_SCHEMA, "", service=ASSIGNMENT))
+    await deployed.send(Outgoing(ITEMS.name, None, b'{"project_id": "sentiment", "item_id": "asked"}', ()))
 
 
 async def answer(http: Any) -> str:
@@ -80,6 +76,7 @@ async def test_an_item_and_a_person_are_forgotten_with_proof(deployment: Deploym
         await answer(http)
         await deployment.until("assignment", LABELLED, 2)
         await deployment.until("monitor", "SELECT count(*) FROM items WHERE labels > 0", 2)
+        await deployment.until("assignment", "SELECT count(*) FROM outbox", 0)
         letters = await deployment.json("dlq", "list")
         assert (letters["dead_letters"], letters["erased"]) == (2, 0)
 

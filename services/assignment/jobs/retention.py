@@ -22,8 +22,8 @@ from services.assignment.store.retention import (
 from shared.bus.unit import Unit
 from shared.runtime.service import Service
 
-WINDOW = timedelta(hours=1)
-"""How much of the items' time one look at them covers."""
+SHORTEST, LONGEST = timedelta(minutes=10), timedelta(days=1)
+"""How much of the items' time one look at them covers: more after a look that found few, least after a full chunk."""
 FIRST: Place = ("", "")
 Step = Callable[[Unit], Awaitable[bool]]
 
@@ -37,6 +37,7 @@ class Retention:
         self._metrics = metrics
         self._chunk = settings.job_chunk_rows
         self._kept_after = FIRST
+        self._window = SHORTEST
 
     async def forget(self) -> None:
         """Everything that is due, or as much as fits into the time of a run."""
@@ -53,18 +54,20 @@ class Retention:
         return unit.now - timedelta(days=days)
 
     async def _contents(self, unit: Unit) -> bool:
-        """One chunk of the oldest hour whose time has come; whether there may be more."""
+        """One chunk of the oldest items whose time has come; whether there may be more."""
         since = await claim_cursor(unit.connection, CONTENTS)
         until = self._cutoff(unit, self._settings.content_kept_days)
         if since is None or since >= until:
             return False
-        end = min(since + WINDOW, until)
+        end = min(since + self._window, until)
         found = await list_contents(unit.connection, since, end, self._chunk)
         await self._forget_contents(unit, [place for place, rests in found if rests])
         waiting = [place for place, rests in found if not rests]
         if waiting:
             await keep_contents(unit.connection, waiting)
-        if len(found) < self._chunk:
+        full = len(found) == self._chunk
+        self._window = SHORTEST if full else min(2 * self._window, LONGEST)
+        if not full:
             await move_cursor(unit.connection, CONTENTS, end)
         return True
 
