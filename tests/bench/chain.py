@@ -1,6 +1,6 @@
 """The ceiling: the hops of the auto path by bare aiokafka processes, JSON and headers but no database.
 
-`python -m tests.bench.bare_chain STAGE BOOTSTRAP PREFIX ITEMS` runs one stage; `run_chain` runs all of them.
+`python -m tests.bench.chain STAGE BOOTSTRAP PREFIX ITEMS` runs one stage; `measure` runs all of them.
 """
 
 import asyncio
@@ -13,6 +13,9 @@ from typing import Any
 from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from shared.bus.admin import create_topics
+from shared.runtime.settings import KafkaSettings
 
 BATCH = 500
 HEADERS = [
@@ -126,11 +129,18 @@ async def run_stage(name: str, bootstrap: str, prefix: str, number: int) -> None
         await producer.stop()
 
 
+async def measure(kafka: KafkaSettings, number: int, *, partitions: int = 4) -> dict[str, float]:
+    """chain_items_per_second: from the first item sent until every stage has read all it reads."""
+    prefix = f"{kafka.prefix}chain-{uuid4().hex[:8]}."
+    await create_topics(kafka.model_copy(update={"prefix": prefix}), partitions=partitions)
+    return {"chain_items_per_second": await run_chain(kafka.bootstrap, prefix, number)}
+
+
 async def run_chain(bootstrap: str, prefix: str, number: int) -> float:
     """Items per second from the first item sent to the last label read. The topics exist already."""
     stages = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.bench.bare_chain", name, bootstrap, prefix, str(number),
+            sys.executable, "-m", "tests.bench.chain", name, bootstrap, prefix, str(number),
             stdout=asyncio.subprocess.PIPE,
         )
         for name in STAGES
