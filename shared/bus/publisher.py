@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from shared.bus.client import make_producer
+from shared.bus.partition import partition_of
 from shared.bus.records import Outgoing
 from shared.errors import RetryLater
 from shared.runtime.settings import KafkaSettings
@@ -79,24 +81,50 @@ class Publisher:
             raise RetryLater(f"publishing {len(records)} records failed: {error!r}") from error
 
     async def _send(self, producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> Published:
-        prefix = self._kafka.prefix
-        waiting: list[asyncio.Future[object]] = []
+        """In lots of a partition each: a record costs neither a future nor a wake-up of its own."""
+        waiting: list[tuple[str, int, int, asyncio.Future[Any]]] = []
         try:
-            for record in records:
-                sent = await producer.send(
-                    prefix + record.topic, record.value, key=record.key, headers=list(record.headers)
-                )
-                waiting.append(sent)
+            for (topic, partition), several in (await self._by_partition(producer, records)).items():
+                for lot in _lots(producer, several):
+                    sent = await producer.send_batch(lot, self._kafka.prefix + topic, partition=partition)
+                    waiting.append((topic, partition, lot.record_count(), sent))
             done: Published = {}
-            for record, future in zip(records, waiting, strict=True):
-                metadata = await future
-                place = (record.topic, metadata.partition)  # type: ignore[attr-defined]
-                done[place] = max(done.get(place, 0), metadata.offset + 1)  # type: ignore[attr-defined]
+            for topic, partition, number, sent in waiting:
+                metadata = await sent
+                done[topic, partition] = max(done.get((topic, partition), 0), metadata.offset + number)
         finally:
-            for future in waiting:
-                if future.done() and not future.cancelled():
-                    future.exception()
+            for *_, sent in waiting:
+                if sent.done() and not sent.cancelled():
+                    sent.exception()
         return done
+
+    async def _by_partition(
+        self, producer: AIOKafkaProducer, records: Sequence[Outgoing]
+    ) -> dict[tuple[str, int], list[Outgoing]]:
+        """The records of each (topic, partition), in their order."""
+        names = {record.topic for record in records}
+        partitions = {name: sorted(await producer.partitions_for(self._kafka.prefix + name)) for name in names}
+        places: dict[tuple[str, int], list[Outgoing]] = {}
+        for record in records:
+            place = record.topic, partition_of(record.key, partitions[record.topic])
+            places.setdefault(place, []).append(record)
+        return places
+
+
+def _lots(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list[BatchBuilder]:
+    """Records of one partition as full batches; closed, so that nobody else adds to them."""
+    lots = [producer.create_batch()]
+    for record in records:
+        if _append(lots[-1], record) is None:
+            lots.append(producer.create_batch())
+            _append(lots[-1], record)  # the first of a batch always fits
+    for lot in lots:
+        lot.close()
+    return lots
+
+
+def _append(lot: BatchBuilder, record: Outgoing) -> Any:
+    return lot.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
 
 
 async def _discard(producer: AIOKafkaProducer) -> None:
