@@ -1,8 +1,7 @@
 """Records as Kafka gives and takes them, and the CloudEvents headers of ours."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from shared.events import Event
 from shared.topics import Topic
@@ -10,12 +9,12 @@ from shared.topics import Topic
 E = TypeVar("E", bound=Event)
 Headers = tuple[tuple[str, bytes | None], ...]
 
+SOURCE = "ce_source"
 TRACEPARENT = "traceparent"
 TRACEPARENT_LENGTH = 55
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record as read, nothing decoded. `topic` is the logical name, without the deployment's prefix."""
 
     topic: str
@@ -27,16 +26,14 @@ class Record:
     timestamp_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Received(Generic[E]):
+class Received(NamedTuple, Generic[E]):
     """A record whose event is valid."""
 
     event: E
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """One record to publish. `topic` is the logical name."""
 
     topic: str
@@ -67,6 +64,12 @@ def header(headers: Iterable[tuple[str, bytes | None]], name: str) -> bytes | No
     return found
 
 
+def written_by(service: str) -> Callable[[Record], bool]:
+    """Whether a record says that this service of ours made it."""
+    name = service.encode()
+    return lambda record: header(record.headers, SOURCE) == name
+
+
 def trace_of(event_id: str, cause: Record | None) -> bytes:
     """The W3C trace context of an event: its cause's trace, or a new one named after the event.
 
@@ -88,7 +91,7 @@ def outgoing(topic: Topic[E], event: E, *, source: str, cause: Record | None = N
             ("ce_specversion", b"1.0"),
             ("ce_id", str(event_id).encode()),
             ("ce_type", event.ce_type.encode()),
-            ("ce_source", source.encode()),
+            (SOURCE, source.encode()),
             ("ce_time", event.time.isoformat().encode()),
             ("content-type", b"application/json"),
             (TRACEPARENT, trace_of(event_id.hex, cause)),

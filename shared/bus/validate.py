@@ -1,5 +1,6 @@
 """The shared judge of records: a valid event, or a reason why not. Never raises for what a record holds."""
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -58,16 +59,22 @@ def _explain(error: ValidationError) -> tuple[Reason, str]:
     return Reason.BAD_SCHEMA, message
 
 
+@functools.cache
+def _types(topic: Topic[Any]) -> tuple[frozenset[bytes], frozenset[bytes]]:
+    """The `ce_type` of each event of a topic, and the same without their major versions."""
+    names = [event.ce_type for event in topic.events]
+    return frozenset(name.encode() for name in names), frozenset(name.rsplit(".v", 1)[0].encode() for name in names)
+
+
 def _check_type(topic: Topic[Any], record: Record) -> tuple[Reason, str] | None:
     """Refuse a body that says it is another event or another major version of ours."""
     declared = header(record.headers, _CE_TYPE)
     if declared is None:
         return None
-    known = {event.ce_type.encode() for event in topic.events}
+    known, stems = _types(topic)
     if declared in known:
         return None
     match = _VERSION.match(declared)
-    stems = {event.ce_type.rsplit(".v", 1)[0].encode() for event in topic.events}
     if match is not None and match["stem"] in stems:
         major = match["major"].decode()
         return Reason.UNSUPPORTED_VERSION, f"ce_type: major version {major} is not read from {topic.name}"

@@ -7,6 +7,8 @@ from uuid import UUID, uuid5
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
+from shared.labels.text import NUL, NoNul
+
 NAMESPACE = UUID("6f0c8b1e-7d0b-5f43-9a55-6c1f2c9b7a10")
 SEPARATOR = "\x1f"
 MAX_ID_BYTES = 512
@@ -21,19 +23,21 @@ def derived_id(kind: str, *cause: object) -> UUID:
 
 def _no_nul(text: str) -> str:
     if "\x00" in text:
-        raise ValueError("U+0000 is not allowed; remove it at the source")
+        raise ValueError(NUL)
     return text
 
 
 def _fits_an_index(text: str) -> str:
     # Ids are part of primary keys; PostgreSQL refuses index rows beyond 2704 bytes.
-    if len(text.encode()) > MAX_ID_BYTES:
+    if len(text) * 4 > MAX_ID_BYTES and len(text.encode()) > MAX_ID_BYTES:
         raise ValueError(f"longer than {MAX_ID_BYTES} bytes of UTF-8")
     return text
 
 
 def _in_utc(time: datetime) -> datetime:
     # Years 1 and 9999 overflow on the way to UTC, in Python and in the database driver.
+    if EARLIEST.year <= time.year < LATEST.year and not time.utcoffset():
+        return time
     if not EARLIEST <= time < LATEST:
         raise ValueError(f"not between {EARLIEST:%Y} and {LATEST:%Y}")
     return time.astimezone(UTC)
@@ -61,11 +65,11 @@ def _storable(value: JsonValue) -> JsonValue:
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 """A project, source or guideline name: lower-case letters, digits, `-` and `_`; at most 63."""
-ItemId = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_no_nul), AfterValidator(_fits_an_index)]
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_no_nul)]
-Text = Annotated[str, Field(max_length=1_000_000), AfterValidator(_no_nul)]
-ShortText = Annotated[str, Field(max_length=2_000), AfterValidator(_no_nul)]
-Category = Annotated[str, Field(max_length=2_000), AfterValidator(_no_nul)]
+ItemId = Annotated[str, Field(min_length=1, max_length=512), NoNul(), AfterValidator(_fits_an_index)]
+Name = Annotated[str, Field(min_length=1, max_length=200), NoNul()]
+Text = Annotated[str, Field(max_length=1_000_000), NoNul()]
+ShortText = Annotated[str, Field(max_length=2_000), NoNul()]
+Category = Annotated[str, Field(max_length=2_000), NoNul()]
 """A label as one symbol: what `shared.labels.category` gives."""
 Json = Annotated[JsonValue, AfterValidator(_storable)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False, strict=True)]

@@ -5,7 +5,7 @@ import json
 from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from shared.events.base import (
     BigCount,
@@ -20,12 +20,12 @@ from shared.events.base import (
     Slug,
     Text,
     Timestamp,
-    _no_nul,
     derived_id,
 )
+from shared.labels.text import NoNul
 from shared.labels.values import Value
 
-Uri = Annotated[str, Field(min_length=3, max_length=4096, pattern=r"^[a-z][a-z0-9+.-]*:"), AfterValidator(_no_nul)]
+Uri = Annotated[str, Field(min_length=3, max_length=4096, pattern=r"^[a-z][a-z0-9+.-]*:"), NoNul()]
 Base64 = Annotated[str, Field(max_length=1_400_000, pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -48,7 +48,7 @@ class MediaContent(Value):
     kind: Literal["image", "audio", "video"]
     uri: Uri | None = None
     data: Base64 | None = None
-    media_type: Annotated[str, Field(max_length=100), AfterValidator(_no_nul)] | None = None
+    media_type: Annotated[str, Field(max_length=100), NoNul()] | None = None
 
     @model_validator(mode="after")
     def _is_somewhere(self) -> Self:
@@ -65,7 +65,7 @@ class JsonContent(Value):
 
 
 Content = Annotated[TextContent | FeaturesContent | MediaContent | JsonContent, Field(discriminator="kind")]
-MetadataKey = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_no_nul)]
+MetadataKey = Annotated[str, Field(min_length=1, max_length=100), NoNul()]
 Metadata = dict[MetadataKey, ShortText | int | float | bool | None]
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.events.base import (
     Count,
@@ -18,11 +18,11 @@ from shared.events.base import (
     Text,
     Timestamp,
     Version,
-    _no_nul,
     derived_id,
 )
 from shared.events.items import Content, MetadataKey
 from shared.labels.schema import LabelSchema
+from shared.labels.text import NoNul
 from shared.labels.values import LabelValue
 
 Duration = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
@@ -94,11 +94,11 @@ class CostModel(_Part):
     opinion: NonNegative = 0.08
     expert: NonNegative = 0.60
     prediction: NonNegative = 0.0002
-    currency: Annotated[str, Field(min_length=1, max_length=10), AfterValidator(_no_nul)] = "EUR"
+    currency: Annotated[str, Field(min_length=1, max_length=10), NoNul()] = "EUR"
 
 
-JmesPath = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_no_nul)]
-UriPrefix = Annotated[str, Field(min_length=3, max_length=500), AfterValidator(_no_nul)]
+JmesPath = Annotated[str, Field(min_length=1, max_length=1000), NoNul()]
+UriPrefix = Annotated[str, Field(min_length=3, max_length=500), NoNul()]
 
 
 class Mapping(_Part):

@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from shared.events.base import (
     BigCount,
@@ -17,9 +17,9 @@ from shared.events.base import (
     ShortText,
     Slug,
     Timestamp,
-    _no_nul,
     derived_id,
 )
+from shared.labels.text import NoNul
 from shared.labels.values import Value
 
 
@@ -92,7 +92,7 @@ class Quality(Event):
 
     project_id: Slug
     subject: ItemId
-    sequence: Annotated[str, Field(max_length=600), AfterValidator(_no_nul)]
+    sequence: Annotated[str, Field(max_length=600), NoNul()]
     measurement: Measurement
     snapshot: BigCount = 0
     measured_at: Timestamp

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from shared.labels.text import NoNul
+
 MAX_OBJECTS = 10_000
 MAX_POINTS = 10_000
 MAX_PIXELS = 100_000_000
@@ -14,14 +16,8 @@ MAX_TEXT = 100_000
 MAX_SYMBOL = 2_000
 
 
-def _no_nul(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("U+0000 is not allowed in text; remove it at the source")
-    return text
-
-
-ClassName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_no_nul)]
-ObjectId = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_no_nul)]
+ClassName = Annotated[str, Field(min_length=1, max_length=200), NoNul()]
+ObjectId = Annotated[str, Field(min_length=1, max_length=100), NoNul()]
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 Positive = Annotated[float, Field(allow_inf_nan=False, gt=0, le=1e9)]
 Seconds = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e7)]
@@ -162,7 +158,7 @@ class Masks(Value):
 
 class Transcript(Value):
     kind: Literal["transcript"] = "transcript"
-    text: Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_no_nul)]
+    text: Annotated[str, Field(max_length=MAX_TEXT), NoNul()]
 
 
 class Segment(Value):

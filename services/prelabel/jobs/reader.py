@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -65,7 +65,7 @@ def make_outputs(mapper: Mapper, erasures: Erasures, records: Sequence[Record], 
         try:
             made = _map(mapper, erasures, record, max_bytes)
         except PoisonMessage as error:
-            kept = replace(record, value=None) if len(record.value or b"") > max_bytes else record
+            kept = record._replace(value=None) if len(record.value or b"") > max_bytes else record
             outcomes[error.reason.value] += 1
             outputs.append(dead_letter(kept, error.reason, error.detail, service=PRELABEL))
         else:
