@@ -8,9 +8,11 @@ from services.assignment.jobs import Housekeeping, QueueJobs, Retention, Sweeper
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.settings import AssignmentSettings
 from shared.bus.erasing import Erasing
+from shared.bus.records import written_by
 from shared.runtime.service import Service
 from shared.topics import (
     ANNOTATIONS,
+    ASSIGNMENT,
     ERASURES,
     ESCALATIONS,
     GOLD_ITEMS,
@@ -36,7 +38,7 @@ def build(settings: AssignmentSettings) -> Service:
     Raises:
         ConfigurationError: the administrator's token is short or well known.
     """
-    service = Service("assignment", settings, migrations=MIGRATIONS)
+    service = Service(ASSIGNMENT, settings, migrations=MIGRATIONS)
     metrics = AssignmentMetrics(service.registry)
     handlers = Handlers(service.references, metrics)
     housekeeping = Housekeeping(service, settings, metrics)
@@ -53,7 +55,7 @@ def build(settings: AssignmentSettings) -> Service:
     service.consume(ITEMS, handlers.on_items)
     service.consume(PREDICTIONS, handlers.on_predictions)
     service.consume(ESCALATIONS, handlers.on_escalations)
-    service.consume(LABELS, handlers.on_labels)
+    service.consume(LABELS, handlers.on_labels, passes_over=written_by(ASSIGNMENT))
     service.consume(RELABELS, handlers.on_relabels)
     service.consume(QUALITY, handlers.on_quality)
     service.consume(ERASURES, erasing.on_erasures)

@@ -8,8 +8,19 @@ from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache
 from shared.bus.erasing import Erasing
+from shared.bus.records import written_by
 from shared.runtime.service import Service
-from shared.topics import ANNOTATIONS, ERASURES, ESCALATIONS, GOLD_ANSWERS, GUIDELINES, LABELS, PROJECTS, QUALITY
+from shared.topics import (
+    ANNOTATIONS,
+    ASSIGNMENT,
+    ERASURES,
+    ESCALATIONS,
+    GOLD_ANSWERS,
+    GUIDELINES,
+    LABELS,
+    PROJECTS,
+    QUALITY,
+)
 
 FORGET_S = 3600.0
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -32,7 +43,7 @@ def build(settings: QcSettings) -> Service:
     service.rebuild(QUALITY, handlers.rebuild_quality)
 
     service.consume(ANNOTATIONS, handlers.on_annotations)
-    service.consume(LABELS, handlers.on_labels)
+    service.consume(LABELS, handlers.on_labels, passes_over=written_by(ASSIGNMENT))
     service.consume(ERASURES, erasing.on_erasures)
 
     service.every(settings.snapshot_check_s, "snapshots", jobs.take_snapshots)

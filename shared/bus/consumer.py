@@ -3,7 +3,7 @@
 import abc
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -63,9 +63,17 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
     records cause is cornered by halving the batch, and the one record left is refused as `unprocessable`.
     """
 
-    def __init__(self, service: str, topic: Topic[E], settings: ServiceSettings, metrics: BusMetrics) -> None:
+    def __init__(
+        self,
+        service: str,
+        topic: Topic[E],
+        settings: ServiceSettings,
+        metrics: BusMetrics,
+        passes_over: Callable[[Record], bool] | None = None,
+    ) -> None:
         self.service = service
         self.topic = topic
+        self._passes_over = passes_over
         self.progress = Progress(topic.name)
         self._settings = settings
         self._kafka = settings.kafka
@@ -277,8 +285,11 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
                 return
 
     async def _once(self, records: Sequence[Record], blame: str | None) -> None:
+        passed = 0
         if blame is None:
-            judged = await self._judge(records)
+            wanted = self._wanted(records)
+            passed = len(records) - len(wanted)
+            judged = await self._judge(wanted)
             valid = [one for one in judged if isinstance(one, Received)]
             refused = [one for one in judged if isinstance(one, Rejected)]
         else:
@@ -291,8 +302,14 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
             if gap > 1 and not self.topic.compacted:
                 self._metrics.skipped_offsets.labels(self.topic.name).inc(gap)
             self._expected[record.partition] = record.offset + 1
-        self._metrics.records.labels(self.topic.name, "processed").inc(len(records) - poison)
+        self._metrics.records.labels(self.topic.name, "processed").inc(len(records) - poison - passed)
+        self._metrics.records.labels(self.topic.name, "skipped").inc(passed)
         self.progress.mark()
+
+    def _wanted(self, records: Sequence[Record]) -> Sequence[Record]:
+        """The records that this service does not pass over unread."""
+        passes_over = self._passes_over
+        return records if passes_over is None else [record for record in records if not passes_over(record)]
 
     async def _judge(self, records: Sequence[Record]) -> list[Judged[E]]:
         limit = self._kafka.max_record_bytes

@@ -8,7 +8,7 @@ from aiokafka import OffsetAndMetadata, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.bus.consumer import Consumer
-from shared.bus.records import Received
+from shared.bus.records import Received, Record
 from shared.bus.relay import Relay
 from shared.bus.unit import Unit
 from shared.bus.validate import Rejected
@@ -44,8 +44,9 @@ class TransactionalConsumer(Consumer[E]):
         database: Database,
         relay: Relay,
         clock: Clock,
+        passes_over: Callable[[Record], bool] | None = None,
     ) -> None:
-        super().__init__(service, topic, settings, metrics)
+        super().__init__(service, topic, settings, metrics, passes_over)
         self._handler = handler
         self._database = database
         self._relay = relay

@@ -17,6 +17,7 @@ from shared.bus.broker import make_broker
 from shared.bus.consumer import Consumer
 from shared.bus.forwarding import ForwardingConsumer, Transform
 from shared.bus.publisher import Publisher
+from shared.bus.records import Record
 from shared.bus.references import References
 from shared.bus.relay import Relay
 from shared.bus.transactional import Handler, TransactionalConsumer
@@ -99,8 +100,19 @@ class Service:
             raise ConfigurationError(f"{self.name} has no outbox")
         return self._relay
 
-    def consume(self, topic: Topic[E], handler: Handler[E], *, max_records: int | None = None) -> None:
-        """Read a topic with exactly-once effect in PostgreSQL."""
+    def consume(
+        self,
+        topic: Topic[E],
+        handler: Handler[E],
+        *,
+        max_records: int | None = None,
+        passes_over: Callable[[Record], bool] | None = None,
+    ) -> None:
+        """Read a topic with exactly-once effect in PostgreSQL.
+
+        Records that `passes_over` knows by their headers to tell this service nothing are neither parsed nor judged;
+        not for the DLQ owner of the topic.
+        """
         consumer = TransactionalConsumer(
             self.name,
             topic,
@@ -110,6 +122,7 @@ class Service:
             database=self.database,
             relay=self.relay,
             clock=self.clock,
+            passes_over=passes_over,
         )
         self._add(consumer, max_records)
 

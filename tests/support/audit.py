@@ -82,7 +82,7 @@ def whole(ledger: Ledger) -> Ledger:
     ledger.add("a_rounds", [(P, "i2", 1, 2, 2, 0, 0, 0, 1, 1), (P, "i3", 1, 1, 0, 0, 1, 0, 0, 1)])
     ledger.add("a_leases", [_lease("i2", event.annotation_id, event.annotator_id) for event in ANSWERS])
     ledger.add("a_leases", [_lease("i3", make.uid("lease"), "a", state="active")])
-    ledger.add("q_items", [(P, "i1", 1, "auto"), (P, "i2", 1, "consensus")])
+    ledger.add("q_items", [(P, "i2", 1, "consensus")])
     answered = [(event.annotation_id.bytes, P, "i2", 1, "answered", event.annotator_id, 0) for event in ANSWERS]
     ledger.add("q_annotations", answered)
     ledger.add("m_items", [(P, "i1", "labelled", "auto", 2), (P, "i2", "labelled", "consensus", 2)])

@@ -31,7 +31,7 @@ FROM labels_done d LEFT JOIN (
     SELECT 'assignment' AS service, project, item, version FROM a_items
     UNION ALL SELECT 'qc', project, item, version FROM q_items
 ) k USING (service, project, item)
-WHERE d.service IN ('assignment', 'qc')
+WHERE (d.service = 'assignment' OR (d.service = 'qc' AND d.path <> 'auto'))  -- an automatic label tells qc nothing
     AND NOT EXISTS (SELECT 1 FROM forgot f WHERE f.service = d.service AND f.project = d.project AND f.item = d.item)
 GROUP BY d.service, d.project, d.item HAVING max(d.version) > coalesce(k.version, 0);
 

@@ -15,7 +15,7 @@ from shared.bus.records import Received
 from shared.bus.references import References
 from shared.bus.unit import Unit
 from shared.errors import Reason
-from shared.events import Annotation, Escalation, GoldResult, Label, Outcome, Quality
+from shared.events import Annotation, Escalation, GoldResult, Label, Outcome, Path, Quality
 from shared.labels import check_label
 from shared.topics import ESCALATIONS, LABELS, QUALITY
 
@@ -48,16 +48,20 @@ class Handlers:
         await self._on_answers([r for r in fresh if not r.event.gold], contexts, unit)
 
     async def on_labels(self, batch: Sequence[Received[Label]], unit: Unit) -> None:
-        """Labels, assignment's and own ones, as facts: which one lives, which rounds are over."""
-        contexts = await self._contexts((r.event.project_id, r.event.project_version) for r in batch)
+        """People's labels as facts: which one lives, which rounds are over.
+
+        A label that assignment gave tells nothing here: nobody answered its round, and it judges no answer.
+        """
+        told = [received for received in batch if received.event.path is not Path.AUTO]
+        contexts = await self._contexts((r.event.project_id, r.event.project_version) for r in told)
         known = []
-        for received in batch:
+        for received in told:
             if (received.event.project_id, received.event.project_version) in contexts:
                 known.append(received.event)
             else:
                 unit.reject(received.record, Reason.UNKNOWN_PROJECT, _no_project(received.event))
-        told = [(event, contexts[event.project_id, event.project_version].scale.tolerance) for event in known]
-        await self._learn(told, Store(unit.connection))
+        scales = [(event, contexts[event.project_id, event.project_version].scale) for event in known]
+        await self._learn([(event, scale.tolerance) for event, scale in scales], Store(unit.connection))
 
     async def rebuild_labels(self, batch: Sequence[Received[Label]], unit: Unit) -> None:
         """Labels that an earlier database made: their rounds are over, and their snapshots' numbers are taken."""

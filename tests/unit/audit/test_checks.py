@@ -85,7 +85,7 @@ def ignore_label(ledger: Ledger) -> None:
 
 
 def ignore_label_in_qc(ledger: Ledger) -> None:
-    ledger.execute("DELETE FROM q_items WHERE item = 'i1'")
+    ledger.execute("DELETE FROM q_items WHERE item = 'i2'")
 
 
 def miss_label_in_monitor(ledger: Ledger) -> None:
