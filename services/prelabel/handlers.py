@@ -1,6 +1,7 @@
 """Items and refreshes in, predictions out. A batch is answered from one snapshot of the live models."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -146,9 +147,10 @@ class Handlers:
         return [made[position] for position in range(len(causes))]
 
     def _observe(self, outputs: Sequence[tuple[Prediction, Outgoing]], work: Work) -> None:
-        for prediction, _ in outputs:
-            outcome = "proposed" if prediction.abstention is None else prediction.abstention.value
-            self._metrics.predictions.labels(prediction.project_id, outcome).inc()
+        outcomes = Counter((one.project_id, one.abstention) for one, _ in outputs)
+        for (project_id, abstention), number in outcomes.items():
+            outcome = "proposed" if abstention is None else abstention.value
+            self._metrics.predictions.labels(project_id, outcome).inc(number)
         for rows, seconds in zip(work.rows, work.seconds, strict=True):
             self._metrics.call_rows.observe(rows)
             self._metrics.call_seconds.observe(seconds)

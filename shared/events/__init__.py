@@ -1,6 +1,6 @@
 """The events of every topic. `shared/topics.py` says which topic carries which."""
 
-from shared.events.base import Event, ItemEvent, derived_id, entropy
+from shared.events.base import Event, ItemEvent, derived_id, entropy, unchecked
 from shared.events.items import (
     Content,
     Erasure,
@@ -127,4 +127,5 @@ __all__ = [
     "content_hash",
     "derived_id",
     "entropy",
+    "unchecked",
 ]

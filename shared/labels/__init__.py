@@ -8,6 +8,7 @@ from shared.labels.schema import (
     RatingSchema,
     TranscriptSchema,
     check_label,
+    class_set,
 )
 from shared.labels.values import (
     Box,
@@ -62,4 +63,5 @@ __all__ = [
     "TranscriptSchema",
     "category",
     "check_label",
+    "class_set",
 ]

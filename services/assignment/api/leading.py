@@ -4,7 +4,6 @@ import base64
 import binascii
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -160,7 +159,7 @@ class Leading:
             leases = await list_of_item(connection, *key)
             contents = await get_contents(connection, [key])
         latest = next((one for one in rounds if one.number == known.round), None)
-        return _view(replace(known, asked=latest), rounds, leases, contents.get(key))
+        return _view(known._replace(asked=latest), rounds, leases, contents.get(key))
 
 
 def _taken() -> Problem:

@@ -1,8 +1,10 @@
 """What is known of one item, and the round that people were asked in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import NamedTuple
 
 from services.assignment.domain.guess import Guess
 from services.assignment.domain.states import Ending, Standing, State
@@ -89,10 +91,10 @@ class Wish:
 
 ERASED_CONTENT = "erased"
 """What stands for the content hash of an erased item that had come: its repeats are still counted."""
+NO_WISHES: Mapping[int, Wish] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Aggregate:
+class Aggregate(NamedTuple):
     """Everything about one item that decisions need.
 
     Attributes:
@@ -114,7 +116,7 @@ class Aggregate:
     round: int = 0
     ending: Ending = Ending.OPEN
     label_version: int = 0
-    relabels: Mapping[int, Wish] = field(default_factory=dict)
+    relabels: Mapping[int, Wish] = NO_WISHES
     asked: Round | None = None
     bare: bool = False
 

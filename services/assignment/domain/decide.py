@@ -19,6 +19,7 @@ from shared.events import (
     Policy,
     Route,
     RouteState,
+    unchecked,
 )
 
 MAX_ROUNDS = 3
@@ -86,7 +87,7 @@ def reopen(
     """Open the round after the latest one. It goes to people, whatever the model thinks."""
     known = advance(known, known.round + 1, Ending.OPEN)
     routing = Routing(Way.PEOPLE, reason[:2000])
-    known = replace(known, asked=_round(known, context, routing, urgency=urgency, excluded=excluded))
+    known = known._replace(asked=_round(known, context, routing, urgency=urgency, excluded=excluded))
     return known, (_queued(known, context.now),)
 
 
@@ -94,7 +95,7 @@ def close(known: Aggregate, ending: Ending, reason: str, now: datetime) -> tuple
     """End the latest round without a label."""
     before = known.asked or Round(known.project_id, known.item_id, known.round, item_created_at=known.created_at)
     asked = replace(before, step=before.step + 1, reason=reason, ended=True)
-    known = replace(advance(known, known.round, ending), asked=asked)
+    known = advance(known, known.round, ending)._replace(asked=asked)
     return known, (route_event(asked, ROUTE_OF_ENDING[ending], now),)
 
 
@@ -131,7 +132,7 @@ def _open_first(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggre
     if routing.way is Way.SAMPLED_OUT:
         said = route_event(asked, RouteState.SAMPLED_OUT, context.now)
         return advance(known, 1, Ending.SAMPLED_OUT), (said,)
-    known = replace(known, asked=asked)
+    known = known._replace(asked=asked)
     return known, (_queued(known, context.now),)
 
 
@@ -141,16 +142,16 @@ def _reconsider(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggre
     if asked is None or not known.open:
         return known, ()
     asked = _urged(known, asked)
-    known = replace(known, asked=asked)
+    known = known._replace(asked=asked)
     guess = known.guess
     if guess is None or (asked.guess is not None and guess.order <= asked.guess.order):
         return known, ()
     score = priority(guess, known.created_at or context.now, urgency=asked.urgency, audit=asked.would_auto)
     if asked.granted > 0 or asked.exhausted:
-        return replace(known, asked=replace(asked, priority=score)), ()
+        return known._replace(asked=replace(asked, priority=score)), ()
     read_back = asked.guess is None and guess.generation <= asked.generation
     asked = replace(asked, guess=guess, generation=max(asked.generation, guess.generation), priority=score)
-    known = replace(known, asked=asked)
+    known = known._replace(asked=asked)
     if asked.number > 1 or asked.would_auto or read_back:
         return known, ()
     routing = accept(guess, context.policy, draws)
@@ -166,7 +167,7 @@ def _reconsider(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggre
         inclusion=asked.inclusion * routing.inclusion,
         priority=priority(guess, known.created_at or context.now, urgency=asked.urgency, audit=True),
     )
-    known = replace(known, asked=asked)
+    known = known._replace(asked=asked)
     return known, (_queued(known, context.now),)
 
 
@@ -202,7 +203,7 @@ def _tell_escalation(
         project_version=asked.project_version or context.project_version,
         guideline_version=asked.guideline_version or context.guideline_version,
     )
-    after = replace(after, asked=asked)
+    after = after._replace(asked=asked)
     return after, (_queued(after, context.now),)
 
 
@@ -247,13 +248,14 @@ def _label(known: Aggregate, context: Context, reason: str) -> tuple[Aggregate, 
     guess = known.guess
     if guess is None or guess.value is None:
         raise ValueError("only a proposal can be accepted")
-    label = Label(
+    label = unchecked(
+        Label,
         project_id=known.project_id,
         item_id=known.item_id,
         version=1,
         value=guess.value,
         path=Path.AUTO,
-        evidence=Evidence(proposal=guess.proposal, reason=reason),
+        evidence=unchecked(Evidence, proposal=guess.proposal, reason=reason),
         opinions=0,
         cost=context.cost.prediction,
         project_version=context.project_version,
@@ -262,4 +264,4 @@ def _label(known: Aggregate, context: Context, reason: str) -> tuple[Aggregate, 
         labelled_at=context.now,
     )
     asked = None if known.asked is None else replace(known.asked, ended=True)
-    return replace(known, round=1, ending=Ending.LABELLED, label_version=1, asked=asked), (label,)
+    return known._replace(round=1, ending=Ending.LABELLED, label_version=1, asked=asked), (label,)

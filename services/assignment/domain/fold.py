@@ -22,15 +22,15 @@ def fold(known: Aggregate, fact: Fact) -> Aggregate:
     """Take one fact in; an erased item takes in nothing but that it came."""
     if known.erased:
         came = isinstance(fact, ItemSeen) or known.content_hash is not None
-        return replace(known, content_hash=ERASED_CONTENT if came else None)
+        return known._replace(content_hash=ERASED_CONTENT if came else None)
     match fact:
         case ItemSeen():
             return _item(known, fact)
         case Predicted():
-            return known if known.bare else replace(known, guess=newest(known.guess, fact.guess))
+            return known if known.bare else known._replace(guess=newest(known.guess, fact.guess))
         case Labelled():
             known = advance(known, fact.version, Ending.LABELLED)
-            return replace(known, label_version=max(known.label_version, fact.version))
+            return known._replace(label_version=max(known.label_version, fact.version))
         case Escalated():
             return _escalated(known, fact)
         case Relabelled():
@@ -48,7 +48,7 @@ def advance(known: Aggregate, number: int, ending: Ending) -> Aggregate:
     asked = known.asked if number == known.round else None
     if asked is not None and ending is not Ending.OPEN:
         asked = replace(asked, ended=True)
-    return replace(known, round=number, ending=ending, asked=asked)
+    return known._replace(round=number, ending=ending, asked=asked)
 
 
 def _item(known: Aggregate, fact: ItemSeen) -> Aggregate:
@@ -57,7 +57,7 @@ def _item(known: Aggregate, fact: ItemSeen) -> Aggregate:
     asked = known.asked
     if asked is not None and asked.item_created_at is None:
         asked = replace(asked, item_created_at=fact.created_at)
-    return replace(known, content_hash=fact.content_hash, created_at=fact.created_at, asked=asked)
+    return known._replace(content_hash=fact.content_hash, created_at=fact.created_at, asked=asked)
 
 
 def _escalated(known: Aggregate, fact: Escalated) -> Aggregate:
@@ -69,13 +69,13 @@ def _escalated(known: Aggregate, fact: Escalated) -> Aggregate:
         return known
     asked = _asked(known)
     audience = Audience.EXPERT if fact.ask is Ask.EXPERT else asked.audience
-    return replace(known, asked=replace(asked, audience=audience, wanted=max(asked.wanted, fact.opinions_wanted)))
+    return known._replace(asked=replace(asked, audience=audience, wanted=max(asked.wanted, fact.opinions_wanted)))
 
 
 def _doubted(known: Aggregate, fact: Relabelled) -> Aggregate:
     wish = Wish(fact.urgency, fact.reason, fact.excluded)
     before = known.relabels.get(fact.round)
-    return replace(known, relabels={**known.relabels, fact.round: wish if before is None else before.join(wish)})
+    return known._replace(relabels={**known.relabels, fact.round: wish if before is None else before.join(wish)})
 
 
 def _routed(known: Aggregate, fact: Routed) -> Aggregate:
@@ -84,7 +84,7 @@ def _routed(known: Aggregate, fact: Routed) -> Aggregate:
     if known.round != fact.round:
         return known
     if ending is not Ending.OPEN:
-        return known if known.asked is None else replace(known, asked=_stepped(known.asked, fact))
+        return known if known.asked is None else known._replace(asked=_stepped(known.asked, fact))
     asked = _asked(known)
     expert = Audience.EXPERT in (asked.audience, fact.audience)
     asked = replace(
@@ -98,7 +98,7 @@ def _routed(known: Aggregate, fact: Routed) -> Aggregate:
         guideline_version=max(asked.guideline_version, fact.guideline_version),
         item_created_at=asked.item_created_at or fact.item_created_at,
     )
-    return replace(known, asked=_stepped(asked, fact))
+    return known._replace(asked=_stepped(asked, fact))
 
 
 def _stepped(asked: Round, fact: Routed) -> Round:
@@ -132,7 +132,7 @@ def _opined(known: Aggregate, fact: Opined) -> Aggregate:
         item_created_at=asked.item_created_at or fact.item_created_at,
         guess=guess,
     )
-    return replace(known, asked=asked)
+    return known._replace(asked=asked)
 
 
 def _asked(known: Aggregate) -> Round:

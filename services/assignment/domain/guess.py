@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
-from shared.events import Abstention, Prediction, Proposal
+from shared.events import Abstention, Prediction, Proposal, unchecked
 from shared.labels import LabelValue
 
 
@@ -60,12 +59,13 @@ class Guess:
         """What people and labels get to see of it; None for an abstention."""
         if self.value is None or self.confidence is None or self.model_version is None:
             return None
-        return Proposal.model_construct(
+        return unchecked(
+            Proposal,
             value=self.value,
             confidence=self.confidence,
             model_version=self.model_version,
             generation=self.generation,
-            distribution=cast("dict[str, float] | None", self.distribution),
+            distribution=self.distribution,
         )
 
 

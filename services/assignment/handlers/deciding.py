@@ -1,5 +1,6 @@
 """What every decision needs: the project as it is, and a way out."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -33,13 +34,21 @@ def context_of(references: References, project_id: str, unit: Unit) -> Context:
 
 def publish(said: Iterable[Label | Route], unit: Unit, metrics: AssignmentMetrics, cause: Record | None = None) -> None:
     """Emit decisions and count them."""
-    for event in said:
+    publish_all(((event, cause) for event in said), unit, metrics)
+
+
+def publish_all(said: Iterable[tuple[Label | Route, Record | None]], unit: Unit, metrics: AssignmentMetrics) -> None:
+    """Emit the decisions of a batch, each with the record that caused it, and count them."""
+    made: Counter[tuple[str, str]] = Counter()
+    for event, cause in said:
         if isinstance(event, Label):
             unit.emit(LABELS, event, cause=cause)
-            metrics.decisions.labels(event.project_id, "auto").inc()
+            made[event.project_id, "auto"] += 1
         else:
             unit.emit(ROUTES, event, cause=cause)
-            metrics.decisions.labels(event.project_id, event.state.value).inc()
+            made[event.project_id, event.state.value] += 1
+    for labels, number in made.items():
+        metrics.decisions.labels(*labels).inc(number)
 
 
 async def overdue(waiting: Iterable[Aggregate], references: References, metrics: AssignmentMetrics, unit: Unit) -> None:

@@ -9,7 +9,7 @@ from services.assignment.domain.decide import MAX_ROUNDS, Context, step
 from services.assignment.domain.draws import draws_of
 from services.assignment.domain.facts import Escalated, Fact, ItemSeen, Labelled, Predicted, Relabelled
 from services.assignment.domain.guess import Guess
-from services.assignment.handlers.deciding import context_of, no_project, publish
+from services.assignment.handlers.deciding import context_of, no_project, publish_all
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.store.aggregates import load, save, with_rounds
 from services.assignment.store.items import (
@@ -37,9 +37,10 @@ from shared.events import (
     Quality,
     Quarantine,
     Relabel,
+    Route,
     content_hash,
 )
-from shared.labels import ChoiceSchema, check_label
+from shared.labels import ChoiceSchema, check_label, class_set
 
 E = TypeVar("E", bound=ItemEvent)
 Cause = tuple[Key, Fact, Record]
@@ -180,11 +181,13 @@ class Handlers:
         """Fold facts in offset order, decide, save, publish."""
         after = dict(before)
         contexts: dict[str, Context] = {}
+        told: list[tuple[Label | Route, Record | None]] = []
         for key, fact, record in facts:
             if key[0] not in contexts:
                 contexts[key[0]] = context_of(self._references, key[0], unit)
             after[key], said = step(after[key], fact, contexts[key[0]], draws_of(*key))
-            publish(said, unit, self._metrics, record)
+            told += [(event, record) for event in said]
+        publish_all(told, unit, self._metrics)
         await save(unit.connection, before, after)
 
     async def _of_projects(self, batch: Sequence[Received[E]], unit: Unit) -> list[tuple[Received[E], CurrentProject]]:
@@ -219,7 +222,7 @@ def _misfit(prediction: Prediction, project: CurrentProject) -> str | None:
     except ValueError as error:
         return f"value.{error}"
     if isinstance(schema, ChoiceSchema) and prediction.distribution is not None:
-        unknown = prediction.distribution.keys() - set(schema.classes)
+        unknown = prediction.distribution.keys() - class_set(schema.classes)
         if unknown:
             return f"distribution: {min(unknown)!r} is not a class of the project (it has {len(schema.classes)})"
     return None

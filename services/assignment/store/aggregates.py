@@ -41,7 +41,7 @@ async def with_rounds(connection: Any, known: dict[Key, Aggregate], *, ended: bo
     if not places:
         return known
     rounds = await lock_rounds(connection, places)
-    return {key: replace(one, asked=rounds.get(key)) for key, one in known.items()}
+    return {key: one._replace(asked=rounds.get(key)) for key, one in known.items()}
 
 
 async def save(connection: Any, before: Mapping[Key, Aggregate], after: Mapping[Key, Aggregate]) -> None:

@@ -4,6 +4,7 @@ Integers add up to the same in any order, which floats do not: money is counted 
 time in microseconds, a weight in millionths.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +17,7 @@ ALWAYS = 0
 LATENCY_EDGES_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
 """Upper edges, inclusive; one more bucket takes what is above the last."""
 INFINITE = len(LATENCY_EDGES_S)
+_EDGES_MICROS = [round(edge * MILLION) for edge in LATENCY_EDGES_S]
 
 
 class Kind(StrEnum):
@@ -38,6 +40,8 @@ class Kind(StrEnum):
     LABELLED = "labelled"  # path, class; per time bucket
     COMPARED = "compared"  # model version, lane:verdict; per time bucket
     COMPARED_WEIGHT = "compared_weight"  # the same, in millionths of 1 / inclusion probability
+
+    __hash__ = str.__hash__  # an enum's own is a call of Python, and keys of counters are hashed for every event
 
 
 class Key(NamedTuple):
@@ -66,4 +70,4 @@ def micros_between(start: datetime, end: datetime) -> int:
 
 def latency_bucket(micros: int) -> int:
     """The index in `LATENCY_EDGES_S` of the bucket that a time falls in; `INFINITE` above the last."""
-    return next((i for i, edge in enumerate(LATENCY_EDGES_S) if micros <= edge * MILLION), INFINITE)
+    return bisect_left(_EDGES_MICROS, micros)

@@ -25,9 +25,9 @@ def symbols(value: LabelValue) -> tuple[str, ...]:
     A set of choices counts once for each of its classes, a structured value once for each class of its objects, so the
     alphabet stays as small as the project's class list. Ratings are rounded to three digits.
     """
+    if type(value) is Choice:  # nearly all of them; `match` asks the metaclass of pydantic, which is slow
+        return (value.choice,)
     match value:
-        case Choice():
-            return (value.choice,)
         case Choices():
             names = set(value.choices)
         case Rating():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.prelabel.domain.questions import Abstained, Identity, Question
-from shared.events import Abstention, Manifest, Prediction
+from shared.events import Abstention, Manifest, Prediction, unchecked
 from shared.labels import Choice, Choices, ChoicesSchema, LabelSchema, LabelValue, Rating, RatingSchema, check_label
 
 Floats = NDArray[np.float64]
@@ -123,7 +123,8 @@ def propose(
     )
     bad = Abstained(Abstention.BAD_OUTPUT, f"model {identity.version} answered with NaN, infinity or no distribution")
     return [
-        Prediction(
+        unchecked(
+            Prediction,
             project_id=question.project_id,
             item_id=question.item_id,
             value=head.values[best],

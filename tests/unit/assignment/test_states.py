@@ -111,7 +111,7 @@ def test_a_request_for_the_open_round_merges_into_it() -> None:
 def test_a_better_prediction_accepts_nothing_that_somebody_has_seen() -> None:
     known, _ = run([SEEN, predicted(0.5)])
     assert known.asked is not None
-    leased = replace(known, asked=lifecycle.granted(known.asked, ev.Audience.ANNOTATOR))
+    leased = known._replace(asked=lifecycle.granted(known.asked, ev.Audience.ANNOTATOR))
     after, said = step(leased, predicted(0.99, 2), CONTEXT, PEOPLE)
     assert (after.state, said) == (State.LEASED, ())
     assert after.asked is not None
@@ -179,7 +179,7 @@ def _round(known: Aggregate) -> Round:
 
 
 def _with(known: Aggregate, asked: Round) -> Aggregate:
-    return replace(known, asked=asked)
+    return known._replace(asked=asked)
 
 
 def _shape(known: Aggregate) -> tuple[Any, ...]:
@@ -247,7 +247,7 @@ def _rests(known: Aggregate) -> bool:
             asked = lifecycle.returned(asked, role, None)
         if asked.free:
             asked = _until_exhausted(asked)
-        known = replace(known, asked=asked)
+        known = known._replace(asked=asked)
         known, _ = step(known, Escalated(known.round, ev.Ask.UNRESOLVED, 0, "nobody"), CONTEXT, PEOPLE)
         known, _ = step(known, Escalated(known.round, ev.Ask.UNRESOLVED, 0, "nobody"), CONTEXT, PEOPLE)
     return known.state in RESTING
@@ -349,7 +349,7 @@ def test_any_interleaving_with_repeats_gives_the_same_facts(data: st.DataObject)
 
 def _facts(known: Aggregate) -> Aggregate:
     """Without the demand of a round that has ended: it is moot, and nothing reads it."""
-    return known if known.open else replace(known, asked=None)
+    return known if known.open else known._replace(asked=None)
 
 
 def _folded(order: Iterable[Fact]) -> Aggregate:
