@@ -110,7 +110,7 @@ REFRESHES: Topic[ev.Refresh] = _topic(
 )  # fmt: skip
 QUALITY: Topic[ev.Quality] = _topic(
     "quality.v1", ev.Quality, key="project/subject", about="measured quality of people, labels and models",
-    writers=(QC, MONITOR), readers=(ASSIGNMENT, TRAINER, MONITOR, CONSUMERS), dlq_owner=MONITOR,
+    writers=(QC, ASSIGNMENT, MONITOR), readers=(ASSIGNMENT, QC, TRAINER, MONITOR, CONSUMERS), dlq_owner=MONITOR,
     retention_ms=30 * DAY_MS,
 )  # fmt: skip
 MODELS: Topic[ev.ModelVersion | ev.ModelPointer] = _topic(
@@ -147,7 +147,6 @@ BY_NAME = {topic.name: topic for topic in TOPICS}
 PLANNED: frozenset[tuple[str, str, str]] = frozenset(
     {
         (PRELABEL, "writes", SHADOW_PREDICTIONS.name),
-        (QC, "writes", RELABELS.name),
         (QC, "writes", GOLD_ITEMS.name),
         (QC, "writes", GOLD_ANSWERS.name),
         (TRAINER, "writes", MODELS.name),

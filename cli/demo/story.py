@@ -160,10 +160,10 @@ class Story:
         self.told.scene.live = "v2"
 
     async def _measured(self) -> None:
-        """Skills come by qc's clock; a short stream rests before the first of them."""
+        """Skills come by qc's clock; the stream rests before the last of them."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(MEASURED_WITHIN_S):
-                while not self.told.watch.judged() <= self.told.watch.skills.keys():  # noqa: ASYNC110  # as above
+                while not self.told.watch.measured():  # noqa: ASYNC110  # as above
                     await asyncio.sleep(0.1)
 
     async def _settled(self) -> bool:

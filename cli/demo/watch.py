@@ -74,10 +74,11 @@ class Watch:
         """Model version -> items whose newest prediction it made."""
         return Counter(version for _, version in self.predicted.values())
 
-    def judged(self) -> set[str]:
-        """Whose answers a consensus has judged, so that qc measures them."""
+    def measured(self) -> bool:
+        """Whether qc has told the skill of everybody from all their answers that a consensus has judged."""
         agreed = (label for label in self.ledger.labels.values() if label.path is Path.CONSENSUS)
-        return {vote.annotator_id for label in agreed for vote in label.evidence.votes}
+        judged = Counter(vote.annotator_id for label in agreed for vote in label.evidence.votes)
+        return all(who in self.skills and self.skills[who].judged >= number for who, number in judged.items())
 
     def corrected(self) -> dict[str, str]:
         """Item -> category, of the live labels that people made: what a next model may learn from."""

@@ -49,6 +49,7 @@ OF_PEOPLE: Mapping[str, Mapping[str, str]] = {
         "annotations": "SELECT count(*) FROM annotations WHERE annotator_id = $1",
         "skill": "SELECT count(*) FROM annotators WHERE annotator_id = $1",
         "counts": "SELECT count(*) FROM annotator_counts WHERE annotator_id = $1",
+        "trust": "SELECT count(*) FROM trust WHERE annotator_id = $1",
     },
     "monitor": {
         "measurements": "SELECT count(*) FROM measurements WHERE subject = 'annotator#' || $1",

@@ -20,6 +20,7 @@ from shared.topics import (
     LABELS,
     PROJECTS,
     QUALITY,
+    RELABELS,
 )
 
 FORGET_S = 3600.0
@@ -36,7 +37,7 @@ def build(settings: QcSettings) -> Service:
     jobs = Jobs(service.unit, service.references, settings, metrics, parameters)
 
     service.reads(PROJECTS, GUIDELINES, GOLD_ANSWERS)
-    service.writes(LABELS, ESCALATIONS, QUALITY)
+    service.writes(LABELS, ESCALATIONS, QUALITY, RELABELS)
     service.rebuild(ERASURES, erasing.on_erasures)
     service.rebuild(LABELS, handlers.rebuild_labels)
     service.rebuild(ESCALATIONS, handlers.rebuild_escalations)
@@ -45,10 +46,12 @@ def build(settings: QcSettings) -> Service:
     service.consume(ANNOTATIONS, handlers.on_annotations)
     service.consume(LABELS, handlers.on_labels, passes_over=written_by(ASSIGNMENT))
     service.consume(ERASURES, erasing.on_erasures)
+    service.consume(QUALITY, handlers.on_quality)
 
     service.every(settings.snapshot_check_s, "snapshots", jobs.take_snapshots)
     service.every(settings.quality_interval_s, "quality", jobs.publish_quality)
     service.every(settings.erase_again_s, "erase again", erasing.again)
     service.every(FORGET_S, "forget", jobs.forget_snapshots)
     service.every(settings.gold_interval_s, "gold", jobs.score_gold)
+    service.every(settings.review_interval_s, "review", jobs.review)
     return service

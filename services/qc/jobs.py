@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -10,13 +11,15 @@ from operator import itemgetter
 import structlog
 
 from services.qc.domain.agreement import percent_agreement
+from services.qc.domain.confirmation import stands_without
 from services.qc.domain.consensus import Opinion
 from services.qc.domain.counts import CellCount, digest, pack
 from services.qc.domain.facts import Facts
 from services.qc.domain.fold import ItemKey
 from services.qc.domain.gold import Score, rescore
-from services.qc.domain.outcomes import agreement_of, skill_of
+from services.qc.domain.outcomes import agreement_of, review_of, skill_of
 from services.qc.domain.scale import scale_of, symbol_of
+from services.qc.domain.trust import heard_again, limits
 from services.qc.domain.undecided import undecided_cells
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
@@ -24,7 +27,7 @@ from services.qc.store import ParameterCache, Store
 from shared.bus.references import References
 from shared.bus.unit import Unit
 from shared.events import GoldAnswer
-from shared.topics import QUALITY
+from shared.topics import QUALITY, RELABELS
 
 log = structlog.get_logger(__name__)
 FORGET_ROWS = 1000
@@ -125,6 +128,41 @@ class Jobs:
                 if await Store(unit.connection).delete_old(before, FORGET_ROWS) < FORGET_ROWS:
                     return
 
+    async def review(self) -> None:
+        """Look again at what somebody in quarantine answered; reopen the labels that do not stand without them.
+
+        A chunk of one person's answers per run. Two replicas may do the same chunk: the second finds it done.
+        """
+        async with self._unit() as unit:
+            store = Store(unit.connection)
+            found = await store.get_review()
+            project = None if found is None else self._references.projects.current(found[0][0])
+            if found is None or project is None:
+                return
+            who, before = found
+            limit = self._settings.review_max_items
+            answers = await store.list_items_of(who, before.review or 0, limit)
+            items = await store.claim_items((who[0], item) for _, item in answers)
+            await store.fill_answers(items)
+            excluded = (await store.list_quarantined([who[0]]))[who[0]] | {who[1]}
+            parameters = (await self._parameters.latest([who[0]], store))[who[0]]
+            scale, target = scale_of(project.spec.label), project.spec.policy.target_posterior
+            doubtful = await asyncio.to_thread(
+                lambda: {
+                    key: item.label
+                    for key, item in items.items()
+                    if item.label is not None and not stands_without(item, excluded, scale, parameters, target=target)
+                }
+            )
+            now = await store.claim_trust([who])
+            if now[who] != before:
+                return  # reinstated, or done by another replica
+            for key, label in sorted(doubtful.items()):
+                unit.emit(RELABELS, review_of(*key, label, who[1], now=unit.now))
+            rest = answers[-1][0] if len(answers) == limit else None
+            await store.save_trust({who: replace(before, review=rest)})
+        self._metrics.reviewed(who[0], confirmed=len(items) - len(doubtful), reopened=len(doubtful))
+
     async def score_gold(self) -> None:
         """Score answers whose gold answer came after them, or was corrected since."""
         answers = self._references.gold_answers
@@ -152,12 +190,25 @@ class Jobs:
             delta.setdefault(key[0], Facts()).add(result.delta)
         await store.save_gold_results([(s.answer.annotation_id, *key, s.expected, s.correct) for key, s in scores])
         await store.add_facts(delta)
+        await self._weigh_again({(key[0], s.answer.annotator_id or "") for key, s in scores}, store)
         published = await store.get_gold_published([s.answer.annotation_id for _, s in scores])
         for key, result in scores:
             if result.event is not None and (result.answer.annotation_id, result.expected) not in published:
                 unit.emit(QUALITY, result.event)
                 self._metrics.gold(key[0], correct=bool(result.correct))
         log.info("gold_scored", answers=len(scores))
+
+    async def _weigh_again(self, people: set[tuple[str, str]], store: Store) -> None:
+        """The evidence about these people, from all their results. A quarantine waits for their next result."""
+        known = await store.claim_trust(people)
+        history = await store.list_gold_history(known)
+        fresh = {}
+        for who, before in known.items():
+            project = self._references.projects.current(who[0])
+            if project is not None:
+                rules = limits(project.spec.policy.gold, scale_of(project.spec.label))
+                fresh[who] = heard_again(before, rules, history[who])
+        await store.save_trust(fresh)
 
 
 def _is_stale(answer: GoldAnswer | None, scored_against: str | None) -> bool:

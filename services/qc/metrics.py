@@ -38,6 +38,16 @@ class Metrics:
             ["project", "result"],
             registry=registry,
         )
+        self._quarantines = Counter(
+            "labelstream_qc_quarantines_total", "People put in quarantine for their gold.", ["project"],
+            registry=registry,
+        )  # fmt: skip
+        self._reviewed = Counter(
+            "labelstream_qc_reviewed_labels_total",
+            "Labels looked at again because of a quarantine; confirmed by the others, or reopened.",
+            ["project", "result"],
+            registry=registry,
+        )
         self._snapshot = Gauge(
             "labelstream_qc_snapshot_number", "Newest parameter snapshot written by this replica.", ["project"],
             registry=registry,
@@ -61,6 +71,13 @@ class Metrics:
 
     def gold(self, project_id: str, *, correct: bool) -> None:
         self._gold.labels(project_id, "correct" if correct else "wrong").inc()
+
+    def quarantine(self, project_id: str) -> None:
+        self._quarantines.labels(project_id).inc()
+
+    def reviewed(self, project_id: str, *, confirmed: int, reopened: int) -> None:
+        self._reviewed.labels(project_id, "confirmed").inc(confirmed)
+        self._reviewed.labels(project_id, "reopened").inc(reopened)
 
     def snapshot(self, project_id: str, number: int) -> None:
         self._snapshot.labels(project_id).set(number)

@@ -45,6 +45,12 @@ class QcSettings(DatabaseServiceSettings):
         default=10.0,
         description="How often answers to gold items are scored whose gold answer came or changed, seconds.",
     )
+    review_interval_s: Annotated[float, Field(gt=0)] = Field(
+        default=2.0, description="How often labels of people in quarantine are reviewed, seconds."
+    )
+    review_max_items: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=200, description="Labels reviewed per such run; what is over waits for the next."
+    )
     gold_max_answers: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=1000, description="Answers scored per such run; what is over waits for the next."
     )

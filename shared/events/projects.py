@@ -57,7 +57,26 @@ class Overlap(_Part):
 
 
 class GoldPolicy(_Part):
+    """Items whose answer is known, and what becomes of people who get them wrong."""
+
     share: Probability = Field(default=0.05, description="Share of leases that are gold items, mixed in blindly.")
+    acceptable: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
+        default=None,
+        description="Accuracy on gold from which nobody is to be quarantined; absent: halfway between guessing and"
+        " perfect.",
+    )
+    unacceptable: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
+        default=None, description="Accuracy that the test finds soonest; absent: a little better than guessing."
+    )
+    false_alarm: Annotated[float, Field(gt=0.0, le=0.5)] = Field(
+        default=0.01, description="Chance that somebody of acceptable accuracy is ever quarantined for their gold."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.acceptable is not None and self.unacceptable is not None and self.unacceptable >= self.acceptable:
+            raise ValueError(f"unacceptable {self.unacceptable:g} is not below acceptable {self.acceptable:g}")
+        return self
 
 
 class RelabelPolicy(_Part):

@@ -1,5 +1,6 @@
 """Endpoints about people: administrators add them and give tokens; leads may quarantine in their projects."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -41,7 +42,9 @@ from services.assignment.store.people import (
     set_token,
 )
 from shared.bus.unit import Unit
+from shared.events import Quality, Quarantine
 from shared.events.base import Name
+from shared.topics import QUALITY
 
 PAGE = 1000
 
@@ -119,6 +122,8 @@ async def _mark(
         if annotator_id not in await get_people(unit.connection, [annotator_id]):
             raise _unknown(annotator_id)
         await _write(unit, annotator_id, body, active=active)
+        known = [project.project_id for project in desk.references.projects.all()]
+        _tell(unit, annotator_id, body, [body.project] if body.project is not None else known, active=active)
         action = "quarantine" if active else "reinstate"
         await log_requests(unit.connection, [LogLine(leader.id, action, body.project or EVERYWHERE, annotator_id)])
         person = (await get_people(unit.connection, [annotator_id]))[annotator_id]
@@ -132,6 +137,19 @@ async def _write(unit: Unit, annotator_id: str, body: QuarantineRequest, *, acti
         await set_quarantines(unit.connection, [mark])
     else:
         await clear_quarantines(unit.connection, annotator_id, body.project, unit.now)
+
+
+def _tell(unit: Unit, annotator_id: str, body: QuarantineRequest, projects: Sequence[str], *, active: bool) -> None:
+    """What a lead decides about a person is a fact for the others: qc reviews labels, or forgives old gold."""
+    for project in projects:
+        event = Quality(
+            project_id=project,
+            subject=f"annotator#{annotator_id}",
+            sequence=f"lead:{unit.now.isoformat()}",
+            measurement=Quarantine(annotator_id=annotator_id, active=active, reason=body.reason),
+            measured_at=unit.now,
+        )
+        unit.emit(QUALITY, event)
 
 
 def _is_visible(leader: Principal, person: Person) -> bool:

@@ -22,11 +22,15 @@ Version = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a project version says: how answers compare, what they cost, what its guidelines changed."""
+    """What a project version says: how answers compare, what they cost, what its guidelines changed.
+
+    `excluded`: people of the project whose earlier answers count no more.
+    """
 
     scale: Scale
     costs: CostModel
     touched: Touched = field(default_factory=dict)
+    excluded: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -57,7 +61,13 @@ def decide_one(
     """Decide the round of an annotation that was just taken in, and remember the decision in the item."""
     if event.late:
         return None
-    current = round_of(item, event.round, guideline=event.guideline_version, touched=context.touched)
+    current = round_of(
+        item,
+        event.round,
+        guideline=event.guideline_version,
+        touched=context.touched,
+        excluded=context.excluded,
+    )
     decision = decide(current, event.policy, context.scale, parameters, salt=event.key)
     match decision:
         case Verdict():

@@ -2,8 +2,9 @@
 
 import hashlib
 from datetime import datetime
+from uuid import UUID
 
-from services.qc.domain.item import Answer
+from services.qc.domain.item import Answer, LiveLabel
 from services.qc.domain.skill import skill
 from services.qc.domain.stopping import Request, Verdict
 from shared.events import (
@@ -16,6 +17,9 @@ from shared.events import (
     GoldResult,
     Label,
     Quality,
+    Quarantine,
+    Relabel,
+    RelabelCause,
     Skill,
     Vote,
 )
@@ -120,6 +124,31 @@ def gold_result_of(
         sequence=f"{answer.annotation_id}:{hashlib.sha256(expected.encode()).hexdigest()}",
         measurement=result,
         measured_at=now,
+    )
+
+
+def quarantine_of(project_id: str, annotator_id: str, reason: str, *, cause: UUID, now: datetime) -> Quality:
+    """Somebody is not asked any more; `cause` is the annotation that settled it."""
+    return Quality(
+        project_id=project_id,
+        subject=f"annotator#{annotator_id}",
+        sequence=f"gold:{cause}",
+        measurement=Quarantine(annotator_id=annotator_id, active=True, reason=reason),
+        measured_at=now,
+    )
+
+
+def review_of(project_id: str, item_id: str, label: LiveLabel, annotator_id: str, *, now: datetime) -> Relabel:
+    """A label that stands on the word of somebody in quarantine is given to others."""
+    return Relabel(
+        project_id=project_id,
+        item_id=item_id,
+        round=label.version,
+        cause=RelabelCause.QUARANTINE,
+        evidence="not confirmed without an annotator who is in quarantine",
+        excluded_annotators=(annotator_id,),
+        requested_by="qc",
+        requested_at=now,
     )
 
 

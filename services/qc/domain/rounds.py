@@ -76,7 +76,14 @@ def _skips(answers: Sequence[Answer]) -> dict[SkipReason, int]:
     return {reason: len(names) for reason, names in people.items()}
 
 
-def round_of(item: ItemState, number: int, *, guideline: int, touched: Touched) -> Round:
+def round_of(
+    item: ItemState,
+    number: int,
+    *,
+    guideline: int,
+    touched: Touched,
+    excluded: AbstractSet[str] = frozenset(),
+) -> Round:
     """The round `number` of an item.
 
     Args:
@@ -84,6 +91,8 @@ def round_of(item: ItemState, number: int, *, guideline: int, touched: Touched) 
         number: of the round.
         guideline: the version that the round is answered under.
         touched: what the guideline versions up to that one changed.
+        excluded: people whose earlier answers count no more; what they answer in this round still does, as it was
+            asked for and nobody else would be.
     """
     inside = [a for a in item.answers.values() if a.round == number and not a.late]
     answered = [a for a in inside if a.is_answer]
@@ -91,7 +100,11 @@ def round_of(item: ItemState, number: int, *, guideline: int, touched: Touched) 
     earlier = tuple(
         a
         for a in item.answers.values()
-        if a.round < number and a.is_answer and not a.late and not outdated(a, guideline, touched)
+        if a.round < number
+        and a.is_answer
+        and not a.late
+        and a.annotator_id not in excluded
+        and not outdated(a, guideline, touched)
     )
     record = item.rounds.get(number)
     return Round(

@@ -1,6 +1,7 @@
 """What qc does with each topic's events: a fixed number of statements per batch."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
@@ -8,14 +9,16 @@ from services.qc.domain.facts import Facts
 from services.qc.domain.fold import Context, Folded, ItemKey, Version, fold, key_of, learn, rounds_of
 from services.qc.domain.gold import Score, score
 from services.qc.domain.item import Answer, ItemState
+from services.qc.domain.outcomes import quarantine_of
 from services.qc.domain.scale import scale_of
+from services.qc.domain.trust import convicted, heard, limits, quarantine, told
 from services.qc.metrics import Metrics
 from services.qc.store import Known, ParameterCache, Store
 from shared.bus.records import Received
 from shared.bus.references import References
 from shared.bus.unit import Unit
 from shared.errors import Reason
-from shared.events import Annotation, Escalation, GoldResult, Label, Outcome, Path, Quality
+from shared.events import Annotation, Escalation, GoldResult, Label, Outcome, Path, Quality, Quarantine
 from shared.labels import check_label
 from shared.topics import ESCALATIONS, LABELS, QUALITY
 
@@ -38,14 +41,18 @@ class Handlers:
 
     async def on_annotations(self, batch: Batch, unit: Unit) -> None:
         """Answers, skips and ends of people's supply: facts first, then what they decide."""
-        contexts = await self._contexts((r.event.project_id, r.event.project_version) for r in batch)
+        quarantined = await Store(unit.connection).list_quarantined(r.event.project_id for r in batch)
+        contexts = await self._contexts(((r.event.project_id, r.event.project_version) for r in batch), quarantined)
         valid = [received for received in batch if self._is_valid(received, contexts, unit)]
         known = await Store(unit.connection).get_annotations(r.event.annotation_id for r in valid)
         stored = frozenset(known)
         fresh = [received for received in valid if not _is_misplaced(received, known, unit)]
+        delta: dict[str, Facts] = defaultdict(Facts)
+        await self._on_answers([r for r in fresh if not r.event.gold], contexts, unit, delta)
         gold = [r for r in fresh if r.event.gold and r.event.annotation_id not in stored]
-        await self._on_gold(await _kept(gold, unit), contexts, unit)
-        await self._on_answers([r for r in fresh if not r.event.gold], contexts, unit)
+        scores = await self._on_gold(await _kept(gold, unit), contexts, unit, delta)
+        await Store(unit.connection).add_facts(delta)
+        await self._weigh(scores, contexts, unit)
 
     async def on_labels(self, batch: Sequence[Received[Label]], unit: Unit) -> None:
         """People's labels as facts: which one lives, which rounds are over.
@@ -53,7 +60,7 @@ class Handlers:
         A label that assignment gave tells nothing here: nobody answered its round, and it judges no answer.
         """
         told = [received for received in batch if received.event.path is not Path.AUTO]
-        contexts = await self._contexts((r.event.project_id, r.event.project_version) for r in told)
+        contexts = await self._contexts(((r.event.project_id, r.event.project_version) for r in told), {})
         known = []
         for received in told:
             if (received.event.project_id, received.event.project_version) in contexts:
@@ -62,6 +69,19 @@ class Handlers:
                 unit.reject(received.record, Reason.UNKNOWN_PROJECT, _no_project(received.event))
         scales = [(event, contexts[event.project_id, event.project_version].scale) for event in known]
         await self._learn([(event, scale.tolerance) for event, scale in scales], Store(unit.connection))
+
+    async def on_quality(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
+        """Who was put in quarantine or reinstated by a lead; what qc said itself comes back and changes nothing."""
+        marks = [(r.event, m) for r in batch if isinstance(m := r.event.measurement, Quarantine)]
+        if not marks:
+            return
+        store = Store(unit.connection)
+        latest = await store.get_latest_seq()
+        people = await store.claim_trust((event.project_id, mark.annotator_id) for event, mark in marks)
+        for event, mark in marks:
+            who = (event.project_id, mark.annotator_id)
+            people[who] = told(people[who], active=mark.active, reason=mark.reason, at=event.measured_at, latest=latest)
+        await store.save_trust(people)
 
     async def rebuild_labels(self, batch: Sequence[Received[Label]], unit: Unit) -> None:
         """Labels that an earlier database made: their rounds are over, and their snapshots' numbers are taken."""
@@ -77,14 +97,17 @@ class Handlers:
         await store.save_numbers(numbers, now=unit.now)
 
     async def rebuild_quality(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
-        """Gold results that an earlier database published: they are not published again."""
+        """Gold results and quarantines that an earlier database published: they are not published again."""
         store = Store(unit.connection)
         told = [(r.event.project_id, r.event.measurement) for r in batch]
         own = [((project, one.gold_item_id), one) for project, one in told if isinstance(one, GoldResult)]
         erased = await store.list_erased(key for key, _ in own) if own else set()
         await store.save_gold_published((one.annotation_id, one.expected) for key, one in own if key not in erased)
+        await self.on_quality(batch, unit)
 
-    async def _contexts(self, versions: Iterable[Version]) -> dict[Version, Context]:
+    async def _contexts(
+        self, versions: Iterable[Version], quarantined: Mapping[str, frozenset[str]]
+    ) -> dict[Version, Context]:
         """What each project version says; a version that is unknown is looked up once more, then absent."""
         wanted = set(versions)
         projects, guidelines = self._references.projects, self._references.guidelines
@@ -97,7 +120,9 @@ class Handlers:
                 numbers = range(1, guidelines.current(project) + 1)
                 texts = {n: text for n in numbers if (text := guidelines.version(project, n)) is not None}
                 touched = {n: frozenset(text.touched_classes) for n, text in texts.items()}
-                found[project, version] = Context(scale_of(spec.label), spec.cost, touched)
+                found[project, version] = Context(
+                    scale_of(spec.label), spec.cost, touched, quarantined.get(project, frozenset())
+                )
         return found
 
     def _is_valid(self, received: Received[Annotation], contexts: Mapping[Version, Context], unit: Unit) -> bool:
@@ -115,7 +140,9 @@ class Handlers:
             return False
         return True
 
-    async def _on_answers(self, batch: Batch, contexts: Mapping[Version, Context], unit: Unit) -> None:
+    async def _on_answers(
+        self, batch: Batch, contexts: Mapping[Version, Context], unit: Unit, delta: dict[str, Facts]
+    ) -> None:
         if not batch:
             return
         store, events = Store(unit.connection), [received.event for received in batch]
@@ -129,7 +156,8 @@ class Handlers:
         await store.save_annotations([events[place] for place in folded.new])
         await store.save_rounds({k: v for k, v in rounds_of(items).items() if rounds.get(k) != v})
         await store.save_labels({k: i.label for k, i in items.items() if i.label is not None and i.label != labels[k]})
-        await store.add_facts(folded.delta)
+        for project, facts in folded.delta.items():
+            delta[project].add(facts)
         self._publish(folded, batch, unit)
 
     def _publish(self, folded: Folded, batch: Batch, unit: Unit) -> None:
@@ -142,21 +170,22 @@ class Handlers:
                 self._metrics.escalation(event)
         self._metrics.annotations(batch[place].event for place in folded.new)
 
-    async def _on_gold(self, batch: Batch, contexts: Mapping[Version, Context], unit: Unit) -> None:
+    async def _on_gold(
+        self, batch: Batch, contexts: Mapping[Version, Context], unit: Unit, delta: dict[str, Facts]
+    ) -> list[tuple[Received[Annotation], Score]]:
         """Score answers to gold items; one whose gold answer is unknown is scored by the job when it arrives."""
         events = {received.event.annotation_id: received for received in batch}
         if not events:
-            return
+            return []
         answers = await self._references.gold_answers.known(key_of(received.event) for received in events.values())
         store = Store(unit.connection)
         published = await store.get_gold_published(events)
         scores: list[tuple[Received[Annotation], Score]] = []
-        delta: dict[str, Facts] = {}
         for received in events.values():
             event, scale = received.event, contexts[received.event.project_id, received.event.project_version].scale
             result = score(key_of(event), Answer.of(event), answers.get(key_of(event)), scale, unit.now)
             scores.append((received, result))
-            delta.setdefault(event.project_id, Facts()).add(result.delta)
+            delta[event.project_id].add(result.delta)
         await store.save_annotations([received.event for received, _ in scores])
         await store.save_gold_results(
             [
@@ -165,12 +194,31 @@ class Handlers:
                 if r.event.outcome is Outcome.ANSWERED
             ]
         )
-        await store.add_facts(delta)
         for received, result in scores:
             if result.event is not None and (received.event.annotation_id, result.expected) not in published:
                 unit.emit(QUALITY, result.event, cause=received.record)
                 self._metrics.gold(received.event.project_id, correct=bool(result.correct))
         self._metrics.annotations(received.event for received, _ in scores)
+        return scores
+
+    async def _weigh(
+        self, scores: Sequence[tuple[Received[Annotation], Score]], contexts: Mapping[Version, Context], unit: Unit
+    ) -> None:
+        """Each result is evidence for or against who gave it; enough of it is a quarantine."""
+        judged = [(received, score.correct) for received, score in scores if score.correct is not None]
+        store = Store(unit.connection)
+        people = await store.claim_trust((r.event.project_id, r.event.annotator_id or "") for r, _ in judged)
+        for received, correct in judged:
+            event = received.event
+            who = (event.project_id, event.annotator_id or "")
+            rules = limits(event.policy.gold, contexts[event.project_id, event.project_version].scale)
+            people[who] = heard(people[who], rules, correct=correct)
+            if convicted(people[who], rules):
+                people[who] = quarantine(people[who], rules, unit.now)
+                told_all = quarantine_of(*who, people[who].reason, cause=event.annotation_id, now=unit.now)
+                unit.emit(QUALITY, told_all, cause=received.record)
+                self._metrics.quarantine(event.project_id)
+        await store.save_trust(people)
 
     async def _learn(self, told: Sequence[tuple[Label | Escalation, float]], store: Store) -> None:
         """Fold facts into their items."""

@@ -1,6 +1,6 @@
 """Every statement on qc's tables. All are set-based: a batch costs the same number of statements at any size.
 
-Rows are locked in one order everywhere: items by key, then annotator counts, annotators, classes and agreement by key.
+Rows are locked in one order everywhere: items by key, then annotator counts, annotators, classes, agreement and trust.
 So batches of both topics and of every replica wait for each other and never deadlock.
 """
 
@@ -13,11 +13,12 @@ from services.qc.store.erasing import ErasingStore
 from services.qc.store.gold import GoldStore
 from services.qc.store.items import ItemStore, Known
 from services.qc.store.snapshots import SnapshotStore
+from services.qc.store.trust import TrustStore
 
 __all__ = ["Known", "ParameterCache", "Store"]
 
 
-class Store(ItemStore, CountStore, GoldStore, SnapshotStore, ErasingStore):
+class Store(ItemStore, CountStore, GoldStore, SnapshotStore, TrustStore, ErasingStore):
     """All statements on one connection, inside its transaction."""
 
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from shared import events as ev
-from shared.topics import ANNOTATIONS, ESCALATIONS, GUIDELINES
+from shared.topics import ANNOTATIONS, QUALITY, ESCALATIONS, GUIDELINES
 from tests.support import events as make
 from tests.support.assignment import Replica
 
@@ -219,3 +219,13 @@ def test_the_document_is_complete(replica: Replica) -> None:
             assert {"200", "401", "422", "409"} <= operation["responses"].keys(), path
             assert operation["summary"]
     assert json.dumps(document)
+
+
+async def test_what_a_lead_decides_about_a_person_is_told_to_the_others(replica: Replica) -> None:
+    await replica.person("ann")
+    lead = await replica.person("lea", "lead", [make.PROJECT])
+    async with replica.client() as admin:
+        await lead.post("/v1/annotators/ann/quarantine", json={"project": make.PROJECT, "reason": "asleep"})
+        await admin.post("/v1/annotators/ann/reinstate", json={})
+    marks = [(q.project_id, q.measurement.active) for q in await replica.published(QUALITY)]
+    assert marks == [(make.PROJECT, True), (make.PROJECT, False)]
