@@ -30,7 +30,7 @@ up: setup
 
 # Apache Kafka comes as a container where a Docker engine answers, else from Maven onto the local JVM (Java 17, mvn).
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: setup
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from shared import events as ev
-from shared.topics import ANNOTATIONS, QUALITY, ESCALATIONS, GUIDELINES
+from shared.topics import ANNOTATIONS, ESCALATIONS, GUIDELINES, QUALITY
 from tests.support import events as make
 from tests.support.assignment import Replica
 
