@@ -23,7 +23,7 @@ from shared.bus.admin import (
 from shared.bus.client import make_admin
 from shared.bus.reader import open_reader
 from shared.runtime.settings import KafkaSettings
-from shared.topics import SERVICES, TOPICS, Topic
+from shared.topics import ERASURES, PRELABEL, SERVICES, TOPICS, Topic
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -176,17 +176,20 @@ def _by_reader(found: Sequence[Lag]) -> list[dict[str, Any]]:
 
 
 async def lags(kafka: KafkaSettings) -> list[Lag]:
-    """The lag of every service on every partition that its group reads."""
+    """The lag of every service on every partition that its group reads; reference topics have no group.
+
+    Erasures are the exception: each service with a database obeys them once, in order.
+    """
     found: list[Lag] = []
     admin = make_admin(kafka)
     await admin.start()
     try:
         for topic in TOPICS:
-            if topic.compacted:
+            if topic.compacted and topic is not ERASURES:
                 continue
             ends = await end_offsets(kafka, topic.name)
             for service in SERVICES:
-                if service in topic.readers:
+                if service in topic.readers and not (topic.compacted and service == PRELABEL):
                     committed = await _committed(admin, kafka, service, topic, sorted(ends))
                     found += [Lag(service, topic.name, part, committed[part], end) for part, end in ends.items()]
     finally:
