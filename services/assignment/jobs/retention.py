@@ -69,7 +69,7 @@ class Retention:
         self._window = SHORTEST if full else min(2 * self._window, LONGEST)
         if not full:
             await move_cursor(unit.connection, CONTENTS, end)
-        return True
+        return full or end < until
 
     async def _kept(self, unit: Unit) -> bool:
         """One chunk of the old items that were not at rest; whether there are more in this turn."""

@@ -1,5 +1,6 @@
 """What has become too old is forgotten: in bounded steps, never what somebody may still need."""
 
+import time
 from collections.abc import AsyncGenerator
 from itertools import pairwise
 from typing import Any
@@ -135,3 +136,13 @@ async def test_forgetting_reads_by_index_and_never_the_whole_table(replica: Repl
         )
     )
     assert "items_age" in plan, plan
+
+
+async def test_a_run_ends_when_nothing_is_due_any_more(small: Replica) -> None:
+    await small.seed(3)
+    await small.handle(LABELS, make.label("i000000"))
+    await small.sql(OLD)
+    started = time.monotonic()
+    await small.retention.forget()
+    assert time.monotonic() - started < small.settings.retention_budget_s / 2
+    assert sorted((await contents(small)).values()) == [False, True, True]
