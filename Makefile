@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 UV := $(shell command -v uv)
 
-.PHONY: setup demo test check bench chaos mutate up compose-test k8s-check
+.PHONY: setup demo test check bench bench-quality chaos mutate up compose-test k8s-check
 
 setup: $(STAMP)
 
@@ -40,6 +40,21 @@ check: setup
 
 bench: setup
 	$(BIN)/pytest tests/bench -s
+
+# The quality engine beside crowd-kit, cleanlab and peerannot, which live in an environment of their own.
+bench-quality: setup build/peers/installed
+	@test -n "$(DATASETS)" || { echo "give the folder of recorded crowds: make bench-quality DATASETS=..." >&2; exit 1; }
+	$(BIN)/python -m tests.bench.quality $(DATASETS) $(BENCH)
+
+build/peers/installed: tests/bench/quality/peers.txt
+ifneq ($(UV),)
+	uv venv --quiet --allow-existing --python $(PYTHON) build/peers
+	uv pip install --quiet --python build/peers/bin/python --no-deps -r tests/bench/quality/peers.txt
+else
+	$(PYTHON) -m venv build/peers
+	build/peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/bench/quality/peers.txt
+endif
+	@touch $@
 
 # The images and compose.yaml, built and run for real, wherever podman or Docker is; it says what is missing otherwise.
 compose-test: setup

@@ -10,6 +10,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
+from cli.offline.arriving import Rule, run
 from cli.offline.crowd import Recorded, read_recorded
 from cli.output import JsonFlag, Output, table
 from services.qc.domain.answers import Floats, Ints
@@ -42,12 +43,24 @@ def command(
         str | None, typer.Option("--order", help="Classes from lowest to highest, with commas. Numbers are ordered.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", help="Labels with posteriors, as CSV.")] = None,
+    stop: Annotated[
+        bool, typer.Option("--stop", help="Answers arrive one at a time; each task stops when it is sure enough.")
+    ] = False,
+    target: Annotated[float, typer.Option(min=0.5, max=0.9999, help="Posterior at which a task stops.")] = 0.95,
+    smallest: Annotated[int, typer.Option("--min", min=1, help="Fewest opinions before that.")] = 2,
+    largest: Annotated[
+        int | None, typer.Option("--max", min=1, help="Most opinions of a task.", show_default="as recorded")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the order in which answers arrive.")] = 0,
     as_json: JsonFlag = False,
 ) -> None:
     """Turn a file of answers into labels with posteriors, by the engine that the service runs.
 
     Of repeated answers by one worker to one task the last counts. Accuracy is the share of tasks with a known truth
     whose label is right; `seconds` are those of the engine, without reading the file.
+
+    With --stop the engine knows only what has arrived, and what comes for a stopped task is not looked at. The labels
+    are those after its last refresh, on the opinions used; `accuracy_at_stop` is of those given when tasks stopped.
     """
     out = Output(as_json=as_json)
     with out.working("reading answers"):
@@ -55,7 +68,8 @@ def command(
         known = None if truth is None else recorded.truth(truth)
     started = time.perf_counter()
     with out.working("finding labels"):
-        labels = _labels(recorded, method)
+        rule = Rule(target, smallest, largest or len(recorded.workers))
+        labels = _stopped(recorded, method, rule, seed, known) if stop else _labels(recorded, method)
     seconds = time.perf_counter() - started
     if output is not None:
         _write(output, recorded, labels)
@@ -67,6 +81,22 @@ def _labels(recorded: Recorded, method: Method) -> Labels:
     found = resolve(recorded.answers, method, ordered=recorded.order.ordered)
     about = {"model": found.model, "temperature": found.temperature, "opinions": len(recorded.answers)}
     return Labels(found.posterior, recorded.answers.opinions.astype(np.int32), about)
+
+
+def _stopped(recorded: Recorded, method: Method, rule: Rule, seed: int, known: Ints | None) -> Labels:
+    found = run(recorded.answers, rule, seed)
+    last = resolve(found.answers, method, ordered=recorded.order.ordered)
+    judged = np.zeros(0, dtype=np.bool_) if known is None else known != -1
+    at_stop = None
+    if known is not None and judged.any():
+        at_stop = float((found.posterior.argmax(axis=1)[judged] == known[judged]).mean())
+    used = int(found.used.sum())
+    about = {
+        "model": last.model, "temperature": found.stream.temperature, "opinions": len(recorded.answers),
+        "opinions_used": used, "opinions_per_item": used / len(recorded.tasks), "accuracy_at_stop": at_stop,
+        "refreshes": found.stream.snapshot, "target": rule.target, "min": rule.least, "max": rule.most, "seed": seed,
+    }  # fmt: skip
+    return Labels(last.posterior, found.used, about)
 
 
 def macro_f1(label: Ints, truth: Ints, classes: int) -> float | None:

@@ -14,29 +14,34 @@ from services.qc.domain.em import Fitted, cavity, class_logs, softmax, sum_by_it
 
 TEMPERATURES = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
 """Exponents of the likelihood; 1: taken at its word."""
-DOUBT = 2.0
-"""The model is taken at its word as far as the answers speak less against it than this, in nats."""
 AT_MOST = 100_000
 TINY = 1e-12
 BINS = 10
 
 
-def learn_temperature(answers: Answers, fitted: Fitted) -> float:
-    """The exponent that predicts each answer best from the others of its item; 1 without two answers to any."""
+def _likelihoods(answers: Answers, fitted: Fitted) -> Floats:
+    """The log likelihood of answers given the others of their items, by temperature; zeros where nothing is shared."""
     shared = answers.opinions[answers.item] > 1
     step = int(shared.sum()) // AT_MOST + 1
     chosen = answers.only(shared & (answers.item % step == 0))
     if not len(chosen):
-        return 1.0
+        return np.zeros(len(TEMPERATURES))
     likely = cavity(chosen, fitted.posterior, fitted.counts, fitted.expected(), fitted.priors.row_answers)
     logs = np.log(likely)
     others = sum_by_item(chosen, logs)[chosen.item] - logs
     prior = class_logs(fitted.mass, fitted.priors)
-    found = [
-        float(np.log(np.maximum((softmax(one * others + prior) * likely).sum(axis=1), TINY)).sum())
-        for one in TEMPERATURES
-    ]
-    return float(TEMPERATURES[np.array(found) >= max(found) - DOUBT].max())
+    return np.array(
+        [np.log(np.maximum((softmax(t * others + prior) * likely).sum(axis=1), TINY)).sum() for t in TEMPERATURES]
+    )
+
+
+def mean_temperature(found: tuple[Answers, Fitted] | None) -> float:
+    """The exponent that predicts each answer best from the others of its item, averaged over what is still possible.
+
+    With no answers that is half way between deaf and taken at its word.
+    """
+    logs = np.zeros(len(TEMPERATURES)) if found is None else _likelihoods(*found)
+    return float(softmax(logs) @ TEMPERATURES)
 
 
 def tempered(posterior: Floats, temperature: float) -> Floats:

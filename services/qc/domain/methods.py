@@ -13,7 +13,7 @@ from enum import StrEnum
 import numpy as np
 
 from services.qc.domain.answers import Answers, Floats, Ints
-from services.qc.domain.calibration import learn_temperature, tempered
+from services.qc.domain.calibration import mean_temperature, tempered
 from services.qc.domain.em import Fitted, clamp, count, evidence, fit, model_evidence, softmax, vote_shares
 from services.qc.domain.ordinal import ordinal_columns
 from services.qc.domain.rows import Priors, crowd_accuracy, expected_columns
@@ -193,6 +193,6 @@ def resolve(
         fitted, weight = _with_predictions(answers, fitted, predictions, known)
     if method is not Method.DEFAULT:
         return Consensus(fitted.posterior, name, fitted, prediction_weight=weight)
-    temperature = learn_temperature(answers, fitted)
+    temperature = mean_temperature((answers, fitted))
     posterior = clamp(blended(fitted.posterior, temperature, answers), known)
     return Consensus(posterior, name, fitted, temperature, weight)

@@ -99,6 +99,19 @@ def column_evidence(counts: Floats, expected: Floats, strength: float) -> float:
     return float(rows.sum() + (gammaln(counts + prior) - gammaln(prior)).sum())
 
 
+def column_evidences(counts: Floats, expected: Floats) -> list[float]:
+    """The evidence of every strength on the grid. Cells that nobody used say nothing, and are left out."""
+    used = counts > TINY
+    seen, mean, totals = counts[used], expected[used], counts.sum(axis=1)
+    totals = totals[totals > TINY]
+    found = []
+    for strength in ROW_ANSWERS:
+        prior = np.maximum(strength * mean, TINY)
+        rows = gammaln(strength) - gammaln(totals + strength)
+        found.append(float(rows.sum() + (gammaln(seen + prior) - gammaln(prior)).sum()))
+    return found
+
+
 def _leaning(value: Floats | float, centre: float, width: float) -> Floats | float:
     """A normal prior on the logarithm, so that few counts don't choose an extreme."""
     found: Floats = -0.5 * (np.log(np.asarray(value) / centre) / width) ** 2
@@ -116,6 +129,6 @@ def learn_strengths(counts: Floats, priors: Priors, expect: Expect = expected_co
     best = OWN_ANSWERS[int(np.argmax(own + _leaning(OWN_ANSWERS, base.own_answers, 1.0)))]
     chosen = replace(priors, own_answers=float(best))
     expected = expect(counts, chosen)
-    rows = [column_evidence(counts, expected, strength) for strength in ROW_ANSWERS]
+    rows = column_evidences(counts, expected)
     found = ROW_ANSWERS[int(np.argmax(np.array(rows) + _leaning(ROW_ANSWERS, base.row_answers, 1.0)))]
     return replace(chosen, row_answers=float(found))

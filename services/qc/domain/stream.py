@@ -1,0 +1,168 @@
+"""Consensus one answer at a time: constant work per answer between refreshes, batch EM at each refresh.
+
+An answer adds its column to its item's scores, and the change of the item's posterior to the counts of the people who
+answered it: O(opinions * classes). Columns come from the newest numbered snapshot and do not change until the next one,
+so a posterior is a function of the snapshot and the item's answers. Of what an item itself taught the snapshot nothing
+is left in its own scores (cavity). Source: Neal & Hinton 1998 (incremental EM).
+"""
+
+from array import array
+from math import exp
+from operator import add, sub
+
+import numpy as np
+
+from services.qc.domain.answers import Answers, Floats, answers_of
+from services.qc.domain.calibration import TEMPERATURES
+from services.qc.domain.em import Fitted, cavity, class_logs, count, fit, softmax, sum_by_item
+from services.qc.domain.rows import TINY, Priors, columns, expected_columns
+
+FIRST = 50
+SCHEDULE = ((20_000, 0.1), (10**12, 0.5))
+"""A refresh is due after FIRST answers, and whenever they have grown by this share: often while little is known."""
+AFRESH_UNTIL = 5_000
+"""Up to here a refresh starts from the votes, so that nothing wrong that was believed early can last."""
+REFRESH_STEPS = 30
+LATER_STEPS = 10
+
+Row = list[float]
+
+
+class Stream:
+    """The state of one project in memory: per item its answers, scores and posterior; per annotator the counts.
+
+    Args:
+        classes: how many there are.
+        priors: absent: the defaults.
+    """
+
+    def __init__(self, classes: int, priors: Priors | None = None) -> None:
+        self.classes = classes
+        self.snapshot = 0
+        self.fitted: Fitted | None = None
+        self.temperature = float(TEMPERATURES.mean())
+        self._priors = priors or Priors()
+        self._votes: list[list[Row]] = []
+        self._scores: list[Row] = []
+        self._posterior: list[Row] = []
+        self._counts: list[list[Row]] = []
+        self._arrived = (array("i"), array("i"), array("i"))
+        self._refreshed = 0
+        self._pending: list[tuple[Row, Row]] = []
+        self._heard = np.zeros(len(TEMPERATURES))
+        none = np.zeros((1, classes, classes))
+        self._columns: list[list[Row]] = []
+        self._stranger = self._logs(none, none[0])[0]
+        self._prior: Row = [0.0] * classes
+
+    def __len__(self) -> int:
+        return len(self._arrived[0])
+
+    def _logs(self, counts: Floats, crowd: Floats) -> list[list[Row]]:
+        expected = expected_columns(counts, self._priors, crowd)
+        found: list[list[Row]] = np.log(np.maximum(columns(counts, expected, self._priors.row_answers), TINY)).tolist()
+        return found
+
+    def _grow(self, item: int, annotator: int) -> None:
+        flat = 1.0 / self.classes
+        while len(self._scores) <= item:
+            self._votes.append([])
+            self._scores.append([0.0] * self.classes)
+            self._posterior.append([flat] * self.classes)
+        while len(self._counts) <= annotator:
+            self._counts.append([[0.0] * self.classes for _ in range(self.classes)])
+
+    def answer(self, item: int, annotator: int, symbol: int) -> Row:
+        """Take in an answer, at most one by one annotator to one item; the item's posterior after it.
+
+        Args:
+            item: index from 0, new ones in any order.
+            annotator: index from 0.
+            symbol: index of the class given.
+        """
+        if item >= len(self._scores) or annotator >= len(self._counts):
+            self._grow(item, annotator)
+        items, people, symbols = self._arrived
+        items.append(item)
+        people.append(annotator)
+        symbols.append(symbol)
+        known = self._columns
+        told = known[annotator][symbol] if annotator < len(known) else self._stranger[symbol]
+        earlier = self._scores[item]
+        scores = self._scores[item] = list(map(add, earlier, told))
+        after, cells, own = self._soft(scores), self._votes[item], self._counts[annotator][symbol]
+        if cells:
+            self._pending.append((earlier, told))
+            change = list(map(sub, after, self._posterior[item]))
+            for cell in cells:
+                cell[:] = map(add, cell, change)
+        own[:] = map(add, own, after)
+        cells.append(own)
+        self._posterior[item] = after
+        return after
+
+    def _soft(self, scores: Row) -> Row:
+        heat = self.temperature
+        raised = list(map(add, self._prior, [heat * one for one in scores]))
+        top = max(raised)
+        shares = [exp(one - top) for one in raised]
+        mass = sum(shares)
+        return [share / mass for share in shares]
+
+    @property
+    def due(self) -> bool:
+        """Whether a refresh is scheduled now."""
+        growth = next(share for size, share in SCHEDULE if self._refreshed <= size)
+        return len(self) - self._refreshed >= max(FIRST, growth * self._refreshed)
+
+    def answers(self) -> Answers:
+        """All answers so far as arrays."""
+        item, annotator, symbol = (np.array(column, dtype=np.int32) for column in self._arrived)
+        return answers_of(item, annotator, symbol, (len(self._scores), len(self._counts), self.classes))
+
+    def posterior(self) -> Floats:
+        """(items, classes)."""
+        return np.array(self._posterior).reshape(-1, self.classes)
+
+    def counts(self) -> Floats:
+        """Answers by the posterior of their items: (annotators, answered, truth)."""
+        return np.array(self._counts).reshape(-1, self.classes, self.classes)
+
+    def _listen(self) -> None:
+        """How well each temperature predicted the answers since the last refresh from those before them."""
+        if not self._pending:
+            return
+        earlier, told = (np.array(rows) for rows in zip(*self._pending, strict=True))
+        prior = np.array(self._prior)
+        for place, heat in enumerate(TEMPERATURES):
+            likely = (softmax(prior + heat * earlier) * np.exp(told)).sum(axis=1)
+            self._heard[place] += np.log(likely).sum()
+        self._pending.clear()
+
+    def _calm(self) -> float:
+        """The mean of the temperatures that are still possible; a prediction is never looked at twice."""
+        return float(softmax(self._heard) @ TEMPERATURES)
+
+    def refresh(self) -> int:
+        """Fit all answers so far, from where the posteriors stand; the number of the new snapshot."""
+        answers = self.answers()
+        if len(self) <= AFRESH_UNTIL or self.fitted is None:
+            fitted = fit(answers, steps=REFRESH_STEPS)
+        else:
+            fitted = fit(answers, priors=self._priors, start=self.posterior(), steps=LATER_STEPS)
+        self._listen()
+        self.snapshot += 1
+        self.fitted, self._priors, self._refreshed = fitted, fitted.priors, len(self)
+        self.temperature = self._calm()
+        self._prior = class_logs(fitted.mass, fitted.priors).tolist()
+        crowd = fitted.counts.sum(axis=0)
+        self._columns = self._logs(fitted.counts, crowd)
+        self._stranger = self._logs(np.zeros_like(crowd)[None], crowd)[0]
+        likely = cavity(answers, fitted.posterior, fitted.counts, fitted.expected(), fitted.priors.row_answers)
+        scores = sum_by_item(answers, np.log(likely))
+        posterior = softmax(np.array(self._prior) + self.temperature * scores)
+        self._scores, self._posterior = scores.tolist(), posterior.tolist()
+        for own, fresh in zip(self._counts, count(answers, posterior).tolist(), strict=True):
+            for cell, values in zip(own, fresh, strict=True):
+                cell[:] = values
+        return self.snapshot
