@@ -111,6 +111,7 @@ def test_an_overlay_names_what_the_base_has() -> None:
 def test_a_pod_is_confined(name: str) -> None:
     pod, inner = pods()[name]["spec"], container(pods()[name])
     assert not pod["automountServiceAccountToken"]
+    assert not pod["enableServiceLinks"], "their variables are nobody's settings"
     user = pod["securityContext"]
     assert (user["runAsNonRoot"], user["runAsUser"]) == (True, USER)
     assert user["seccompProfile"] == {"type": "RuntimeDefault"}
