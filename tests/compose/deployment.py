@@ -148,7 +148,7 @@ class Deployment:
             "operator",
         ]
         try:
-            said = self.compose(*run, *arguments, "--json", what=f"labelstream {arguments[0]} {arguments[1]}")
+            said = self.compose(*run, *arguments, "--json", what=f"labelstream {' '.join(arguments[:2])}")
         except Failed:
             if check:
                 raise
