@@ -12,8 +12,9 @@ RUN python -m venv /opt/labelstream \
     && /opt/labelstream/bin/pip uninstall --yes --quiet setuptools pip
 
 FROM python:${PYTHON} AS runtime
-# Programs that run as somebody else (su, mount) are of no use here.
+# Programs that run as somebody else (su, mount) are of no use here, nor is the base image's pip.
 RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
+    && rm -rf /usr/local/bin/pip* /usr/local/lib/python3.*/ensurepip /usr/local/lib/python3.*/site-packages/* \
     && groupadd --gid 10001 labelstream \
     && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin labelstream \
     && install -d -o 10001 -g 10001 /var/lib/labelstream/models

@@ -24,6 +24,13 @@ def importable(name: str) -> bool:
     return True
 
 
+def installers() -> list[str]:
+    """What could bring more packages: for this Python, for the one below it, and on PATH."""
+    base = Path("/usr/local/lib").glob("python3.*/site-packages/*")
+    found = [name for name in INSTALLERS if importable(name)]
+    return [*found, *map(str, base), *(name for name in ("pip", "pip3") if shutil.which(name))]
+
+
 def walk() -> tuple[list[str], list[str]]:
     """What this user may write to (not what is below it), and the programs that run as somebody else."""
     writable, set_id, ahead = [], [], ["/"]
@@ -69,7 +76,7 @@ def main() -> None:
                 "root": write("/"),
                 "app": write("/app"),
                 "compilers": [name for name in COMPILERS if shutil.which(name)],
-                "installers": [name for name in INSTALLERS if importable(name)],
+                "installers": installers(),
                 "services": [name for name in SERVICES if importable(f"services.{name}.app")],
                 "cli": importable("cli.__main__"),
             }
