@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from shared.runtime.settings import KafkaSettings
 from shared.topics import SERVICES
 from tests.compose.engine import Engine, Failed, call, say
@@ -161,7 +159,7 @@ class Deployment:
         parts = []
         for name in RUN:
             try:
-                said = self.engine.run("logs", "--tail", "15", self.container(name))
+                said = self.engine.run("logs", "--tail", "15", self.container(name), both=True)
             except Failed as error:
                 said = str(error)
             parts.append(f"--- {name}\n{said[-3000:]}")
@@ -220,9 +218,4 @@ def cpu_and_memory(deployment: Deployment) -> dict[str, tuple[float, float]]:
         used = (process / "stat").read_text().rpartition(")")[2].split()
         peak = next(line for line in (process / "status").read_text().splitlines() if line.startswith("VmHWM"))
         found[name] = ((int(used[11]) + int(used[12])) / tick, int(peak.split()[1]) / 1024)
-    return found
-
-
-def services() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"]
     return found

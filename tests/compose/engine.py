@@ -35,8 +35,9 @@ def call(
     within_s: float = 120,
     env: Mapping[str, str] | None = None,
     text: str = "",
+    both: bool = False,
 ) -> str:
-    """Run a command to its end and return its stdout; `text` is its stdin.
+    """Run a command to its end and return its stdout; `text` is its stdin, `both` adds its stderr.
 
     Raises:
         Failed: it failed or took too long; holds the end of what it said.
@@ -55,7 +56,7 @@ def call(
         raise Failed(f"{what} took longer than {within_s:g} s") from error
     if done.returncode != 0:
         raise Failed(f"{what} failed with code {done.returncode}:\n{(done.stdout + done.stderr)[-4000:]}")
-    return done.stdout
+    return done.stdout + done.stderr if both else done.stdout
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,9 @@ class Engine:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     build_options: tuple[str, ...] = ()
 
-    def run(self, *arguments: str | Path, what: str = "", within_s: float = 120, text: str = "") -> str:
+    def run(
+        self, *arguments: str | Path, what: str = "", within_s: float = 120, text: str = "", both: bool = False
+    ) -> str:
         """Run the engine.
 
         Raises:
@@ -82,7 +85,7 @@ class Engine:
         """
         command = [self.program, *arguments]
         told = what or " ".join(map(str, command[:4]))
-        return call(command, what=told, within_s=within_s, env=self.environment, text=text)
+        return call(command, what=told, within_s=within_s, env=self.environment, text=text, both=both)
 
     def succeeds(self, *arguments: str, within_s: float = 120) -> bool:
         """Whether the engine's command ends with code 0."""

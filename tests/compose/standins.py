@@ -22,20 +22,21 @@ from tests.compose.store import ROOT
 
 REPOSITORY = Path(__file__).parents[2]
 HERE = Path(__file__).parent / "standins"
+BASE = "python"
 DEBIAN, SUITE = "localhost/labelstream-standin-debian:1", "bookworm"
 PULL_S = 300
 
 
-def wanted(services: Sequence[str]) -> dict[str, str]:
-    """Stand-in's directory -> full name of the image: the base of the Dockerfile, and what compose.yaml runs."""
+def wanted(names: Sequence[str]) -> dict[str, str]:
+    """Directory -> full name of the image that it stands in for: the Dockerfile's base, or one of compose.yaml's."""
     compose = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
     version = re.search(r"^ARG PYTHON=(\S+)$", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
     assert version is not None
-    names = {"python": f"python:{version[1]}", **{name: compose[name]["image"] for name in services}}
-    return {name: f"docker.io/{image if '/' in image else f'library/{image}'}" for name, image in names.items()}
+    images = {name: f"python:{version[1]}" if name == BASE else compose[name]["image"] for name in names}
+    return {name: f"docker.io/{image if '/' in image else f'library/{image}'}" for name, image in images.items()}
 
 
-def provide(engine: Engine, services: Sequence[str]) -> Mapping[str, bool]:
+def provide(engine: Engine, names: Sequence[str]) -> Mapping[str, bool]:
     """Have every image in the store: the real one where it can be pulled, else a stand-in.
 
     Returns:
@@ -44,7 +45,7 @@ def provide(engine: Engine, services: Sequence[str]) -> Mapping[str, bool]:
     Raises:
         Missing: an image cannot be pulled, and no stand-in can be built; says what is missing.
     """
-    images = wanted(services)
+    images = wanted(names)
     absent = {
         name: image for name, image in images.items() if not engine.succeeds("pull", "--quiet", image, within_s=PULL_S)
     }
@@ -61,40 +62,33 @@ def _check(engine: Engine, absent: Mapping[str, str]) -> None:
         reasons.append("podman (a stand-in under the real name must not stay in Docker's store)")
     if os.getuid() != 0:
         reasons.append("root")
-    reasons += [
-        f"{program} (Debian: {package})"
-        for program, package in (("debootstrap",) * 2, ("tar",) * 2)
-        if not shutil.which(program)
-    ]
-    if "kafka" in absent:
-        reasons += [
-            f"{program} (Debian: {package})"
-            for program, package in (("mvn", "maven"), ("java", "openjdk-17-jre-headless"))
-            if not shutil.which(program)
-        ]
+    programs = {"debootstrap": "debootstrap", "tar": "tar"}
+    programs |= {"mvn": "maven", "java": "openjdk-17-jre-headless"} if "kafka" in absent else {}
+    reasons += [f"{name} (Debian: {package})" for name, package in programs.items() if not shutil.which(name)]
     if reasons:
         raise Missing(f"{', '.join(absent.values())} cannot be pulled, and a stand-in needs: {', '.join(reasons)}")
 
 
 def _build(engine: Engine, absent: Mapping[str, str]) -> None:
-    archive = ROOT / f"standins-{_digest(absent)}.tar"
-    if archive.exists():
-        say(f"stand-ins are taken from {archive.name}")
-        engine.run("load", "--quiet", "--input", archive, what="loading the stand-ins", within_s=300)
-        return
-    _debian(engine)
-    for name, image in absent.items():
-        say(f"building the stand-in for {image}")
+    archives = {name: ROOT / f"standin-{name}-{_digest(name, image)}.tar" for name, image in absent.items()}
+    if not all(archive.exists() for archive in archives.values()):
+        _debian(engine)
+    for name, archive in archives.items():
+        if archive.exists():
+            say(f"the stand-in for {absent[name]} is taken from {archive.name}")
+            engine.run("load", "--quiet", "--input", archive, what=f"loading {archive.name}", within_s=300)
+            continue
+        say(f"building the stand-in for {absent[name]}")
         with tempfile.TemporaryDirectory(dir=ROOT) as context:
             shutil.copytree(HERE / name, context, dirs_exist_ok=True)
             if name == "kafka":
                 shutil.copytree(_jars(), Path(context) / "libs")
-            engine.build(Path(context), image)
-    partial = archive.with_suffix(".partial")
-    engine.run("save", "--quiet", "--multi-image-archive", "--output", partial, *absent.values(), within_s=300)
-    for old in ROOT.glob("standins-*.tar"):
-        old.unlink()
-    partial.replace(archive)
+            engine.build(Path(context), absent[name])
+        for old in ROOT.glob(f"standin-{name}-*"):
+            old.unlink()
+        partial = archive.with_suffix(".partial")
+        engine.run("save", "--quiet", "--output", partial, absent[name], what=f"keeping {archive.name}", within_s=300)
+        partial.replace(archive)
 
 
 def _debian(engine: Engine) -> None:
@@ -125,9 +119,9 @@ def _jars() -> Path:
         raise Failed(str(error)) from error
 
 
-def _digest(absent: Mapping[str, str]) -> str:
+def _digest(name: str, image: str) -> str:
     """Changes with everything that a stand-in is made of, the packages' versions apart."""
-    digest = hashlib.sha256(repr(sorted(absent.items())).encode() + POM.read_bytes())
-    for path in sorted(path for path in HERE.rglob("*") if path.is_file()):
+    digest = hashlib.sha256(f"{image} {SUITE}".encode() + (POM.read_bytes() if name == "kafka" else b""))
+    for path in sorted((HERE / name).iterdir()):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -64,7 +64,7 @@ class Traffic:
     def prepare(self) -> None:
         """What an operator does first: a project, a model, people; the commands run in the operator's container."""
         given, operator = self.deployment.given, self.deployment.operator
-        spec = self.plan.spec.model_dump(mode="json", exclude_unset=True)
+        spec = self.plan.spec.model_dump(mode="json", exclude_none=True)
         content, manifest = model_of(1)
         (given / "project.yaml").write_text(yaml.safe_dump(spec))
         (given / "manifest.yaml").write_text(yaml.safe_dump(manifest.model_dump(mode="json")))

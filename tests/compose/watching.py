@@ -4,15 +4,17 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 
 from shared.topics import SERVICES
 from tests.compose.deployment import COMPOSE, REPOSITORY, Deployment
 from tests.compose.engine import Failed, say
+from tests.e2e.world.plan import PROJECT
 
 WITHIN_S = 90.0
-ITEMS = "sum(project_state:labelstream_items:max)"
+ITEMS = f'sum(project_state:labelstream_items:max{{project="{PROJECT}"}})'
 
 
 def check_rules(deployment: Deployment) -> str:
@@ -44,7 +46,7 @@ def _problems(deployment: Deployment, items: int) -> list[str]:
     rules = {rule["name"]: rule for group in _ask(deployment, "rules")["groups"] for rule in group["rules"]}
     problems += [f"rule {name} is not loaded" for name in _written() - rules.keys()]
     problems += [f"rule {name}: {one.get('lastError')}" for name, one in rules.items() if one["health"] != "ok"]
-    counted = _ask(deployment, "query?query=" + ITEMS)["result"]
+    counted = _ask(deployment, "query?query=" + quote(ITEMS))["result"]
     if not counted or int(float(counted[0]["value"][1])) != items:
         problems.append(f"{ITEMS} is {counted}, not {items}")
     return problems
