@@ -91,9 +91,11 @@ def reopen(
     return known, (_queued(known, context.now),)
 
 
-def close(known: Aggregate, ending: Ending, reason: str, now: datetime) -> tuple[Aggregate, Emitted]:
-    """End the latest round without a label."""
-    before = known.asked or Round(known.project_id, known.item_id, known.round, item_created_at=known.created_at)
+def close(known: Aggregate, ending: Ending, reason: str, now: datetime, *, told: int = 0) -> tuple[Aggregate, Emitted]:
+    """End the latest round without a label; `told`: the routes published of a round that nobody was asked in."""
+    before = known.asked or Round(
+        known.project_id, known.item_id, known.round, step=told, item_created_at=known.created_at
+    )
     asked = replace(before, step=before.step + 1, reason=reason, ended=True)
     known = advance(known, known.round, ending)._replace(asked=asked)
     return known, (route_event(asked, ROUTE_OF_ENDING[ending], now),)
@@ -191,7 +193,7 @@ def _tell_escalation(
     if not after.open:
         if (after.round, after.ending) == (known.round, known.ending):
             return after, ()
-        return close(after, after.ending, fact.reason, context.now)
+        return close(after, after.ending, fact.reason, context.now, told=int(known.round == after.round))
     before = known.asked
     if asked is None or (before is not None and (before.wanted, before.audience) == (asked.wanted, asked.audience)):
         return after, ()

@@ -90,6 +90,11 @@ def test_a_relabel_round_is_never_accepted_without_people() -> None:
     assert (known.asked.number, known.asked.guess.generation) == (2, 9)
 
 
+def test_the_routes_of_a_sampled_out_item_that_ends_otherwise_are_two() -> None:
+    _, (out, ended) = run([SEEN, predicted(0.5), ENDED[0]], OUT)
+    assert [(out.state.value, out.step), (ended.state.value, ended.step)] == [("sampled_out", 1), ("unlabelable", 2)]
+
+
 def test_there_are_at_most_three_rounds() -> None:
     facts: list[Fact] = [SEEN, predicted(0.5)]
     for number in range(1, 6):
