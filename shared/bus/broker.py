@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
@@ -13,6 +15,8 @@ from shared.bus.client import ssl_context
 from shared.runtime.settings import KafkaSettings, ServiceSettings
 
 log = structlog.get_logger(__name__)
+
+PATIENCE_MS = 1000
 
 
 class _Log:
@@ -47,6 +51,17 @@ def security(kafka: KafkaSettings) -> BaseSecurity:
     return BaseSecurity(ssl_context=context, use_ssl=context is not None)
 
 
+class PatientConsumer(AIOKafkaConsumer):  # type: ignore[misc]
+    """Answers when there are records. FastStream would ask, and then sleep, 25 times a second."""
+
+    async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Any:
+        """Records by partition, never none. Looks for errors of the group every PATIENCE_MS."""
+        while True:
+            found = await super().getmany(*partitions, timeout_ms=max(timeout_ms, PATIENCE_MS), max_records=max_records)
+            if found:
+                return found
+
+
 class EagerBroker(KafkaBroker):
     """Starts its subscribers side by side: each joins a group of its own, which takes seconds on some brokers."""
 
@@ -57,6 +72,8 @@ class EagerBroker(KafkaBroker):
             BaseException: what the first subscriber failed with that did; the others are stopped by `stop`.
         """
         await self.connect()
+        made: Any = self.config.broker_config.builder
+        self.config.broker_config.builder = partial(PatientConsumer, **made.keywords)
         try:
             async with asyncio.TaskGroup() as group:
                 for subscriber in self.subscribers:

@@ -2,16 +2,18 @@
 
 import json
 import math
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from shared import events as ev
-from shared.events.base import MAX_JSON_DEPTH, Event, derived_id
+from shared.events.base import MAX_JSON_DEPTH, NAMESPACE, Event, derived_id
 from shared.topics import TOPICS
 from tests.support import events as make
 from tests.support import strategies
@@ -265,3 +267,9 @@ def test_media_content_is_somewhere() -> None:
 def test_entropy_is_in_nats() -> None:
     assert ev.entropy({"a": 0.5, "b": 0.5}) == pytest.approx(math.log(2))
     assert ev.entropy({"a": 1.0, "b": 0.0}) == 0.0
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.integers() | st.none(), max_size=4))
+def test_a_derived_id_is_a_uuid5_of_its_cause(cause: list[object]) -> None:
+    name = "\x1f".join(["kind", *(str(part) for part in cause)])
+    assert derived_id("kind", *cause) == uuid.uuid5(NAMESPACE, name)

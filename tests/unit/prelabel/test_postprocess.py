@@ -103,6 +103,7 @@ rows_of_logits = arrays(np.float32, st.tuples(st.integers(1, 20), st.just(3)), e
 def test_every_finite_row_is_a_valid_prediction(rows: Any, temperature: float) -> None:
     for found in proposed(rows, head("logits", temperature)):
         assert isinstance(found, Prediction)
+        assert Prediction.model_validate_json(found.model_dump_json()) == found  # it was built unchecked
         mix = found.distribution or {}
         assert math.fsum(mix.values()) == pytest.approx(1.0, abs=1e-5)
         assert found.confidence == max(mix.values())
