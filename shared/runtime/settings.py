@@ -90,7 +90,9 @@ class ServiceSettings(BaseSettings):
     stall_after_s: Seconds = Field(
         default=120.0, description="No progress with lag for this long is unhealthy, seconds."
     )
-    max_records: Annotated[int, Field(ge=1, le=10_000)] = Field(default=500, description="Records per batch.")
+    max_records: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=1000, description="Records per batch, at most: a batch is what has come meanwhile."
+    )
     dlq_limit_records: Annotated[int, Field(ge=1)] = Field(
         default=1000, description="Poison among the last this many records of a topic that stops its consumer ..."
     )

@@ -1,5 +1,6 @@
 """What assignment does with each topic: facts folded, decisions made, a fixed number of statements per batch."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -45,6 +46,7 @@ from shared.labels import ChoiceSchema, check_label, class_set
 E = TypeVar("E", bound=ItemEvent)
 Cause = tuple[Key, Fact, Record]
 
+LARGE = 100
 DUPLICATES = "duplicates"
 """The tally of items that came again."""
 
@@ -178,7 +180,14 @@ class Handlers:
             await self._step(before, facts, unit)
 
     async def _step(self, before: Mapping[Key, Aggregate], facts: Sequence[Cause], unit: Unit) -> None:
-        """Fold facts in offset order, decide, save, publish."""
+        """Fold facts in offset order, decide, publish, save; a large batch in a thread, for people are waiting."""
+        if len(facts) > LARGE:
+            after = await asyncio.to_thread(self._decide, before, facts, unit)
+        else:
+            after = self._decide(before, facts, unit)
+        await save(unit.connection, before, after)
+
+    def _decide(self, before: Mapping[Key, Aggregate], facts: Sequence[Cause], unit: Unit) -> dict[Key, Aggregate]:
         after = dict(before)
         contexts: dict[str, Context] = {}
         told: list[tuple[Label | Route, Record | None]] = []
@@ -188,7 +197,7 @@ class Handlers:
             after[key], said = step(after[key], fact, contexts[key[0]], draws_of(*key))
             told += [(event, record) for event in said]
         publish_all(told, unit, self._metrics)
-        await save(unit.connection, before, after)
+        return after
 
     async def _of_projects(self, batch: Sequence[Received[E]], unit: Unit) -> list[tuple[Received[E], CurrentProject]]:
         """The events of known projects; the others are refused."""
