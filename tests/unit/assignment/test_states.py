@@ -82,25 +82,12 @@ def test_transitions(facts: list[Fact], draws: Draws, state: State, said: list[s
     assert run(facts, draws, known)[1] == []  # the same facts again decide nothing
 
 
-def test_the_label_of_an_accepted_proposal_passes_its_own_validation() -> None:
-    """It is built unchecked."""
-    _, (label,) = run([SEEN, predicted(0.95)])
-    again = ev.Label.model_validate_json(label.model_dump_json(exclude_none=True))
-    assert (again, again.event_id, again.evidence.proposal) == (label, label.event_id, label.evidence.proposal)
-    assert again.model_dump_json() == label.model_dump_json()
-
-
 def test_a_relabel_round_is_never_accepted_without_people() -> None:
     known, _ = run([SEEN, predicted(0.5), Labelled(1), Relabelled(1, 0.5, "doubt"), predicted(1.0, 9)])
     assert known.state is State.QUEUED
     assert known.asked is not None
     assert known.asked.guess is not None
     assert (known.asked.number, known.asked.guess.generation) == (2, 9)
-
-
-def test_the_routes_of_a_sampled_out_item_that_ends_otherwise_are_two() -> None:
-    _, (out, ended) = run([SEEN, predicted(0.5), ENDED[0]], OUT)
-    assert [(out.state.value, out.step), (ended.state.value, ended.step)] == [("sampled_out", 1), ("unlabelable", 2)]
 
 
 def test_there_are_at_most_three_rounds() -> None:
