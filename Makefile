@@ -70,3 +70,10 @@ chaos: setup
 
 mutate: setup
 	$(BIN)/python -m tests.e2e.mutate
+
+# The same load on 1, 2 and 4 replicas; and a rolling upgrade from another commit and back: make upgrade OLD=v0.1.0
+.PHONY: scale upgrade
+scale: setup
+	$(BIN)/python -m tests.e2e.scale
+upgrade: setup
+	$(BIN)/python -m tests.e2e.upgrade $(OLD)

@@ -143,6 +143,11 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
             self._expected.pop(place.partition, None)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self._metrics.rebalances.labels(self.topic.name).inc()
+        await self._take_over(assigned)
+
+    async def _take_over(self, assigned: set[TopicPartition]) -> None:
+        """Find out where each partition stands, and go there."""
         partitions = {place.partition for place in assigned}
         self.progress.joined = self.progress.joined or not partitions
         while partitions:
@@ -194,7 +199,7 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
         except Fenced as error:
             log.info("fenced", topic=self.topic.name, detail=str(error))
             self._metrics.retries.labels(self.topic.name, "fenced").inc()
-            await self.on_partitions_assigned(self._assigned())
+            await self._take_over(self._assigned())
         except RetryLater as error:
             log.warning("batch_put_back", topic=self.topic.name, detail=str(error))
             self._seek()

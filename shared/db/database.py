@@ -14,6 +14,7 @@ INFRASTRUCTURE = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # what a statement meets on a connection that the server is cutting
+    asyncpg.InvalidCachedStatementError,  # a migration has changed a table since the statement was prepared
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.DeadlockDetectedError,

@@ -1,13 +1,23 @@
 """Numbered SQL files, applied once each, in order, under a lock. Expand first, contract a release later."""
 
+import asyncio
 import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+import structlog
+
 from shared.errors import ConfigurationError, RetryLater
 
+log = structlog.get_logger(__name__)
+
+LOCK_TIMEOUT_MS = 2_000
+TRIES = 10
+AGAIN_S = 0.5
+BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 BUS = Path(__file__).parent / "migrations"
 _NAME = re.compile(r"^\d{4}_[a-z0-9_]+\.sql$")
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
@@ -44,7 +54,11 @@ def migrations_of(service: str, folder: Path) -> list[Migration]:
 
 
 async def migrate(connection: Any, schema: str, folder: Path) -> list[str]:
-    """Bring one schema up to date.
+    """Bring one schema up to date, while the services run.
+
+    Each file is a transaction of its own. A change of a table waits for the transactions on it, and everything after it
+    waits too; so it gives way after `LOCK_TIMEOUT_MS`, and comes back. A file that locks one table has no deadlock with
+    transactions that lock several.
 
     Args:
         connection: an asyncpg connection whose role may create in the schema.
@@ -56,29 +70,46 @@ async def migrate(connection: Any, schema: str, folder: Path) -> list[str]:
 
     Raises:
         ConfigurationError: a file that was applied has been changed since.
+        RetryLater: a table stayed busy; the files before are applied.
     """
     if not _IDENTIFIER.match(schema):
         raise ConfigurationError(f"{schema!r} is not a schema name")
+    applied = []
+    for migration in migrations_of(schema, folder):
+        for attempt in range(1, TRIES + 1):
+            try:
+                if await _apply(connection, schema, migration):
+                    applied.append(migration.name)
+                break
+            except BUSY as error:
+                log.info("migration_waits", migration=migration.name, attempt=attempt, error=type(error).__name__)
+                await asyncio.sleep(AGAIN_S)
+        else:
+            raise RetryLater(
+                f"{migration.name} was not applied: its table stayed busy; look for the long transaction in"
+                " pg_stat_activity, and try again"
+            )
+    return applied
+
+
+async def _apply(connection: Any, schema: str, migration: Migration) -> bool:
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(hashtext('labelstream.migrate.' || $1))", schema)
         if not await connection.fetchval("SELECT 1 FROM pg_namespace WHERE nspname = $1", schema):
             await connection.execute(f"CREATE SCHEMA {schema}")
         await connection.execute(f"SET LOCAL search_path = {schema}")
+        await connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
         await connection.execute(LEDGER)
-        return [migration.name for migration in migrations_of(schema, folder) if await _apply(connection, migration)]
-
-
-async def _apply(connection: Any, migration: Migration) -> bool:
-    known = await connection.fetchval("SELECT sha256 FROM schema_migrations WHERE name = $1", migration.name)
-    if known == migration.sha256:
-        return False
-    if known is not None:
-        raise ConfigurationError(f"{migration.name} was applied and then edited; add a new file instead")
-    await connection.execute(migration.sql)
-    await connection.execute(
-        "INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)", migration.name, migration.sha256
-    )
-    return True
+        known = await connection.fetchval("SELECT sha256 FROM schema_migrations WHERE name = $1", migration.name)
+        if known == migration.sha256:
+            return False
+        if known is not None:
+            raise ConfigurationError(f"{migration.name} was applied and then edited; add a new file instead")
+        await connection.execute(migration.sql)
+        await connection.execute(
+            "INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)", migration.name, migration.sha256
+        )
+        return True
 
 
 async def check_migrated(connection: Any, schema: str, folder: Path) -> None:

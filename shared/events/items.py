@@ -70,8 +70,12 @@ Metadata = dict[MetadataKey, ShortText | int | float | bool | None]
 
 
 def content_hash(content: Content) -> str:
-    """SHA-256, in hex, of the content's canonical JSON: equal content, equal hash."""
-    canonical = json.dumps(content.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """SHA-256, in hex, of the content's canonical JSON: equal content, equal hash.
+
+    Null fields are left out, so that a version with one optional field more gives the hash that is stored already.
+    """
+    plain = content.model_dump(mode="json", exclude_none=True)
+    canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -35,6 +35,12 @@ class BusMetrics:
         self.published = Counter(
             "labelstream_published_records_total", "Records handed to the outbox or to Kafka.", registry=registry
         )
+        self.rebalances = Counter(
+            "labelstream_rebalances_total",
+            "Times that the group assigned partitions of a topic to this process anew.",
+            ["topic"],
+            registry=registry,
+        )
         self.lag = Gauge(
             "labelstream_consumer_lag_records",
             "Records of a partition that are not processed yet.",

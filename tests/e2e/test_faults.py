@@ -6,9 +6,7 @@ Each test loads the shared deployment, harms it, lets it come to rest, and prove
 
 import asyncio
 
-import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from shared.bus.deadletter import REASON
 from shared.bus.records import header
@@ -16,6 +14,7 @@ from shared.events import Abstention
 from shared.topics import ASSIGNMENT, PRELABEL, QC, SERVICES
 from tests.e2e.world.faults import BROKER, DATABASE, SESSION_S, Fault
 from tests.e2e.world.proof import prove
+from tests.e2e.world.upgrade import processed
 from tests.e2e.world.world import World
 from tests.support.poison import KINDS
 
@@ -95,15 +94,6 @@ async def test_a_second_replica_of_each_service_joins_works_and_leaves(world: Wo
             for replica in replicas:
                 group.create_task(world.remove_replica(replica, kill=replica.name in (PRELABEL, QC)))
     await prove(world)
-
-
-async def processed(url: str) -> float:
-    """Records that a process has taken in."""
-    async with httpx.AsyncClient(trust_env=False) as client:
-        text = (await client.get(f"{url}/metrics")).text
-    families = text_string_to_metric_families(text)
-    samples = [one for family in families if family.name == "labelstream_records" for one in family.samples]
-    return sum(one.value for one in samples if one.name == "labelstream_records_total")
 
 
 async def test_kill_9_of_the_broker(world: World) -> None:

@@ -12,6 +12,7 @@ from shared.db.database import INFRASTRUCTURE
         asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress"),
         asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
         asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InvalidCachedStatementError("cached statement plan is invalid due to a database schema change"),
         asyncpg.AdminShutdownError(),
         asyncpg.CannotConnectNowError(),
         asyncpg.DeadlockDetectedError(),

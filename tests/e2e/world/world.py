@@ -6,7 +6,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -153,9 +153,9 @@ class World:
         self.ledger.promotions.append(promotion)
         return promotion
 
-    async def add_replica(self, name: str) -> ServiceProcess:
-        """A second process of a service, ready."""
-        environment = self.stack.service_environment(name)
+    async def add_replica(self, name: str, variables: Mapping[str, str] | None = None) -> ServiceProcess:
+        """A second process of a service, ready; `variables` are set for it alone."""
+        environment = self.stack.service_environment(name) | dict(variables or {})
         url = f"http://127.0.0.1:{environment[f'LABELSTREAM_{name.upper()}_PORT']}"
         self._joined += 1
         folder = self.directory / "logs" / f"replica-{self._joined}"
