@@ -153,7 +153,7 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
         while partitions:
             try:
                 positions = await self._positions(partitions)
-            except (*INFRASTRUCTURE, RetryLater) as error:
+            except (*INFRASTRUCTURE, RetryLater, KafkaError) as error:
                 self.progress.failure = f"offsets not readable: {type(error).__name__}"
                 log.warning("offsets_not_readable", topic=self.topic.name, error=type(error).__name__)
                 await asyncio.sleep(BACKOFF_S[1])
@@ -205,6 +205,12 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
             self._seek()
         except InvariantBroken as error:
             self._halt(str(error))
+        except Exception as error:  # noqa: BLE001  # FastStream would drop the batch, and the next one would pass over it
+            log.error("batch_put_back", topic=self.topic.name, **where(error))
+            self.progress.failure = type(error).__name__
+            self._metrics.retries.labels(self.topic.name, "unforeseen").inc()
+            await asyncio.sleep(BACKOFF_S[-2])
+            self._seek()
         self._metrics.batch_seconds.labels(self.topic.name).observe(time.perf_counter() - started)
 
     async def quiesce(self, timeout_s: float) -> None:

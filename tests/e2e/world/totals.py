@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SCRAPE_S = 1.0
 SHOWN_WITHIN_S = 20.0
+LAG = "labelstream_consumer_lag_records"
 REFUSED = "labelstream_dead_letters_total"
 Samples = Mapping[tuple[str, tuple[str, ...]], float]
 """(sample, label values in the order of their names) -> value."""
@@ -60,6 +61,21 @@ class Scraper:
                         life = (service.name, service.pid)
                         page = (await client.get(f"{service.url}/metrics")).raise_for_status()
                         self.lives[life] = samples(page.text)
+
+    async def behind(self, world: "World") -> list[str]:
+        """Of every service: which partitions are behind, and what it says of itself."""
+        await self.once(world)
+        lines = []
+        async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
+            for name, service in world.stack.services.items():
+                page = self.now(world, name)
+                lag = {"/".join(place): n for (sample, place), n in page.items() if sample == LAG and n}
+                try:
+                    ready = (await client.get(f"{service.url}/ready")).text
+                except httpx.HTTPError as error:
+                    ready = repr(error)
+                lines.append(f"{name}: {lag} {ready}")
+        return lines
 
     def now(self, world: "World", name: str) -> Samples:
         """The last page of a service that still runs."""

@@ -226,6 +226,7 @@ class World:
             known = {row["item_id"] for row in await self.rows(KNOWN)}
             lost = sorted(self.ledger.items().keys() - known)
             what = f"{error}; still moving: {moving}; acknowledged and unknown: {len(lost)} {lost[:5]}"
+            what += "".join(f"\n  {line}" for line in await self.scraper.behind(self))
             raise Broken(self.story(what)) from error
 
     async def _at_rest(self) -> bool:

@@ -3,13 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 
 from shared.bus.admin import create_topics
-from shared.bus.deadletter import REASON, original
+from shared.bus.deadletter import REASON, dead_letter, original
 from shared.bus.publisher import Publisher
 from shared.bus.reader import read_all
 from shared.bus.records import Outgoing, Received, header
@@ -230,4 +231,30 @@ async def test_what_cannot_commit_is_never_published(stream: KafkaSettings, data
         PREDICTIONS.event.validate_json(r.value or b"").item_id for r in await read_all(stream, PREDICTIONS.name)
     }
     assert answers == {f"i{n}" for n in range(40)} - {"i7"}, "an answer was published that was rolled back"
+    assert len(await read_all(stream, ITEMS.dlq)) == 1
+
+
+async def test_a_batch_that_cannot_even_be_refused_is_not_passed_over(
+    stream: KafkaSettings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong where nobody thought of it: the batch comes again, and nothing behind it is done before."""
+    failures = iter(range(8))  # in the batch, in each half of it, and for the one record that is to blame
+
+    def letter(*given: Any, **more: Any) -> Outgoing:
+        if next(failures, None) is not None:
+            raise RuntimeError("a mistake of ours in the very last resort")
+        return dead_letter(*given, **more)
+
+    monkeypatch.setattr("shared.bus.unit.dead_letter", letter)
+    monkeypatch.setattr("shared.bus.consumer.BACKOFF_S", (0.1, 0.1))
+    bad = Outgoing(ITEMS.name, b"k", b"{", ())
+    async with running(probe(stream, database, max_records=20)):
+        await publish(stream, [*items(30), bad, *items(60, start=30)])
+        await wait_for(database, 90)
+
+        async def refused() -> bool:
+            return bool(await read_all(stream, ITEMS.dlq))
+
+        await until(refused)
+    assert set((await times_seen(database)).values()) == {1}
     assert len(await read_all(stream, ITEMS.dlq)) == 1
