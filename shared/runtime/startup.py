@@ -21,6 +21,7 @@ from shared.runtime.logging import where
 from shared.topics import Topic
 
 if TYPE_CHECKING:
+    from shared.bus.consumer import Consumer
     from shared.runtime.service import Service
 
 log = structlog.get_logger(__name__)
@@ -28,6 +29,7 @@ Step = Callable[[], Awaitable[None]]
 
 RETRY_S = 1.0
 REPORT_S = 1.0
+TICK_S = 2.0
 TRANSIENT = (*INFRASTRUCTURE, KafkaError, RetryLater)
 FATAL = (ConfigurationError, InvariantBroken)
 
@@ -181,10 +183,10 @@ async def _report_for_ever(service: "Service") -> None:
 
 
 async def _report(service: "Service") -> None:
-    for consumer in service.consumers:
-        consumer.report()
-        with suppress(KafkaError, TimeoutError, OSError):
-            await consumer.tick()
+    async with asyncio.TaskGroup() as group:
+        for consumer in service.consumers:
+            consumer.report()
+            group.create_task(_tick(consumer))
     if not service.has_database:
         return
     try:
@@ -195,6 +197,13 @@ async def _report(service: "Service") -> None:
         service.health.database_failure = None
     except TRANSIENT as error:
         service.health.database_failure = type(error).__name__
+
+
+async def _tick(consumer: "Consumer[Any]") -> None:
+    """Tell Kafka's group, if it listens: it may wait for a coordinator for ever, and nothing here may wait for it."""
+    with suppress(KafkaError, TimeoutError, OSError):
+        async with asyncio.timeout(TICK_S):
+            await consumer.tick()
 
 
 async def _drain(service: "Service") -> None:
