@@ -1,5 +1,6 @@
 """A consumer without a database: what it publishes has ids derived from its input, so a repeat does no harm."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -23,6 +24,8 @@ log = structlog.get_logger(__name__)
 E = TypeVar("E", bound=Event)
 Transform = Callable[[Sequence[Received[E]]], Awaitable[Sequence[Outgoing]]]
 
+COORDINATOR_S = 10.0
+"""Longest wait for the group's coordinator; aiokafka itself may wait for ever where a broker was killed."""
 LOST_PARTITION = (CommitFailedError, IllegalStateError, RebalanceInProgressError, UnknownMemberIdError)
 
 
@@ -48,7 +51,8 @@ class ForwardingConsumer(Consumer[E]):
         if consumer is None:
             raise RetryLater("the consumer is not started")
         physical = self._kafka.physical(self.topic.name)
-        stored = {p: await consumer.committed(TopicPartition(physical, p)) for p in partitions}
+        async with asyncio.timeout(COORDINATOR_S):
+            stored = {p: await consumer.committed(TopicPartition(physical, p)) for p in partitions}
         return {partition: offset or 0 for partition, offset in stored.items()}
 
     async def _apply(self, valid: list[Received[E]], refused: list[Rejected], ends: dict[int, int]) -> int:
@@ -69,7 +73,8 @@ class ForwardingConsumer(Consumer[E]):
             return
         physical = self._kafka.physical(self.topic.name)
         try:
-            await consumer.commit({TopicPartition(physical, p): OffsetAndMetadata(o, "") for p, o in ends.items()})
+            async with asyncio.timeout(COORDINATOR_S):  # then the batch is published and committed once more
+                await consumer.commit({TopicPartition(physical, p): OffsetAndMetadata(o, "") for p, o in ends.items()})
         except LOST_PARTITION as error:
             log.info("commit_refused", topic=self.topic.name, error=type(error).__name__)
 

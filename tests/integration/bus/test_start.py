@@ -132,3 +132,32 @@ async def test_health_is_up_before_anything_else(database: Database) -> None:
         assert (await http.get("/ready")).status_code == httpx.codes.SERVICE_UNAVAILABLE
         assert "labelstream_ready 0.0" in (await http.get("/metrics")).text
     assert ITEMS.name in {consumer.topic.name for consumer in service.consumers}
+
+
+async def test_a_coordinator_that_does_not_answer_holds_up_neither_figures_nor_the_drain(
+    kafka_settings: KafkaSettings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit to Kafka's group is for lag tools only; aiokafka may wait in it for ever."""
+    await create_topics(kafka_settings, partitions=1)
+    await prepare(database)
+    monkeypatch.setattr("shared.runtime.startup.TICK_S", 0.1)
+    service = probe(kafka_settings, database)
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    for consumer in service.consumers:
+        monkeypatch.setattr(consumer, "tick", never)
+    async with running(service):
+        async with Publisher(kafka_settings) as publisher:
+            await publisher.publish(items(20))
+
+        async def shown() -> bool:
+            lag = service.registry.get_sample_value(
+                "labelstream_consumer_lag_records", {"topic": ITEMS.name, "partition": "0"}
+            )
+            return lag == 0 and len(await times_seen(database)) == 20
+
+        await until(shown)
+        leaving = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - leaving < 5
