@@ -54,7 +54,8 @@ class Echo:
                 self._heard[record.topic].append(Outgoing(record.topic, record.key, record.value, record.headers))  # type: ignore[arg-type]
 
     async def _repeat(self) -> None:
-        async with Publisher(self._kafka, timeout_s=UNANSWERED_S) as publisher:
+        publisher = Publisher(self._kafka, timeout_s=UNANSWERED_S)
+        try:
             while True:
                 await asyncio.sleep(self._every_s)
                 heard = [records for _, records in sorted(self._heard.items()) if records]
@@ -65,3 +66,5 @@ class Echo:
                 except RetryLater:
                     continue
                 self._ledger.behaviour["echoed"] += 1
+        finally:
+            await publisher.close()
