@@ -12,7 +12,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
-from shared.bus.flow import LagReporter, PoisonLimit, Progress
+from shared.bus.flow import LagReporter, PoisonLimit, Progress, silent_s
 from shared.bus.records import Received, Record, record_of
 from shared.bus.validate import Rejected, decode
 from shared.db.database import INFRASTRUCTURE
@@ -29,6 +29,7 @@ Judged = Received[E] | Rejected
 
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 LONGEST_RETRY_S = 60.0
+SILENT_S = 10.0
 LARGE_BATCH_BYTES = 200_000
 MAX_STALE_BATCHES = 20
 
@@ -334,9 +335,10 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
         if consumer is None:
             return
         lag = self._lag.report(consumer, self._expected, self._kafka.physical(self.topic.name))
-        if lag == 0:
+        silent = silent_s(consumer) > SILENT_S  # out of its group, or cut off: what it calls lag is of long ago
+        if lag == 0 and not silent:
             self.progress.moved_at = time.monotonic()
-        self.progress.behind = lag > 0
+        self.progress.behind = lag > 0 or silent
 
     def count_refused(self, reasons: dict[tuple[str, Reason], int]) -> None:
         """Add refusals of a committed batch to the metrics."""

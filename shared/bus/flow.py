@@ -12,7 +12,10 @@ from shared.runtime.metrics import BusMetrics
 
 @dataclass(slots=True)
 class Progress:
-    """The last sign of life of one consumer; times are monotonic seconds but `oldest`, a Kafka timestamp in ms."""
+    """The last sign of life of one consumer; `moved_at` in monotonic seconds.
+
+    `behind`: there is lag, or Kafka no longer says whether there is any.
+    """
 
     topic: str
     moved_at: float = field(default_factory=time.monotonic)
@@ -27,7 +30,7 @@ class Progress:
         self.failure = None
 
     def stalled(self, after_s: float) -> bool:
-        """Whether there is lag and nothing has moved for `after_s` seconds."""
+        """Whether there is lag, or none can be known, and nothing has moved for `after_s` seconds."""
         return self.behind and time.monotonic() - self.moved_at > after_s
 
 
@@ -64,6 +67,12 @@ class PoisonLimit:
         total = sum(n for n, _ in self._window)
         while self._window and total - self._window[0][0] >= self._records:
             total -= self._window.popleft()[0]
+
+
+def silent_s(consumer: AIOKafkaConsumer) -> float:
+    """Seconds since Kafka last answered a fetch of any partition of this consumer; 0 where it has none."""
+    answered = [consumer.last_poll_timestamp(place) or 0 for place in consumer.assignment()]
+    return max(0.0, time.time() - max(answered) / 1000) if answered else 0.0
 
 
 class LagReporter:

@@ -258,3 +258,28 @@ async def test_a_batch_that_cannot_even_be_refused_is_not_passed_over(
         await until(refused)
     assert set((await times_seen(database)).values()) == {1}
     assert len(await read_all(stream, ITEMS.dlq)) == 1
+
+
+async def test_a_consumer_that_kafka_no_longer_answers_is_unhealthy(
+    own_kafka: Broker, database: Database, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had no lag when it last heard; that must not pass for progress for ever."""
+    kafka = plaintext(own_kafka.bootstrap, prefix, idempotence=True)
+    monkeypatch.setattr("shared.bus.consumer.SILENT_S", 1.0)
+    await create_topics(kafka, partitions=1)
+    await prepare(database)
+    async with running(probe(kafka, database, stall_after_s=3.0)) as http:
+        await publish(kafka, items(20))
+        await wait_for(database, 20)
+        assert (await http.get("/health")).status_code == httpx.codes.OK
+
+        async def healthy() -> bool:
+            return (await http.get("/health")).status_code == httpx.codes.OK
+
+        async def unhealthy() -> bool:
+            return not await healthy()
+
+        own_kafka.kill9()
+        await until(unhealthy)
+        await own_kafka.restart()
+        await until(healthy, within_s=30)
