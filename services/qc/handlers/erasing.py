@@ -2,7 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from uuid import UUID
 
 from services.qc.domain.facts import Facts, facts_of, gold_facts
 from services.qc.domain.fold import ItemKey
@@ -38,12 +40,16 @@ class QcEraser:
         return {key: +found for key, found in removed.items()}
 
     async def erase_person(self, annotator_id: str, unit: Unit) -> Removed:
-        """Answers stay as nobody's, and so do their counts; skill and snapshots no longer know the person."""
+        """Answers stay as nobody's, and so do their counts; skill and snapshots no longer know the person.
+
+        What somebody in quarantine answered must not count for a label again because nobody said it: it stays as late.
+        """
         store = Store(unit.connection)
+        doubted = await store.list_quarantines_of(annotator_id)
         removed: Removed = Counter()
         projects: set[str] = set()
         while found := await store.list_answered_by(annotator_id, gold=False, limit=CHUNK):
-            await self._blank((key for _, key in found), annotator_id, store)
+            await self._blank((key for _, key in found), annotator_id, doubted, store)
             projects |= {key[0] for _, key in found}
             removed["annotations_made_anonymous"] += len(found)
         while found := await store.list_answered_by(annotator_id, gold=True, limit=CHUNK):
@@ -55,21 +61,24 @@ class QcEraser:
             removed["snapshots"] = await store.blank_snapshots(annotator_id, projects)
         return +removed
 
-    async def _blank(self, keys: Iterable[ItemKey], annotator_id: str, store: Store) -> None:
+    async def _blank(self, keys: Iterable[ItemKey], annotator_id: str, doubted: AbstractSet[str], store: Store) -> None:
         """Let a person's answers to these items be nobody's."""
         items = await store.claim_items(keys)
         await store.fill_rounds(items)
         await store.fill_answers(items)
         delta: defaultdict[str, Facts] = defaultdict(Facts)
-        ids = []
+        ids: list[UUID] = []
+        late: list[UUID] = []
         for (project, _), item in items.items():
             delta[project].subtract(facts_of(item))
             for answer in list(item.answers.values()):
                 if answer.annotator_id == annotator_id:
-                    item.answers[answer.annotation_id] = _nobodys(answer)
-                    ids.append(answer.annotation_id)
+                    stays = replace(answer, late=answer.late or project in doubted)
+                    item.answers[answer.annotation_id] = _nobodys(stays)
+                    (late if stays.late else ids).append(answer.annotation_id)
             delta[project].add(facts_of(item))
         await store.blank_annotators(ids)
+        await store.blank_annotators(late, late=True)
         await store.add_facts(delta)
 
     async def _blank_gold(self, answers: Sequence[GoldAnswered], store: Store) -> None:

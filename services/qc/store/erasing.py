@@ -106,11 +106,21 @@ class ErasingStore:
         )
         return [_gold(row) for row in rows]
 
-    async def blank_annotators(self, ids: Sequence[UUID]) -> None:
-        """Nobody gave these annotations any more."""
-        await self._connection.execute(
-            "UPDATE annotations SET annotator_id = NULL WHERE annotation_id = ANY($1::uuid[])", ids
+    async def list_quarantines_of(self, annotator_id: str) -> set[str]:
+        """The projects where a person is in quarantine."""
+        rows = await self._connection.fetch(
+            "SELECT project_id FROM trust WHERE annotator_id = $1 AND quarantined", annotator_id
         )
+        return {row["project_id"] for row in rows}
+
+    async def blank_annotators(self, ids: Sequence[UUID], *, late: bool = False) -> None:
+        """Nobody gave these annotations any more; with `late` they never count for a label either."""
+        if ids:
+            await self._connection.execute(
+                "UPDATE annotations SET annotator_id = NULL, late = late OR $2 WHERE annotation_id = ANY($1::uuid[])",
+                ids,
+                late,
+            )
 
     async def delete_annotator(self, annotator_id: str) -> int:
         """Delete a person's rows of counts, which are all zero by now, and of trust; how many."""

@@ -118,6 +118,20 @@ async def test_an_erased_person_is_nobody_in_counts_snapshots_and_votes(qc: Qc) 
     assert "ann" not in {getattr(q.measurement, "annotator_id", None) for q in await qc.published(QUALITY)}
 
 
+async def test_answers_of_somebody_in_quarantine_never_count_again(qc: Qc) -> None:
+    await qc.handle(ANNOTATIONS, [said("kept", "ann", "negative"), said("kept", "bob")])
+    async with qc.pool.acquire() as connection:
+        await connection.execute("INSERT INTO trust VALUES ($1, 'ann', 9, 0, 9, true, 'spam')", make.PROJECT)
+    await forget_outbox(qc)
+    await qc.handle(ERASURES, [ANN])
+    assert await qc.stored() == await qc.recomputed()
+    await qc.handle(ANNOTATIONS, [said("kept", "ann", "negative")])  # redelivered
+    assert qc.refused == []
+    await qc.handle(ANNOTATIONS, [said("kept", "cat"), make.exhausted("kept", policy=RULES)])
+    (label,) = await qc.published(LABELS)
+    assert {vote.annotator_id for vote in label.evidence.votes} == {"bob", "cat"}
+
+
 async def test_a_gold_answer_that_comes_late_says_nothing_of_who_was_erased(qc: Qc) -> None:
     await qc.handle(ANNOTATIONS, [ANSWERS[7]])
     await qc.handle(ERASURES, [ANN])
