@@ -189,7 +189,7 @@ def render(proof: Proof, to: Console) -> None:
         where = ", ".join(f"{n} {what}" for what, n in one.remaining.items() if n)
         rows.append((name, removed if one.confirmed_at else "", f"{left} ({where})" if left else left, one.why))
     to.print(table(("database", "removed", "left", "not confirmed"), rows))
-    looked = ", ".join(what for one in proof.answers.values() for what in one.remaining)
+    looked = ", ".join(dict.fromkeys(what for one in proof.answers.values() for what in one.remaining))
     to.print(f"\nlooked for: {looked}", markup=False)
     to.print("prelabel keeps nothing of items; it passes over this one from now on.", markup=False)
     if proof.gold:

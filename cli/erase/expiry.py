@@ -8,11 +8,11 @@ from typing import Any
 from cli.erase.subjects import Subject
 from shared.bus.admin import DLQ_RETENTION_MS, TopicState
 from shared.events import ItemEvent
-from shared.topics import ANNOTATIONS, GOLD_ANSWERS, GOLD_ITEMS, LABELS, QUALITY, RELABELS, TOPICS, Topic
+from shared.topics import ANNOTATIONS, DAY_MS, GOLD_ANSWERS, GOLD_ITEMS, LABELS, QUALITY, RELABELS, TOPICS, Topic
 
 CHECKED_EVERY = timedelta(minutes=5)
 """How often brokers look for expired segments (log.retention.check.interval.ms)."""
-LONGEST_SEGMENT_MS = 7 * 86_400_000
+LONGEST_SEGMENT_MS = 7 * DAY_MS
 """A broker's default of segment.ms."""
 OF_PEOPLE = (ANNOTATIONS, LABELS, QUALITY, RELABELS)
 """What names people: who answered, whose votes a label stands on, whose skill was measured, who is excluded."""
@@ -64,13 +64,16 @@ def _of(name: str, state: TopicState | None, stated_ms: int, now: datetime, *, c
     segment = _milliseconds(state, "segment.ms", LONGEST_SEGMENT_MS)
     if "compact" in state.config.get("cleanup.policy", "compact" if compacted else "delete"):
         dirty = timedelta(milliseconds=min(segment, _milliseconds(state, "max.compaction.lag.ms", segment)))
-        return Expiry(name, now + dirty + CHECKED_EVERY, "compacted, once another record is written to it after that")
+        return Expiry(name, now + dirty + CHECKED_EVERY, "compacted, at the next record after that")
     retention = _milliseconds(state, "retention.ms", stated_ms)
     if retention < 0:
         return Expiry(name, None, "kept for ever: retention.ms is -1; `labelstream topics create --fix` sets it")
-    days = timedelta(milliseconds=retention) / timedelta(days=1)
     gone = now + timedelta(milliseconds=retention + segment) + CHECKED_EVERY
-    return Expiry(name, gone, f"retention of {days:g} days, and a segment of {segment / 86_400_000:g}")
+    return Expiry(name, gone, f"kept {_days(retention)} + {_days(segment)} of a segment")
+
+
+def _days(milliseconds: int) -> str:
+    return f"{milliseconds / DAY_MS:g} d"
 
 
 def _milliseconds(state: TopicState, key: str, default: int) -> int:
