@@ -1,1 +1,1 @@
-"""The engines on files: the same code as in the services, without a broker or a database."""
+"""The engines on files: consensus and agreement from recorded answers, without a broker or a database."""

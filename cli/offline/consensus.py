@@ -54,7 +54,9 @@ def command(
     seed: Annotated[int, typer.Option(help="Of the order in which answers arrive.")] = 0,
     as_json: JsonFlag = False,
 ) -> None:
-    """Turn a file of answers into labels with posteriors, by the engine that the service runs.
+    """Turn a file of answers into labels with posteriors, by the batch engine.
+
+    The service still decides with its incremental one.
 
     Of repeated answers by one worker to one task the last counts. Accuracy is the share of tasks with a known truth
     whose label is right; `seconds` are those of the engine, without reading the file.

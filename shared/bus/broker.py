@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
-from shared.bus.client import ssl_context
+from shared.bus.client import METADATA_MAX_AGE_MS, ssl_context
 from shared.runtime.settings import KafkaSettings, ServiceSettings
 
 log = structlog.get_logger(__name__)
@@ -90,6 +90,7 @@ def make_broker(service: str, settings: ServiceSettings) -> KafkaBroker:
         kafka.bootstrap.split(","),
         client_id=f"{kafka.client_id}-{service}",
         request_timeout_ms=kafka.request_timeout_ms,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
         security=security(kafka),
         allow_auto_create_topics=False,
         consumer_only=True,

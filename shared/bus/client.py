@@ -12,6 +12,9 @@ from shared.runtime.settings import KafkaSettings
 
 install()
 
+METADATA_MAX_AGE_MS = 15_000
+"""An aiokafka client that lost its broker may wait for the next routine look at the cluster: else five minutes."""
+
 
 def ssl_context(kafka: KafkaSettings) -> ssl.SSLContext | None:
     """The TLS context, or None where the transport has none.
@@ -37,6 +40,7 @@ def connection(kafka: KafkaSettings) -> dict[str, Any]:
         "client_id": kafka.client_id,
         "security_protocol": kafka.security_protocol,
         "request_timeout_ms": kafka.request_timeout_ms,
+        "metadata_max_age_ms": METADATA_MAX_AGE_MS,
     }
     context = ssl_context(kafka)
     if context is not None:
