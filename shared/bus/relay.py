@@ -57,7 +57,8 @@ class Relay:
         connection = await self._database.pool.acquire(timeout=10)
         try:
             await connection.execute(STILL, f"{self._still_s * 1000:.0f}ms")
-            while not await connection.fetchval(LOCK, self._database.schema):  # noqa: ASYNC110  # the lock is PostgreSQL's
+            while not await connection.fetchval(LOCK, self._database.schema):
+                self.failure = None  # another replica leads
                 await asyncio.sleep(STANDBY_S)
             self.leading = True
             while True:
@@ -91,9 +92,12 @@ class Relay:
         return True
 
     async def flush(self, timeout_s: float) -> None:
-        """Publish what is left, at shutdown; another replica does it where this one does not lead."""
+        """Publish what is left, at shutdown; another replica does it where this one does not lead.
+
+        A relay that was interrupted just now is waited for: it may be the only one.
+        """
         deadline = asyncio.get_running_loop().time() + timeout_s
-        while self.leading and asyncio.get_running_loop().time() < deadline:
+        while (self.leading or self.failure is not None) and asyncio.get_running_loop().time() < deadline:
             async with self._database.pool.acquire(timeout=5) as connection:
                 if not await connection.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
                     return
