@@ -30,6 +30,7 @@ Judged = Received[E] | Rejected
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 LONGEST_RETRY_S = 60.0
 SILENT_S = 10.0
+LOOK_BACK_S = 10.0
 LARGE_BATCH_BYTES = 200_000
 MAX_STALE_BATCHES = 20
 
@@ -83,6 +84,8 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
         self._lag = LagReporter(metrics, topic.name)
         self._expected: dict[int, int] = {}
         self._stale = 0
+        self._looked_back: dict[int, tuple[int, int]] = {}
+        self._sought_at = 0.0
         self._subscriber: Any = None
         self._busy = asyncio.Lock()
         self._draining = False
@@ -244,7 +247,7 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
         fresh = [record for record in records if record.offset >= self._expected.get(record.partition, 0)]
         if len(fresh) == len(records):
             self._stale = 0
-            return fresh
+            return [] if self._passed_over(records) else fresh
         self._stale += 1
         if self._stale > MAX_STALE_BATCHES:
             self._halt(
@@ -254,6 +257,25 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
             return []
         self._seek()
         return []
+
+    def _passed_over(self, records: Sequence[Record]) -> bool:
+        """Whether records before these may be there and were not handed over; then this consumer goes back to look.
+
+        Retention and markers of transactions leave gaps too: those are the same ones the second time.
+        """
+        if self.topic.compacted:
+            return False
+        first: dict[int, int] = {}
+        for record in records:
+            first.setdefault(record.partition, record.offset)
+        ahead = {p: (at, to) for p, to in first.items() if (at := self._expected.get(p)) is not None and to > at}
+        unseen = {partition: gap for partition, gap in ahead.items() if self._looked_back.get(partition) != gap}
+        if not unseen:
+            return False
+        log.info("gap_looked_at_again", topic=self.topic.name, partitions=sorted(unseen))
+        self._looked_back |= unseen
+        self._seek()
+        return True
 
     async def _settle(self, records: Sequence[Record]) -> None:
         """Process records, halving them until each error has one record to blame.
@@ -339,6 +361,20 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
         if lag == 0 and not silent:
             self.progress.moved_at = time.monotonic()
         self.progress.behind = lag > 0 or silent
+        if (
+            lag > 0
+            and not self._busy.locked()
+            and self.progress.still_s > LOOK_BACK_S < time.monotonic() - self._sought_at
+        ):
+            self._sought_at = time.monotonic()
+            self._seek()  # what was not handed over is waited for in vain
+
+    def _look_back(self) -> None:
+        """There is lag, nothing is at work and nothing comes: what was not handed over is waited for in vain."""
+        now = time.monotonic()
+        if min(self.progress.still_s, now - self._sought_at) > LOOK_BACK_S:
+            self._sought_at = now
+            self._seek()
 
     def count_refused(self, reasons: dict[tuple[str, Reason], int]) -> None:
         """Add refusals of a committed batch to the metrics."""

@@ -29,6 +29,11 @@ class Progress:
         self.moved_at = time.monotonic()
         self.failure = None
 
+    @property
+    def still_s(self) -> float:
+        """Seconds since something moved."""
+        return time.monotonic() - self.moved_at
+
     def stalled(self, after_s: float) -> bool:
         """Whether there is lag, or none can be known, and nothing has moved for `after_s` seconds."""
         return self.behind and time.monotonic() - self.moved_at > after_s

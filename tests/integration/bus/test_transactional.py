@@ -8,8 +8,11 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
 
 from shared.bus.admin import create_topics
+from shared.bus.client import make_admin
 from shared.bus.deadletter import REASON, dead_letter, original
 from shared.bus.publisher import Publisher
 from shared.bus.reader import read_all
@@ -110,6 +113,36 @@ async def test_a_consumer_that_lost_its_place_is_fenced(stream: KafkaSettings, d
     )
     assert fenced is not None
     assert fenced >= 1
+
+
+async def test_what_the_client_passes_over_is_fetched_again(stream: KafkaSettings, database: Database) -> None:
+    service = probe(stream, database, max_records=10)
+    async with running(service):
+        consumer = service.consumers[0].consumer
+        assert consumer is not None
+        publishing = asyncio.create_task(publish(stream, items(1500)))
+        for further in range(10):
+            await asyncio.sleep(0.05)
+            for place in consumer.assignment():
+                consumer.seek(place, min(await consumer.position(place) + 5 + further, consumer.highwater(place) or 0))
+        await publishing
+        await wait_for(database, 1500)
+    assert set((await times_seen(database)).values()) == {1}
+
+
+async def test_what_retention_took_is_passed_over(stream: KafkaSettings, database: Database) -> None:
+    await publish(stream, items(300))
+    admin = make_admin(stream)
+    await admin.start()
+    try:
+        topic = stream.physical(ITEMS.name)
+        await admin.delete_records({TopicPartition(topic, n): RecordsToDelete(before_offset=20) for n in range(3)})
+    finally:
+        await admin.close()
+    async with running(probe(stream, database)):
+        await wait_for(database, 240)
+        await publish(stream, items(10, start=300))
+        await wait_for(database, 250)
 
 
 async def test_terminated_connections_lose_and_double_nothing(stream: KafkaSettings, database: Database) -> None:
