@@ -75,6 +75,7 @@ async def test_from_no_model_to_two_models_under_load(kafka_settings: KafkaSetti
             for start in range(10, 3010, 500):
                 await publisher.publish(items(500, start))
                 if start == 1010:
+                    await wait_for(kafka_settings, 510)  # the first model has answered some
                     assert (await promote_model(kafka_settings, "p", "v2")).generation == 2
             found = await wait_for(kafka_settings, 3010)
     answered = [one for one in found if one.abstention is None]
