@@ -25,3 +25,11 @@ class Desk:
     def project(self, project_id: str) -> CurrentProject | None:
         """A project as it is now, or None."""
         return self.references.projects.current(project_id)
+
+    async def find_project(self, project_id: str) -> CurrentProject | None:
+        """A project, or None; one that is unknown may have been applied a moment ago, so its topic is read to its end.
+
+        Raises:
+            RetryLater: Kafka does not answer.
+        """
+        return self.project(project_id) or (await self.references.projects.known([project_id])).get(project_id)

@@ -29,7 +29,7 @@ def lead_routes(desk: Desk) -> APIRouter:
 
     async def of_project(project_id: Slug, principal: Annotated[Principal, Depends(leader)]) -> Principal:
         check_project(principal, project_id)
-        if desk.project(project_id) is None:
+        if await desk.find_project(project_id) is None:
             raise project_unknown(project_id)
         return principal
 

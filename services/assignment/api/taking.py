@@ -81,7 +81,7 @@ class Taking:
         audience = self._audience(principal, request)
         tasks: list[str] = []
         sources: list[str] = []
-        for project in self._projects(person, request.project):
+        for project in await self._projects(person, request.project):
             if len(tasks) < request.count:
                 ids = [uuid4() for _ in range(request.count - len(tasks))]
                 found = await self._from_project(Seeker(person, audience, project, ids), first=not tasks)
@@ -95,13 +95,13 @@ class Taking:
             raise forbidden("The experts' queue is for experts.")
         return request.audience or own
 
-    def _projects(self, person: Person, wanted: str | None) -> list[CurrentProject]:
+    async def _projects(self, person: Person, wanted: str | None) -> list[CurrentProject]:
         """Where to look, in an order that favours no project."""
         if wanted is None:
             found = [p for p in self._desk.references.projects.all() if person.may_work_in(p.project_id)]
             secrets.SystemRandom().shuffle(found)
             return found
-        project = self._desk.project(wanted)
+        project = await self._desk.find_project(wanted)
         if project is None or (person.projects is not None and wanted not in person.projects):
             raise project_unknown(wanted)
         if not person.may_work_in(wanted):

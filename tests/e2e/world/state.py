@@ -17,7 +17,7 @@ from tests.e2e.world.topics import Topics
 from tests.e2e.world.totals import totals
 from tests.e2e.world.world import World
 
-LOOKS = 10
+LOOKS = 45
 OVERDUE_S = 5.0
 OPEN = frozenset({State.QUEUED, State.BLOCKED})
 Committed = Mapping[tuple[str, str, int], int]

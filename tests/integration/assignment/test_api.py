@@ -229,3 +229,15 @@ async def test_what_a_lead_decides_about_a_person_is_told_to_the_others(replica:
         await admin.post("/v1/annotators/ann/reinstate", json={})
     marks = [(q.project_id, q.measurement.active) for q in await replica.published(QUALITY)]
     assert marks == [(make.PROJECT, True), (make.PROJECT, False)]
+
+
+async def test_a_project_that_was_applied_a_moment_ago_is_looked_for(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read_on() -> None:
+        replica.project(make.project_spec(project="new"))
+
+    monkeypatch.setattr(replica.service.references.projects.table, "refresh", read_on)
+    async with replica.client() as admin:
+        assert (await admin.get("/v1/projects/new/progress")).status_code == 200
+        assert (await admin.get("/v1/projects/none/progress")).status_code == 404
