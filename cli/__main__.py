@@ -39,7 +39,7 @@ ENTRIES = (
     Entry("guidelines", "cli.guidelines", "Publish a guideline version."),
     Entry("annotator", "cli.annotator", "Add people, give them tokens, quarantine, reinstate."),
     Entry("doctor", "cli.doctor.command", "Look at everything a deployment stands on, and say what to do."),
-    Entry("topics", "cli.topics", "Create and list topics; show the lag of every reader."),
+    Entry("topics", "cli.topics", "Create and list topics; show the lag of every reader; print ACLs."),
     Entry("migrate", "cli.migrate", "Bring the database of every service to its newest schema."),
     Entry("erase", "cli.erase.command", "Forget an item or a person everywhere, and prove it."),
     Entry("dlq", "cli.dlq.commands", "List, show and replay dead letters."),

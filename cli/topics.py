@@ -1,4 +1,4 @@
-"""`labelstream topics create | list | lag`."""
+"""`labelstream topics create | list | lag | acls`."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from rich.console import Console
 
+from cli import acls
 from cli.output import JsonFlag, Output, table
 from cli.settings import kafka_settings
 from shared.bus.admin import (
@@ -26,6 +27,7 @@ from shared.runtime.settings import KafkaSettings
 from shared.topics import ERASURES, PRELABEL, SERVICES, TOPICS, Topic
 
 app = typer.Typer(no_args_is_help=True)
+app.command("acls")(acls.command)
 
 DAY_MS = 86_400_000
 END_WITHIN_S = 10.0

@@ -2,6 +2,7 @@
 
 LabelstreamError
 ├── RetryLater        infrastructure: back off, then take the batch again; nothing is committed
+│   ├── AccessRefused a server refuses us: a password, certificate, token or right is wrong; said loudly, tried slowly
 │   └── Fenced        another replica moved this partition's offset: drop the batch, start from the stored offset
 ├── PoisonMessage     one record can never be processed: it goes to the dead letter topic with its reason
 ├── InvariantBroken   a promise does not hold (everything is poison, a foreign database): the service stops
@@ -17,6 +18,10 @@ class LabelstreamError(Exception):
 
 class RetryLater(LabelstreamError):  # noqa: N818  # named for what the bus does
     """Infrastructure failed; the same batch will be tried again."""
+
+
+class AccessRefused(RetryLater):
+    """A server does not let us in, or not do this. The message says who refused what, and what to check."""
 
 
 class Fenced(RetryLater):

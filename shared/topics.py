@@ -144,6 +144,14 @@ TOPICS: tuple[Topic[Any], ...] = (
     MODELS, PROJECTS, GUIDELINES, GOLD_ITEMS, GOLD_ANSWERS, ERASURES,
 )  # fmt: skip
 BY_NAME = {topic.name: topic for topic in TOPICS}
+REBUILDS: frozenset[tuple[str, str]] = frozenset(
+    {
+        *((ASSIGNMENT, topic.name) for topic in (ROUTES, LABELS, ANNOTATIONS)),
+        *((QC, topic.name) for topic in (LABELS, ESCALATIONS, QUALITY)),
+        *((MONITOR, topic.name) for topic in (RELABELS, QUALITY)),
+    }
+)
+"""(service, topic) of the output that a service reads back before it decides anything; a test compares it with them."""
 PLANNED: frozenset[tuple[str, str, str]] = frozenset(
     {
         (PRELABEL, "writes", SHADOW_PREDICTIONS.name),

@@ -17,6 +17,8 @@ from cli.stack.tansu import Tansu
 from shared.errors import LabelstreamError
 from shared.runtime.settings import KafkaSettings
 from tests.support.brokers import Broker, real_kafka, use_docker
+from tests.support.secure.postgres import programs
+from tests.support.secure.tools import kafka_tools
 from tests.support.servers import Database, plaintext, run_sync
 
 _HERE = Path(__file__).parent
@@ -32,11 +34,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Fetch Kafka's jars before the first test's clock starts; if that fails, the fixture says why."""
-    wanted = any({"kafka", "own_kafka"}.intersection(getattr(item, "fixturenames", ())) for item in session.items)
-    if wanted and not session.config.option.collectonly and not use_docker():
-        with contextlib.suppress(LabelstreamError):
+    """Fetch what servers are made of before the first test's clock starts; if that fails, the fixture says why."""
+    if session.config.option.collectonly:
+        return
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    with contextlib.suppress(LabelstreamError):
+        if "secure" in wanted or (wanted & {"kafka", "own_kafka"} and not use_docker()):
             resolve()
+        if "secure" in wanted:
+            kafka_tools()
+        if "tls_postgres" in wanted:
+            programs()
 
 
 @pytest.fixture(scope="session")

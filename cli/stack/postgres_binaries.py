@@ -44,7 +44,7 @@ def locate(scratch: Path, data: Path) -> Binaries:
         return Binaries(installed / "bin", None)
     if not reachable(installed / "bin"):
         installed = _copy(installed, scratch)
-    return Binaries(installed / "bin", _unprivileged(data))
+    return Binaries(installed / "bin", unprivileged(data))
 
 
 def _package() -> Path:
@@ -72,7 +72,7 @@ def _copy(installed: Path, scratch: Path) -> Path:
     return target
 
 
-def _unprivileged(data: Path) -> tuple[int, int]:
+def unprivileged(data: Path) -> tuple[int, int]:
     if (data / "PG_VERSION").exists() and data.stat().st_uid != 0:
         return data.stat().st_uid, data.stat().st_gid
     for name in ("postgres", "nobody"):

@@ -7,21 +7,8 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from shared.errors import ConfigurationError
+from shared.runtime.secrets import token_weakness
 from shared.runtime.settings import DatabaseServiceSettings, Seconds
-
-LEAST_TOKEN_CHARACTERS = 32
-LEAST_DISTINCT_CHARACTERS = 8
-KNOWN_DEFAULTS = (
-    "changeme",
-    "change-me",
-    "change_me",
-    "default",
-    "example",
-    "secret",
-    "password",
-    "labelstream",
-    "admin",
-)
 
 
 class AssignmentSettings(DatabaseServiceSettings):
@@ -72,12 +59,9 @@ class AssignmentSettings(DatabaseServiceSettings):
                 token = self.admin_token_file.read_text().strip()
             except OSError as error:
                 raise ConfigurationError(f"the administrator's token file cannot be read: {error}") from error
-        if not token:
+        if not token and self.admin_token_file is None:
             return None
-        guessable = any(word in token.lower() for word in KNOWN_DEFAULTS)
-        if len(token) < LEAST_TOKEN_CHARACTERS or len(set(token)) < LEAST_DISTINCT_CHARACTERS or guessable:
-            raise ConfigurationError(
-                "LABELSTREAM_ASSIGNMENT_ADMIN_TOKEN is short or well known; make one of 32 characters or more with"
-                " `python -c 'import secrets; print(secrets.token_urlsafe(32))'`"
-            )
+        why = token_weakness(token)
+        if why is not None:
+            raise ConfigurationError(f"LABELSTREAM_ASSIGNMENT_ADMIN_TOKEN {why}")
         return token

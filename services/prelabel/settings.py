@@ -2,41 +2,25 @@
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated
 
-from pydantic import BaseModel, Field, SecretStr, model_validator
+from pydantic import ConfigDict, Field
 from pydantic_settings import SettingsConfigDict
 
 from shared.runtime.settings import Seconds, ServiceSettings
+from shared.runtime.transport import Transport
 
 Positive = Annotated[int, Field(ge=1)]
 
 
-class SourceCredentials(BaseModel):
-    """How to reach the cluster of a source that names these credentials."""
+class SourceCredentials(Transport):
+    """How to reach the cluster of a source that names these credentials; the fields are those of our own cluster's."""
+
+    model_config = ConfigDict(extra="forbid")
 
     bootstrap_servers: str | None = Field(
         default=None, description="The only servers that get these credentials; absent: any that a project names."
     )
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        default="SASL_SSL", description="Transport security; the plain ones need allow_insecure."
-    )
-    allow_insecure: bool = Field(default=False, description="Permit a transport without TLS.")
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        default="SCRAM-SHA-512", description="SASL mechanism."
-    )
-    sasl_username: str = Field(default="", description="SASL user name.")
-    sasl_password: SecretStr = Field(default=SecretStr(""), description="SASL password.")
-    sasl_password_file: Path | None = Field(default=None, description="File that holds the SASL password.")
-    ssl_cafile: Path | None = Field(default=None, description="CA bundle in PEM; absent: the system's.")
-    ssl_certfile: Path | None = Field(default=None, description="Client certificate in PEM, for mutual TLS.")
-    ssl_keyfile: Path | None = Field(default=None, description="Its private key in PEM.")
-
-    @model_validator(mode="after")
-    def _strict_unless_told(self) -> Self:
-        if self.security_protocol in ("PLAINTEXT", "SASL_PLAINTEXT") and not self.allow_insecure:
-            raise ValueError(f"security_protocol {self.security_protocol} is in the clear; it needs allow_insecure")
-        return self
 
 
 class PrelabelSettings(ServiceSettings):

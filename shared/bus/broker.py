@@ -9,10 +9,12 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faststream.kafka import KafkaBroker
-from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+from faststream.security import BaseSecurity, SASLOAuthBearer, SASLPlaintext, SASLScram256, SASLScram512
 
-from shared.bus.client import METADATA_MAX_AGE_MS, ssl_context
+from shared.bus.access import Access, access_of, ssl_context
+from shared.bus.client import METADATA_MAX_AGE_MS
 from shared.runtime.settings import KafkaSettings, ServiceSettings
+from shared.runtime.transport import OAUTHBEARER
 
 log = structlog.get_logger(__name__)
 
@@ -22,8 +24,13 @@ PATIENCE_MS = 1000
 class _Log:
     """What FastStream says that matters, as one structured event; handlers of ours never raise through it."""
 
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
     def log(self, level: int, msg: Any, /, *, exc_info: Any = None, extra: Mapping[str, Any] | None = None) -> None:
         del extra
+        if isinstance(exc_info, BaseException) and self._access.notice(exc_info) is not None:
+            return  # said there, and shown by /ready for as long as it goes on
         if level >= logging.WARNING and exc_info is not None:
             log.warning("consumer_trouble", detail=str(msg), error=repr(exc_info)[:300])
 
@@ -42,7 +49,9 @@ def security(kafka: KafkaSettings) -> BaseSecurity:
         ConfigurationError: the TLS or password files cannot be used.
     """
     context = ssl_context(kafka)
-    if kafka.security_protocol.startswith("SASL"):
+    if kafka.uses_sasl and kafka.sasl_mechanism == OAUTHBEARER:
+        return SASLOAuthBearer(ssl_context=context, use_ssl=context is not None)
+    if kafka.uses_sasl:
         chosen = _SASL[kafka.sasl_mechanism]
         sasl: BaseSecurity = chosen(
             username=kafka.sasl_username, password=kafka.password(), ssl_context=context, use_ssl=context is not None
@@ -92,9 +101,10 @@ def make_broker(service: str, settings: ServiceSettings) -> KafkaBroker:
         request_timeout_ms=kafka.request_timeout_ms,
         metadata_max_age_ms=METADATA_MAX_AGE_MS,
         security=security(kafka),
+        sasl_oauth_token_provider=access_of(kafka),
         allow_auto_create_topics=False,
         consumer_only=True,
         graceful_timeout=settings.graceful_timeout_s,
-        logger=_Log(),
+        logger=_Log(access_of(kafka)),
         acks="all",
     )

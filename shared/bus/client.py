@@ -1,54 +1,46 @@
 """The one place that makes Kafka clients and their security."""
 
-import ssl
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
-from shared.bus.tolerant import install
-from shared.errors import ConfigurationError
+from shared.bus import access, stopping, tolerant
+from shared.bus.access import access_of, ssl_context
 from shared.runtime.settings import KafkaSettings
+from shared.runtime.transport import OAUTHBEARER
 
-install()
+tolerant.install()
+access.install()
+stopping.install()
 
 METADATA_MAX_AGE_MS = 15_000
 """An aiokafka client that lost its broker may wait for the next routine look at the cluster: else five minutes."""
 
 
-def ssl_context(kafka: KafkaSettings) -> ssl.SSLContext | None:
-    """The TLS context, or None where the transport has none.
+def connection(kafka: KafkaSettings) -> dict[str, Any]:
+    """The arguments every aiokafka client shares.
 
     Raises:
-        ConfigurationError: a certificate or key file is missing or does not parse.
+        ConfigurationError: a certificate, key or password file is missing or does not parse.
     """
-    if kafka.security_protocol not in ("SSL", "SASL_SSL"):
-        return None
-    try:
-        context = ssl.create_default_context(cafile=str(kafka.ssl_cafile) if kafka.ssl_cafile else None)
-        if kafka.ssl_certfile is not None:
-            context.load_cert_chain(str(kafka.ssl_certfile), str(kafka.ssl_keyfile) if kafka.ssl_keyfile else None)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"the TLS files of Kafka cannot be used: {error}") from error
-    return context
-
-
-def connection(kafka: KafkaSettings) -> dict[str, Any]:
-    """The arguments every aiokafka client shares."""
     arguments: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap.split(","),
         "client_id": kafka.client_id,
         "security_protocol": kafka.security_protocol,
         "request_timeout_ms": kafka.request_timeout_ms,
         "metadata_max_age_ms": METADATA_MAX_AGE_MS,
+        "sasl_oauth_token_provider": access_of(kafka),
     }
     context = ssl_context(kafka)
     if context is not None:
         arguments["ssl_context"] = context
     if kafka.security_protocol.startswith("SASL"):
         arguments["sasl_mechanism"] = kafka.sasl_mechanism
-        arguments["sasl_plain_username"] = kafka.sasl_username
-        arguments["sasl_plain_password"] = kafka.password()
+        if kafka.sasl_mechanism != OAUTHBEARER:
+            arguments["sasl_plain_username"] = kafka.sasl_username
+            arguments["sasl_plain_password"] = kafka.password()
     return arguments
 
 
@@ -82,6 +74,27 @@ def make_reader(kafka: KafkaSettings, *, wait_ms: int = 50) -> AIOKafkaConsumer:
     )
 
 
+class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka has no types
+    """Says why it could not start."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        super().__init__(**connection(kafka))
+        self._access = access_of(kafka)
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            AccessRefused: we are not let in.
+            KafkaError: no broker answers.
+        """
+        try:
+            await super().start()
+        except KafkaError as error:
+            self._access.check(error)
+            raise
+
+
 def make_admin(kafka: KafkaSettings) -> AIOKafkaAdminClient:
     """An admin client. Not started."""
-    return AIOKafkaAdminClient(**connection(kafka))
+    return Admin(kafka)

@@ -16,7 +16,7 @@ from shared.bus.flow import LagReporter, PoisonLimit, Progress, silent_s
 from shared.bus.records import Received, Record, record_of
 from shared.bus.validate import Rejected, decode
 from shared.db.database import INFRASTRUCTURE
-from shared.errors import Fenced, InvariantBroken, Reason, RetryLater
+from shared.errors import AccessRefused, Fenced, InvariantBroken, Reason, RetryLater
 from shared.events import Event
 from shared.runtime.logging import where
 from shared.runtime.metrics import BusMetrics
@@ -308,7 +308,7 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
             except Fenced:
                 raise
             except (*INFRASTRUCTURE, RetryLater, KafkaError) as error:
-                self.progress.failure = f"{type(error).__name__}"
+                self.progress.failure = str(error) if isinstance(error, AccessRefused) else type(error).__name__
                 self._metrics.retries.labels(self.topic.name, type(error).__name__).inc()
                 if time.monotonic() - started > LONGEST_RETRY_S:
                     raise RetryLater(f"gave up for now: {error!r}") from error

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from shared.bus.access import access_of
 from shared.bus.client import make_producer
 from shared.bus.partition import partition_of
 from shared.bus.records import Outgoing
@@ -51,6 +52,7 @@ class Publisher:
                     await asyncio.wait_for(producer.start(), self._timeout_s)
                 except (KafkaError, OSError, TimeoutError) as error:
                     await producer.stop()
+                    access_of(self._kafka).check(error)
                     raise RetryLater(f"Kafka at {self._kafka.bootstrap} does not answer: {error!r}") from error
                 self._producer = producer
             return self._producer
@@ -65,6 +67,7 @@ class Publisher:
         """Publish records in order; returns when all are acknowledged by all in-sync replicas.
 
         Raises:
+            AccessRefused: we are not let in, or may not write to one of the topics.
             RetryLater: some may not have arrived. Publishing all of them again is right: their effect is idempotent.
         """
         if not records:
@@ -78,6 +81,7 @@ class Publisher:
             if self._producer is producer:
                 self._producer = None
             await _discard(producer)
+            access_of(self._kafka).check(error)
             raise RetryLater(f"publishing {len(records)} records failed: {error!r}") from error
 
     async def _send(self, producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> Published:

@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
+from shared.bus.access import access_of
 from shared.bus.client import make_reader
 from shared.bus.records import Record, record_of
 from shared.errors import RetryLater
@@ -38,6 +39,7 @@ async def open_reader(
         following: it will stay at the end and wait for what comes, instead of asking where the end is.
 
     Raises:
+        AccessRefused: we are not let in, or may not read this topic.
         RetryLater: Kafka does not answer, or has no such topic.
     """
     consumer = make_reader(kafka, wait_ms=FOLLOW_MS if following else END_MS)
@@ -47,6 +49,7 @@ async def open_reader(
                 await consumer.start()
                 partitions = await _partitions(consumer, kafka.physical(topic))
         except (KafkaError, OSError, TimeoutError) as error:
+            access_of(kafka).check(error)
             raise RetryLater(f"{topic} cannot be read: {error!r}") from error
         consumer.assign(partitions)
         for place in partitions:
@@ -59,6 +62,8 @@ async def open_reader(
 async def _partitions(consumer: AIOKafkaConsumer, physical: str) -> list[TopicPartition]:
     await consumer._client.add_topic(physical)  # noqa: SLF001  # the public way needs a subscription, which needs no group here
     found = consumer.partitions_for_topic(physical)
+    if physical in consumer._client.cluster.unauthorized_topics:  # noqa: SLF001  # else it looks like a missing one
+        raise TopicAuthorizationFailedError(physical)
     if not found:
         raise RetryLater(f"topic {physical} does not exist; run `labelstream topics create`")
     return [TopicPartition(physical, partition) for partition in sorted(found)]
@@ -99,6 +104,7 @@ async def read_to_end(
                     if await _reached(consumer, ends):
                         return
         except (KafkaError, TimeoutError) as error:
+            access_of(kafka).check(error)
             raise RetryLater(f"{topic} could not be read to its end: {error!r}") from error
 
 

@@ -303,6 +303,9 @@ class References:
         """
         for table in self.subscribed:
             table.attach(kafka)
-        async with asyncio.TaskGroup() as group:
-            for table in self.subscribed:
-                group.create_task(table.refresh())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for table in self.subscribed:
+                    group.create_task(table.refresh())
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None  # as one table's: what to do about it is the same

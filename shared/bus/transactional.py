@@ -7,6 +7,7 @@ import structlog
 from aiokafka import OffsetAndMetadata, TopicPartition
 from aiokafka.errors import KafkaError
 
+from shared.bus.access import access_of
 from shared.bus.consumer import Consumer
 from shared.bus.records import Received, Record
 from shared.bus.relay import Relay
@@ -91,4 +92,5 @@ class TransactionalConsumer(Consumer[E]):
             await consumer.commit({TopicPartition(physical, p): OffsetAndMetadata(o, "") for p, o in done.items()})
             self._told.update(done)
         except KafkaError as error:
+            access_of(self._kafka).notice(error)
             log.info("group_commit_failed", topic=self.topic.name, error=type(error).__name__)

@@ -7,7 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
-from shared.errors import ConfigurationError, InvariantBroken, RetryLater
+from shared.db.refusals import explain
+from shared.errors import AccessRefused, ConfigurationError, InvariantBroken, RetryLater
+from shared.runtime.secrets import url_weakness
 from shared.runtime.settings import DatabaseServiceSettings
 
 INFRASTRUCTURE = (
@@ -22,6 +24,9 @@ INFRASTRUCTURE = (
     asyncpg.LockNotAvailableError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.PostgresSystemError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.InvalidCatalogNameError,
     OSError,
     TimeoutError,
 )
@@ -44,6 +49,9 @@ def check_url(url: str, *, allow_insecure: bool) -> None:
         raise ConfigurationError(
             "database_url has no sslmode=verify-full; add it, or set database_allow_insecure on a test machine"
         )
+    why = url_weakness(url)
+    if why is not None:
+        raise ConfigurationError(f"the password in database_url {why}")
 
 
 class _Connection(asyncpg.Connection):  # type: ignore[misc]
@@ -77,6 +85,7 @@ class Database:
 
         Raises:
             ConfigurationError: the address is missing or unprotected.
+            AccessRefused: PostgreSQL does not let this role in, or its certificate is not believed.
             RetryLater: PostgreSQL does not answer.
         """
         url = self._settings.database_url.get_secret_value()
@@ -98,8 +107,17 @@ class Database:
                     "idle_in_transaction_session_timeout": "60000",
                 },
             )
-        except (*INFRASTRUCTURE, asyncpg.InvalidAuthorizationSpecificationError) as error:
+        except asyncpg.ClientConfigurationError as error:
+            raise ConfigurationError(f"database_url cannot be used: {error}") from error
+        except INFRASTRUCTURE as error:
+            why = explain(error, url)
+            if why is not None:
+                raise AccessRefused(why) from error
             raise RetryLater(f"PostgreSQL does not answer: {error!r}") from error
+
+    def refusal(self, error: BaseException) -> str | None:
+        """What to check where an error means that PostgreSQL refuses us, or None."""
+        return explain(error, self._settings.database_url.get_secret_value())
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None
@@ -111,9 +129,19 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Any]:
-        """A connection inside a transaction (READ COMMITTED)."""
-        async with self.pool.acquire(timeout=30) as connection, connection.transaction():
-            yield connection
+        """A connection inside a transaction (READ COMMITTED).
+
+        Raises:
+            AccessRefused: PostgreSQL does not let this role in any more, or not do this.
+        """
+        try:
+            async with self.pool.acquire(timeout=30) as connection, connection.transaction():
+                yield connection
+        except INFRASTRUCTURE as error:
+            why = self.refusal(error)
+            if why is None:
+                raise
+            raise AccessRefused(why) from error
 
     async def ping(self) -> None:
         """Raises one of INFRASTRUCTURE where the database does not answer in two seconds."""

@@ -45,6 +45,8 @@ class Health:
         reasons = self.unhealthy()
         if self.starting is not None:
             reasons["starting"] = f"{self.starting}: {self.failure or 'under way'}"
+        if self._service.access.refusal is not None:
+            reasons["kafka"] = self._service.access.refusal
         if self.database_failure is not None:
             reasons["database"] = self.database_failure
         for consumer in self._service.consumers if self.starting is None else ():

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp
 
+from shared.bus.access import access_of
 from shared.bus.broker import make_broker
 from shared.bus.consumer import Consumer
 from shared.bus.forwarding import ForwardingConsumer, Transform
@@ -59,6 +60,7 @@ class Service:
         self.registry = CollectorRegistry()
         self.metrics = BusMetrics(self.registry)
         self.references = References()
+        self.access = access_of(settings.kafka)
         self.publisher = Publisher(settings.kafka)
         self.broker: KafkaBroker = make_broker(name, settings)
         self.consumers: list[Consumer[Any]] = []

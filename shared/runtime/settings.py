@@ -1,40 +1,25 @@
 """Settings that every process shares. Each comes from an environment variable; the defaults are the strict ones."""
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.errors import ConfigurationError
+from shared.runtime.transport import Transport
 
 Milliseconds = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-class KafkaSettings(BaseSettings):
+class KafkaSettings(Transport, BaseSettings):
     """How to reach Kafka. Plain text is refused unless `allow_insecure` says that this is a test."""
 
     model_config = SettingsConfigDict(env_prefix="LABELSTREAM_KAFKA_", extra="ignore")
 
+    _origin: str = PrivateAttr(default="")
     bootstrap: str = Field(default="localhost:9092", description="Bootstrap servers, host:port, comma-separated.")
     prefix: str = Field(default="", max_length=100, description="Put before every topic and group name.")
     client_id: str = Field(default="labelstream", description="Client id shown by the brokers.")
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        default="SASL_SSL", description="Transport security; the plain ones need allow_insecure."
-    )
-    allow_insecure: bool = Field(
-        default=False, description="Permit transports without TLS: tests and one machine only."
-    )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        default="SCRAM-SHA-512", description="SASL mechanism."
-    )
-    sasl_username: str = Field(default="", description="SASL user name.")
-    sasl_password: SecretStr = Field(default=SecretStr(""), description="SASL password.")
-    sasl_password_file: Path | None = Field(default=None, description="File that holds the SASL password.")
-    ssl_cafile: Path | None = Field(default=None, description="CA bundle in PEM; absent: the system's.")
-    ssl_certfile: Path | None = Field(default=None, description="Client certificate in PEM, for mutual TLS.")
-    ssl_keyfile: Path | None = Field(default=None, description="Its private key in PEM.")
     idempotence: bool = Field(default=True, description="Idempotent producer; off only where the broker has none.")
     session_timeout_ms: Milliseconds = Field(default=10_000, description="Group session timeout in milliseconds.")
     heartbeat_interval_ms: Milliseconds = Field(default=2_000, description="Group heartbeat in milliseconds.")
@@ -47,28 +32,19 @@ class KafkaSettings(BaseSettings):
     compression: Literal["none", "lz4", "zstd", "gzip"] = Field(default="none", description="Producer compression.")
 
     @model_validator(mode="after")
-    def _strict_unless_told(self) -> Self:
-        if self.security_protocol in ("PLAINTEXT", "SASL_PLAINTEXT") and not self.allow_insecure:
-            raise ValueError(
-                f"security_protocol {self.security_protocol} sends everything in the clear; "
-                "use SSL or SASL_SSL, or set LABELSTREAM_KAFKA_ALLOW_INSECURE=true on a test machine"
-            )
-        if self.security_protocol.startswith("SASL") and not self.sasl_username:
-            raise ValueError("LABELSTREAM_KAFKA_SASL_USERNAME is needed with SASL")
-        if self.security_protocol.startswith("SASL") and not self.password():
-            raise ValueError("LABELSTREAM_KAFKA_SASL_PASSWORD or ..._PASSWORD_FILE is needed with SASL")
+    def _heartbeats_fit(self) -> Self:
         if self.heartbeat_interval_ms * 2 > self.session_timeout_ms:
             raise ValueError("heartbeat_interval_ms must be at most half of session_timeout_ms")
         return self
 
-    def password(self) -> str:
-        """The SASL password, from its file where one is given."""
-        if self.sasl_password_file is None:
-            return self.sasl_password.get_secret_value()
-        try:
-            return self.sasl_password_file.read_text().strip()
-        except OSError as error:
-            raise ConfigurationError(f"the SASL password file cannot be read: {error}") from error
+    def setting(self, name: str) -> str:
+        """The environment variable of a field; for the cluster of a source, where its credentials are given."""
+        return f"{name} in {self._origin}" if self._origin else f"LABELSTREAM_KAFKA_{name.upper()}"
+
+    def of_source(self, origin: str) -> Self:
+        """The same, saying in messages that its fields come from another setting."""
+        self._origin = origin
+        return self
 
     def physical(self, name: str) -> str:
         """The name of a topic or group with the deployment's prefix."""

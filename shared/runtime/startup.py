@@ -1,6 +1,7 @@
 """Bringing a service up, step by step, each step tried again until it works; and draining it."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
@@ -16,7 +17,7 @@ from shared.bus.validate import Rejected, decode
 from shared.db.database import INFRASTRUCTURE
 from shared.db.migrate import check_migrated
 from shared.db.store import count_outbox, get_published, save_published
-from shared.errors import ConfigurationError, InvariantBroken, RetryLater
+from shared.errors import AccessRefused, ConfigurationError, InvariantBroken, RetryLater
 from shared.runtime.logging import where
 from shared.topics import Topic
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 Step = Callable[[], Awaitable[None]]
 
-RETRY_S = 1.0
+RETRY_S, LONGEST_PAUSE_S = 1.0, 15.0
 REPORT_S = 1.0
 TICK_S = 2.0
 TRANSIENT = (*INFRASTRUCTURE, KafkaError, RetryLater)
@@ -74,17 +75,31 @@ def _steps(service: "Service", group: asyncio.TaskGroup) -> list[tuple[str, Step
 async def _until_done(service: "Service", name: str, step: Step) -> None:
     health = service.health
     health.starting, health.failure = name, None
+    pause_s = RETRY_S
     while True:
         try:
             await step()
         except TRANSIENT as error:
-            failure = f"{type(error).__name__}: {error}"
+            refused = _refusal(service, error)
+            failure = f"{type(error).__name__}: {error}" if refused is None else f"refused: {refused}"
             if failure != health.failure:
-                log.warning("start_step_fails", step=name, detail=failure)
+                level = logging.WARNING if refused is None else logging.ERROR
+                log.log(level, "start_step_fails", step=name, detail=failure)
             health.failure = failure
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S) if isinstance(error, AccessRefused) else RETRY_S
         else:
+            service.access.settled()
             return
+
+
+def _refusal(service: "Service", error: BaseException) -> str | None:
+    """What to check where an error means that a server refuses us, or None."""
+    if isinstance(error, AccessRefused):
+        return str(error)
+    if isinstance(error, KafkaError):
+        return service.access.notice(error) or service.access.refusal
+    return None
 
 
 async def _check_schema(service: "Service") -> None:
@@ -196,7 +211,7 @@ async def _report(service: "Service") -> None:
         service.metrics.outbox_age.set(age)
         service.health.database_failure = None
     except TRANSIENT as error:
-        service.health.database_failure = type(error).__name__
+        service.health.database_failure = service.database.refusal(error) or type(error).__name__
 
 
 async def _tick(consumer: "Consumer[Any]") -> None:

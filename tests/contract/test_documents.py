@@ -7,7 +7,7 @@ import pytest
 
 from cli.docs import dashboards, flow, kubernetes, services, settings
 from cli.docs.__main__ import stale
-from shared.topics import PLANNED, SERVICES, TOPICS
+from shared.topics import PLANNED, REBUILDS, SERVICES, TOPICS
 from tests.contract.examples import REPOSITORY
 
 VERBS = ("reads", "writes")
@@ -50,6 +50,11 @@ def test_a_service_reads_and_writes_what_the_table_says(document: tuple[str, dic
     planned = {verb: {topic for party, does, topic in PLANNED if (party, does) == (name, verb)} for verb in VERBS}
     assert reads == {topic.name for topic in TOPICS if name in topic.readers} - planned["reads"]
     assert writes == {topic.name for topic in TOPICS if name in topic.writers} - planned["writes"]
+
+
+def test_a_service_reads_back_what_the_table_says() -> None:
+    declared = {(name, topic.name) for name in SERVICES for topic, _ in services.build(name).rebuilds}
+    assert declared == REBUILDS
 
 
 def test_what_is_planned_is_in_the_table() -> None:

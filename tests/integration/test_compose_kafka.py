@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from aiokafka.errors import KafkaError
 
 from cli.stack.kafka import Kafka
 from shared.bus.client import make_admin
+from shared.errors import AccessRefused
 from shared.runtime.settings import KafkaSettings
 
 COMPOSE = Path(__file__).parents[2] / "compose.yaml"
@@ -56,7 +56,7 @@ async def test_the_broker_of_compose_starts_and_wants_the_password(tmp_path: Pat
             await admin.start()
             assert await admin.list_topics() == []
             await admin.close()
-        stranger = make_admin(client(kafka.bootstrap_of("CLIENT"), "wrong"))
-        with pytest.raises(KafkaError):
+        stranger = make_admin(client(kafka.bootstrap_of("CLIENT"), "Wr0ng-one-of-many"))
+        with pytest.raises(AccessRefused, match="refuses user 'labelstream' by PLAIN"):
             await stranger.start()
         await stranger.close()

@@ -34,16 +34,13 @@ def nothing(_: Sequence[Received[Item]]) -> None:
 
 def probe(kafka: KafkaSettings, database: Database, intercept: Intercept = nothing, **settings: Any) -> Service:
     """A service named assignment, so that it judges items.v1. `intercept` sees each batch first and may raise."""
-    service = Service(
-        ASSIGNMENT,
-        DatabaseServiceSettings(
-            kafka=kafka,
-            database_url=database.url(ASSIGNMENT),
-            database_allow_insecure=True,
-            **settings,
-        ),
-        migrations=MIGRATIONS,
-    )
+    return probe_at(kafka, database.url(ASSIGNMENT), intercept, database_allow_insecure=True, **settings)
+
+
+def probe_at(kafka: KafkaSettings, url: str, intercept: Intercept = nothing, **settings: Any) -> Service:
+    """The same, against any database."""
+    fields = {"kafka": kafka, "database_url": url, **settings}
+    service = Service(ASSIGNMENT, DatabaseServiceSettings.model_validate(fields), migrations=MIGRATIONS)
 
     async def on_items(batch: Sequence[Received[Item]], unit: Unit) -> None:
         intercept(batch)

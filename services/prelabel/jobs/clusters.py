@@ -12,6 +12,7 @@ from shared.bus.client import connection, make_admin
 from shared.errors import ConfigurationError, RetryLater
 from shared.events import Source
 from shared.runtime.settings import KafkaSettings
+from shared.runtime.transport import Transport
 from shared.topics import ITEMS
 
 SLOWEST_POLL_RECORDS = 10
@@ -34,8 +35,8 @@ def source_cluster(settings: PrelabelSettings, source: Source) -> KafkaSettings:
     if source.credentials is None:
         if source.bootstrap_servers is None or source.bootstrap_servers == own.bootstrap:
             return own
-        transport = "PLAINTEXT" if own.allow_insecure else "SSL"
-        named = SourceCredentials(security_protocol=transport, allow_insecure=own.allow_insecure)
+        protocol = "PLAINTEXT" if own.allow_insecure else "SSL"
+        named = SourceCredentials(security_protocol=protocol, allow_insecure=own.allow_insecure)
     elif source.credentials in settings.source_credentials:
         named = settings.source_credentials[source.credentials]
     else:
@@ -47,19 +48,9 @@ def source_cluster(settings: PrelabelSettings, source: Source) -> KafkaSettings:
     if named.bootstrap_servers not in (None, servers):
         raise ConfigurationError(f"credentials {source.credentials!r} of source {source.name} are for other servers")
     # Every field that is a secret or says where one goes is given, so that none falls back to our own cluster's.
-    return KafkaSettings(
-        bootstrap=servers,
-        prefix="",
-        security_protocol=named.security_protocol,
-        allow_insecure=named.allow_insecure,
-        sasl_mechanism=named.sasl_mechanism,
-        sasl_username=named.sasl_username,
-        sasl_password=named.sasl_password,
-        sasl_password_file=named.sasl_password_file,
-        ssl_cafile=named.ssl_cafile,
-        ssl_certfile=named.ssl_certfile,
-        ssl_keyfile=named.ssl_keyfile,
-    )
+    transport = {name: getattr(named, name) for name in Transport.model_fields}
+    origin = f"LABELSTREAM_PRELABEL_SOURCE_CREDENTIALS[{source.credentials!r}]" if source.credentials else "the source"
+    return KafkaSettings(bootstrap=servers, prefix="", **transport).of_source(origin)
 
 
 def make_source_consumer(settings: PrelabelSettings, project_id: str, source: Source) -> AIOKafkaConsumer:

@@ -21,9 +21,10 @@ from aiokafka.errors import (
 from services.prelabel.domain.mapping import Mapper
 from services.prelabel.domain.rate import TokenBucket
 from services.prelabel.domain.records import SourceRecord
-from services.prelabel.jobs.clusters import create_dead_letter_topic, make_source_consumer
+from services.prelabel.jobs.clusters import create_dead_letter_topic, make_source_consumer, source_cluster
 from services.prelabel.metrics import Metrics
 from services.prelabel.settings import PrelabelSettings
+from shared.bus.access import access_of
 from shared.bus.deadletter import dead_letter
 from shared.bus.flow import PoisonLimit
 from shared.bus.publisher import Publisher
@@ -138,6 +139,7 @@ class SourceReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         """Read until cancelled.
 
         Raises:
+            AccessRefused: the source's cluster does not let us in, or lacks us a right; says what to check.
             RetryLater, KafkaError, TimeoutError: a broker does not answer; start a new reader.
             InvariantBroken: nearly everything is unmappable; the mapping or the topic is the wrong one.
         """
@@ -146,7 +148,7 @@ class SourceReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 await create_dead_letter_topic(self._settings.kafka, self._source.topic)
-                await consumer.start()
+                await self._connect()
             log.info("source_started", project=self._spec.project, source=self._source.name, topic=self._source.topic)
             while True:
                 await self._place()
@@ -154,6 +156,13 @@ class SourceReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         finally:
             with suppress(KafkaError, OSError, TimeoutError):
                 await asyncio.wait_for(consumer.stop(), CALL_TIMEOUT_S)
+
+    async def _connect(self) -> None:
+        try:
+            await self._consumer.start()
+        except KafkaError as error:
+            access_of(source_cluster(self._settings, self._source)).check(error)
+            raise
 
     def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Forget where we were: the group knows."""

@@ -97,7 +97,12 @@ class Sources:
                 log.error("source_refused", project=plan.key[0], source=plan.key[1], detail=str(error))
                 return
             except (KafkaError, RetryLater, OSError, TimeoutError) as error:
-                log.warning("source_interrupted", project=plan.key[0], source=plan.key[1], error=repr(error)[:300])
+                log.warning(
+                    "source_interrupted",
+                    project=plan.key[0],
+                    source=plan.key[1],
+                    error=str(error)[:300] or type(error).__name__,
+                )
             except Exception:
                 log.exception("source_failed", project=plan.key[0], source=plan.key[1])
             self._metrics.source_failures.labels(*plan.key).inc()

@@ -1,0 +1,1 @@
+"""Servers that ask who is there: Apache Kafka and PostgreSQL with TLS, passwords, tokens and rights."""
