@@ -153,7 +153,7 @@ async def test_the_other_databases_of_the_server_are_closed(tls_postgres: TlsPos
 @pytest.fixture
 async def owned(tls_postgres: TlsPostgres) -> AsyncGenerator[TlsPostgres]:
     """As `server`, but each schema belongs to a role of its own."""
-    ended = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{DATABASE}'"
+    ended = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{DATABASE}'"  # noqa: S608
     await tls_postgres.execute(ended, database="postgres")  # a session of the test before may still say goodbye
     await tls_postgres.execute(f"ALTER DATABASE {DATABASE} RENAME TO kept", database="postgres")
     await tls_postgres.execute(f"CREATE DATABASE {DATABASE}", database="postgres")
