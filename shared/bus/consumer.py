@@ -15,6 +15,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from shared.bus.flow import LagReporter, PoisonLimit, Progress, silent_s
 from shared.bus.records import Received, Record, record_of
 from shared.bus.validate import Rejected, decode
+from shared.bus.waking import Waker
 from shared.db.database import INFRASTRUCTURE
 from shared.errors import AccessRefused, Fenced, InvariantBroken, Reason, RetryLater
 from shared.events import Event
@@ -89,6 +90,7 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
         self._subscriber: Any = None
         self._busy = asyncio.Lock()
         self._draining = False
+        self._waker = Waker(topic.name)
 
     @property
     def group(self) -> str:
@@ -352,25 +354,21 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
         return [decode(self.topic, record, max_bytes=limit) for record in records]
 
     def report(self) -> None:
-        """Set the lag gauges and notice whether this consumer stands still."""
+        """Set the lag gauges, and notice whether this consumer stands still or has lost its group."""
         consumer = self.consumer
         if consumer is None:
             return
+        self._waker.watch(consumer)
         lag = self._lag.report(consumer, self._expected, self._kafka.physical(self.topic.name))
         silent = silent_s(consumer) > SILENT_S  # out of its group, or cut off: what it calls lag is of long ago
         if lag == 0 and not silent:
             self.progress.moved_at = time.monotonic()
         self.progress.behind = lag > 0 or silent
-        if (
-            lag > 0
-            and not self._busy.locked()
-            and self.progress.still_s > LOOK_BACK_S < time.monotonic() - self._sought_at
-        ):
-            self._sought_at = time.monotonic()
-            self._seek()  # what was not handed over is waited for in vain
+        if lag > 0 and not self._busy.locked():
+            self._look_back()
 
     def _look_back(self) -> None:
-        """There is lag, nothing is at work and nothing comes: what was not handed over is waited for in vain."""
+        """Lag, nothing at work, nothing comes: what was not handed over is waited for in vain."""
         now = time.monotonic()
         if min(self.progress.still_s, now - self._sought_at) > LOOK_BACK_S:
             self._sought_at = now

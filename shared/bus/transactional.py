@@ -1,5 +1,6 @@
 """A consumer whose offsets live in PostgreSQL, inside the transaction of each batch's effects."""
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from shared.runtime.settings import ServiceSettings
 from shared.topics import Topic
 
 log = structlog.get_logger(__name__)
+TOLD_AGAIN_S = 30.0
 E = TypeVar("E", bound=Event)
 Handler = Callable[[Sequence[Received[E]], Unit], Awaitable[None]]
 
@@ -53,6 +55,7 @@ class TransactionalConsumer(Consumer[E]):
         self._relay = relay
         self._clock = clock
         self._told: dict[int, int] = {}
+        self._told_at = 0.0
 
     async def _positions(self, partitions: set[int]) -> dict[int, int]:
         async with self._database.transaction() as connection:
@@ -85,12 +88,14 @@ class TransactionalConsumer(Consumer[E]):
         if consumer is None:
             return
         physical = self._kafka.physical(self.topic.name)
-        done = {p: o for p, o in self._expected.items() if o > 0 and self._told.get(p) != o}
+        again = time.monotonic() - self._told_at > TOLD_AGAIN_S  # what was given up on may have arrived late
+        done = {p: o for p, o in self._expected.items() if o > 0 and (again or self._told.get(p) != o)}
         if not done:
             return
         try:
             await consumer.commit({TopicPartition(physical, p): OffsetAndMetadata(o, "") for p, o in done.items()})
             self._told.update(done)
+            self._told_at = time.monotonic() if again else self._told_at
         except KafkaError as error:
             access_of(self._kafka).notice(error)
             log.info("group_commit_failed", topic=self.topic.name, error=type(error).__name__)
