@@ -29,14 +29,14 @@ from services.assignment.domain.aggregate import Aggregate, Round
 from services.assignment.domain.draws import is_blind
 from services.assignment.domain.leases import Lease
 from services.assignment.domain.lifecycle import granted, unblock
-from services.assignment.domain.states import OPEN_STATES, State
+from services.assignment.domain.states import fill_open
 from services.assignment.handlers.deciding import exhaust, pinned_of, publish
 from services.assignment.store.items import get_contents, get_item, sum_tallies
 from services.assignment.store.leases import Grant, grant, list_of_item
 from services.assignment.store.people import LogLine, Person, get_people, log_requests
 from services.assignment.store.rounds import (
     Slot,
-    count_open,
+    count_states,
     count_steps,
     list_rounds,
     list_slots,
@@ -136,10 +136,8 @@ class Leading:
         """Items by state."""
         async with self._desk.service.database.transaction() as connection:
             totals = {name: n for (_, name), n in (await sum_tallies(connection, project_id)).items()}
-            states = {name: n for (_, name), n in (await count_open(connection, project_id)).items()}
-        found = {state.value: totals.get(state.value, 0) for state in State if state not in OPEN_STATES}
-        del found[State.PARKED.value]
-        found |= {state.value: states.get(state.value, 0) for state in OPEN_STATES}
+            counted = {name: n for (_, name), n in (await count_states(connection, project_id)).items()}
+        found = fill_open(totals, counted)
         return Progress(
             project=project_id, items=sum(found.values()), states=found, duplicates=totals.get(DUPLICATES, 0)
         )

@@ -3,6 +3,7 @@
 The items table stores a `Standing`; the finer states of an open round are read off its slots and leases.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 
 from shared.events import Ask, RouteState
@@ -52,6 +53,22 @@ class State(StrEnum):
 
 
 OPEN_STATES = (State.QUEUED, State.BLOCKED, State.LEASED, State.AWAITING_DECISION)
+
+
+def fill_open(totals: Mapping[str, int], counted: Mapping[str, int]) -> dict[str, int]:
+    """Items by state, resting and open, of one project.
+
+    Args:
+        totals: items by standing.
+        counted: open rounds by state, all but the queued ones; those are the rest of the open items.
+    """
+    found = {state.value: totals.get(state.value, 0) for state in State if state not in OPEN_STATES}
+    del found[State.PARKED.value]
+    others = {state.value: counted.get(state.value, 0) for state in OPEN_STATES if state is not State.QUEUED}
+    queued = max(0, totals.get(Standing.OPEN.value, 0) - sum(others.values()))
+    return found | {State.QUEUED.value: queued} | others
+
+
 RESTING = (State.LABELLED, State.SAMPLED_OUT, State.UNLABELABLE, State.UNRESOLVED, State.ERASED)
 
 ENDING_OF_ROUTE: dict[RouteState, Ending] = {

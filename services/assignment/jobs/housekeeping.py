@@ -1,14 +1,16 @@
 """Keeping small what should be small, and the gauges."""
 
 import time
-from collections import Counter, deque
+from collections import deque
+from collections.abc import Mapping
 
-from services.assignment.domain.states import OPEN_STATES, Standing, State
+from services.assignment.domain.states import fill_open
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.settings import AssignmentSettings
 from services.assignment.store.items import fold_tallies, sum_tallies
 from services.assignment.store.people import LogLine, forget_requests, log_requests, mark_seen
-from services.assignment.store.rounds import count_open
+from services.assignment.store.rounds import count_states
+from services.assignment.store.rows import Key
 from shared.runtime.service import Service
 
 LOG_LIMIT = 10_000
@@ -65,14 +67,12 @@ class Housekeeping:
         """Items by state."""
         async with self._service.unit() as unit:
             totals = await sum_tallies(unit.connection)
-            states = await count_open(unit.connection)
-        found = Counter({key: n for key, n in totals.items() if key[1] in RESTING_NAMES})
-        found.update(states)
+            counted = await count_states(unit.connection)
         for project in self._service.references.projects.all():
-            for name in (*RESTING_NAMES, *(state.value for state in OPEN_STATES)):
-                self._metrics.state.labels(project.project_id, name).set(found[project.project_id, name])
+            name = project.project_id
+            for state, number in fill_open(_of(totals, name), _of(counted, name)).items():
+                self._metrics.state.labels(name, state).set(number)
 
 
-RESTING_NAMES = tuple(
-    state.value for state in State if state not in OPEN_STATES and state.value != Standing.PARKED.value
-)
+def _of(numbers: Mapping[Key, int], project_id: str) -> dict[str, int]:
+    return {name: number for (project, name), number in numbers.items() if project == project_id}

@@ -13,7 +13,14 @@ from services.assignment.metrics import AssignmentMetrics
 from services.assignment.settings import AssignmentSettings
 from services.assignment.store.items import get_contents
 from services.assignment.store.people import Person, list_present
-from services.assignment.store.rounds import Waiting, lock_waiting, mark_refreshed, write_rounds
+from services.assignment.store.rounds import (
+    Presence,
+    Waiting,
+    list_noteworthy,
+    lock_waiting,
+    mark_refreshed,
+    write_rounds,
+)
 from shared.bus.references import CurrentProject
 from shared.bus.unit import Unit
 from shared.events import Content, Refresh
@@ -21,6 +28,8 @@ from shared.runtime.service import Service
 from shared.topics import REFRESHES
 
 CONTENT: TypeAdapter[Content] = TypeAdapter(Content)
+WINDOW = 4
+"""Chunks that one run reads for each that it may lock."""
 
 
 @dataclass(slots=True)
@@ -34,8 +43,8 @@ class Found:
 class Sweeper:
     """Goes over the waiting rounds in order of their ids and starts anew at the end.
 
-    Each run looks at one chunk, so its cost does not depend on how many rounds wait; a full turn takes
-    rounds / chunk runs.
+    Each run reads one window of them without a lock, and locks those only that it may have to change, a chunk at most.
+    So its cost does not depend on how many rounds wait; a full turn takes rounds / window runs.
     """
 
     def __init__(self, service: Service, settings: AssignmentSettings, metrics: AssignmentMetrics) -> None:
@@ -53,16 +62,23 @@ class Sweeper:
         async with self._service.unit() as unit:
             window_s = max(project.spec.policy.blocked_after_s for project in projects.values())
             people = await list_present(unit.connection, window_s)
-            present = [seat for person, seen_s in people for seat in _seats(person, seen_s, projects)]
-            self._metrics.present.set(len({who for _, _, who in present}))
-            waiting = await lock_waiting(unit.connection, self._after, self._chunk, present)
+            present = self._presence(people, projects)
+            self._metrics.present.set(len({who for _, _, who in present.people}))
+            ids, further = await list_noteworthy(unit.connection, self._after, WINDOW * self._chunk, present)
+            if len(ids) > self._chunk:
+                ids, further = ids[: self._chunk], ids[self._chunk - 1]
             found = Found()
-            for one in waiting:
+            for one in await lock_waiting(unit.connection, ids, present) if ids else ():
                 self._judge(one, unit, found)
             if found.rounds:
                 await write_rounds(unit.connection, found.rounds)
             await self._refresh(found.stale, unit)
-        self._after = (waiting[-1].round.id or 0) if len(waiting) == self._chunk else 0
+        self._after = further or 0
+
+    def _presence(self, people: Sequence[tuple[Person, float]], projects: Mapping[str, CurrentProject]) -> Presence:
+        live = {name: self._references.models.live(name) for name in projects}
+        seats = [seat for person, seen_s in people for seat in _seats(person, seen_s, projects)]
+        return Presence(seats, {name: model.generation for name, model in live.items() if model is not None})
 
     def _judge(self, one: Waiting, unit: Unit, found: Found) -> None:
         asked = one.round

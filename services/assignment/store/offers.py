@@ -13,6 +13,8 @@ from services.assignment.store.rounds import OPEN, PREFIX, UNSEEN
 from services.assignment.store.rows import load_guess
 from shared.events import Audience
 
+SPARE = 8
+"""Begun rounds looked at beyond those wanted: others may be taking the first ones just now."""
 DRAW_BYTES = 8
 ALWAYS = b"\xff" * (DRAW_BYTES + 1)
 
@@ -83,9 +85,11 @@ def statement_for(count: int) -> str:
     return (
         "WITH held AS MATERIALIZED ("  # noqa: S608  # constants
         " SELECT count(*) AS n FROM leases WHERE annotator_id = $3 AND state = 'active' AND expires_at > now()"
+        "), near AS MATERIALIZED ("
+        f" SELECT r.id FROM (SELECT * FROM rounds AS r WHERE {OPEN} AND r.started"
+        f"  ORDER BY r.priority DESC, r.id LIMIT {PREFIX}) AS r WHERE true{UNSEEN} LIMIT {count + SPARE}"
         "), begun AS MATERIALIZED ("
-        f" SELECT {_SEEN} FROM rounds AS r JOIN (SELECT r.id FROM rounds AS r WHERE {OPEN} AND r.started"
-        f"  ORDER BY r.priority DESC, r.id LIMIT {PREFIX}) AS near ON near.id = r.id WHERE r.free > 0{UNSEEN} {order}"
+        f" SELECT {_SEEN} FROM rounds AS r WHERE r.id = ANY(ARRAY(SELECT id FROM near)) AND r.free > 0 {order}"
         "), untouched AS MATERIALIZED ("
         f" SELECT {_SEEN} FROM rounds AS r WHERE {OPEN} AND NOT r.started"
         f" AND (SELECT count(*) FROM begun) < {count}{UNSEEN} {order}"

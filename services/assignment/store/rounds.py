@@ -1,6 +1,6 @@
 """Statements on rounds. Rows are locked in the order of their ids everywhere, and before any lease of theirs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,8 @@ UNSEEN = (
 )
 """OFFSET 0 keeps PostgreSQL from joining: it would read every lease of the person to look at one round."""
 OPEN = "r.project_id = $1 AND r.audience = $2 AND r.free > 0"
-_ORDER = " ORDER BY r.priority DESC, r.id LIMIT $4 FOR UPDATE OF r SKIP LOCKED"
+_ORDER = " ORDER BY r.priority DESC, r.id LIMIT {limit:d} FOR UPDATE OF r SKIP LOCKED"
+"""The limit is part of the text: for a parameter PostgreSQL would plan to sort the whole queue."""
 
 BEGUN_FIRST = (
     f"SELECT {ROUND_COLUMNS} FROM rounds AS r JOIN ("  # noqa: S608  # constants
@@ -69,7 +70,7 @@ async def claim(
     connection: Any, statement: str, project_id: str, audience: Audience, annotator_id: str, *, limit: int
 ) -> list[Round]:
     """The next rounds for one person by one of the statements above; rows that others are claiming are passed over."""
-    rows = await connection.fetch(statement, project_id, audience.value, annotator_id, limit)
+    rows = await connection.fetch(statement.format(limit=limit), project_id, audience.value, annotator_id)
     return [load_round(row) for row in rows]
 
 
@@ -121,6 +122,27 @@ def _arrays(rounds: Sequence[Round]) -> list[list[Any]]:
 
 
 @dataclass(frozen=True, slots=True)
+class Presence:
+    """Who could take work now, as (project, role, annotator), and the generation of each project's live model."""
+
+    people: Sequence[tuple[str, str, str]]
+    generations: Mapping[str, int]
+
+    @property
+    def seats(self) -> tuple[list[str], list[str], list[str]]:
+        return [p for p, _, _ in self.people], [role for _, role, _ in self.people], [who for _, _, who in self.people]
+
+    @property
+    def manned(self) -> list[str]:
+        """Where anybody is, as `project/role`."""
+        return sorted({f"{project}/{role}" for project, role, _ in self.people})
+
+    @property
+    def live(self) -> tuple[list[str], list[int]]:
+        return list(self.generations), list(self.generations.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """A round with free slots as the sweep sees it."""
 
@@ -130,32 +152,53 @@ class Waiting:
     refreshed: int
 
 
-async def lock_waiting(
-    connection: Any, after: int, limit: int, present: Sequence[tuple[str, str, str]]
-) -> list[Waiting]:
-    """The next rounds with free slots after an id, locked; those that another replica works on are left.
+async def list_noteworthy(connection: Any, after: int, limit: int, present: Presence) -> tuple[list[int], int | None]:
+    """Among the next rounds with free slots after an id, those that the sweep has to look at; nothing is locked.
 
     Args:
-        connection: in a transaction.
+        connection: any.
         after: the round id to go on from.
-        limit: rounds at most.
-        present: (project, role, annotator) of everybody who could take work now.
+        limit: rounds looked at, at most.
+        present: who is there, and which models are live.
+
+    Returns:
+        Ids in ascending order, and the id to go on from; None where this was the last.
     """
+    row = await connection.fetchrow(_NOTEWORTHY, after, limit, *present.seats, present.manned, *present.live)
+    return row["ids"], row["last"] if row["seen"] == limit else None
+
+
+async def lock_waiting(connection: Any, ids: Sequence[int], present: Presence) -> list[Waiting]:
+    """These rounds as far as they have free slots, locked; those that somebody else works on are left."""
     rows = await connection.fetch(
-        f"SELECT {ROUND_COLUMNS}, r.waiting_since, r.refreshed, EXISTS ("  # noqa: S608  # constant columns
-        "  SELECT FROM unnest($3::text[], $4::text[], $5::text[]) AS a(p, role, id)"
-        "  WHERE a.p = r.project_id AND a.role = r.audience AND NOT a.id = ANY(r.excluded)"
-        "  AND (NOT r.started AND r.number = 1 OR NOT EXISTS (SELECT FROM leases AS l WHERE"
-        "   l.project_id = r.project_id AND l.item_id = r.item_id AND l.annotator_id = a.id AND NOT l.gold"
-        "   AND l.state <> 'expired'))) AS answerable"
-        " FROM rounds AS r WHERE r.free > 0 AND r.id > $1 ORDER BY r.id LIMIT $2 FOR UPDATE OF r SKIP LOCKED",
-        after,
-        limit,
-        [project for project, _, _ in present],
-        [role for _, role, _ in present],
-        [annotator for _, _, annotator in present],
+        f"SELECT {ROUND_COLUMNS}, r.waiting_since, r.refreshed, {_ANSWERABLE} AS answerable FROM rounds AS r"  # noqa: S608
+        " WHERE r.free > 0 AND r.id = ANY($1::bigint[]) ORDER BY r.id LIMIT $2 FOR UPDATE OF r SKIP LOCKED",
+        list(ids),
+        len(ids),
+        *present.seats,
+        present.manned,
     )
     return [Waiting(load_round(row), row["waiting_since"], row["answerable"], row["refreshed"]) for row in rows]
+
+
+_ANSWERABLE = (
+    "CASE WHEN NOT r.started AND r.number = 1 AND r.excluded = '{}'"
+    " THEN r.project_id || '/' || r.audience = ANY($6::text[])"
+    " ELSE EXISTS (SELECT FROM unnest($3::text[], $4::text[], $5::text[]) AS a(p, role, id)"
+    "  WHERE a.p = r.project_id AND a.role = r.audience AND NOT a.id = ANY(r.excluded)"
+    "  AND NOT EXISTS (SELECT FROM leases AS l WHERE l.project_id = r.project_id AND l.item_id = r.item_id"
+    "   AND l.annotator_id = a.id AND NOT l.gold AND l.state <> 'expired')) END"
+)
+"""Whether somebody present may answer; for a round that nobody has begun the seats themselves say so."""
+_NOTEWORTHY = (
+    "WITH near AS MATERIALIZED (SELECT r.id, r.project_id, r.item_id, r.number, r.audience, r.started,"  # noqa: S608
+    "  r.excluded, r.blocked_at, r.granted, greatest(r.generation, r.refreshed) AS generation"
+    "  FROM rounds AS r WHERE r.free > 0 AND r.id > $1 ORDER BY r.id LIMIT $2)"
+    " SELECT (SELECT count(*) FROM near) AS seen, (SELECT max(id) FROM near) AS last, ARRAY("
+    "  SELECT r.id FROM near AS r LEFT JOIN unnest($7::text[], $8::integer[]) AS m(p, g) ON m.p = r.project_id"
+    f"  WHERE r.blocked_at IS NOT NULL OR r.granted = 0 AND m.g > r.generation OR NOT {_ANSWERABLE}"
+    "  ORDER BY r.id) AS ids"
+)
 
 
 async def mark_refreshed(connection: Any, ids: Sequence[int], generations: Sequence[int]) -> None:
@@ -179,15 +222,27 @@ async def list_stale(connection: Any, project_id: str, versions: Sequence[int], 
     return [(row["project_id"], row["item_id"]) for row in rows]
 
 
-async def count_open(connection: Any, project_id: str | None = None) -> dict[Key, int]:
-    """(project, state) -> open rounds. O(open rounds): for reports, not for requests of annotators."""
-    rows = await connection.fetch(
-        "SELECT project_id, CASE WHEN active > 0 THEN 'leased' WHEN free > 0 AND blocked_at IS NULL THEN 'queued'"
-        " WHEN free > 0 THEN 'blocked' ELSE 'awaiting_decision' END AS state, count(*) AS total"
-        " FROM rounds WHERE NOT ended AND ($1::text IS NULL OR project_id = $1) GROUP BY 1, 2",
-        project_id,
-    )
+async def count_states(connection: Any, project_id: str | None = None) -> dict[Key, int]:
+    """(project, state) -> open rounds that are leased, blocked, or wait for a decision; what is left is queued.
+
+    Reads active leases, and blocked and undecided rounds up to `COUNTED` of each: never the queue.
+    """
+    rows = await connection.fetch(_COUNT_STATES, project_id)
     return {(row["project_id"], row["state"]): row["total"] for row in rows}
+
+
+COUNTED = 100_000
+_COUNT_STATES = (
+    "SELECT r.project_id, 'leased' AS state, count(DISTINCT r.id) AS total"  # noqa: S608  # constants
+    " FROM leases AS l JOIN rounds AS r ON r.id = l.round_id"
+    " WHERE l.state = 'active' AND r.active > 0 AND NOT r.ended AND ($1::text IS NULL OR r.project_id = $1) GROUP BY 1"
+    " UNION ALL SELECT project_id, 'blocked', count(*) FROM (SELECT r.project_id FROM rounds AS r"
+    "  WHERE r.blocked_at IS NOT NULL AND r.free > 0 AND r.active = 0 AND ($1::text IS NULL OR r.project_id = $1)"
+    f"  LIMIT {COUNTED}) AS few GROUP BY 1"
+    " UNION ALL SELECT project_id, 'awaiting_decision', count(*) FROM (SELECT r.project_id FROM rounds AS r"
+    "  WHERE NOT r.ended AND r.free = 0 AND r.active = 0 AND ($1::text IS NULL OR r.project_id = $1)"
+    f"  LIMIT {COUNTED}) AS few GROUP BY 1"
+)
 
 
 async def list_rounds(connection: Any, project_id: str, item_id: str) -> list[Round]:
@@ -228,15 +283,14 @@ async def list_slots(
     """
     started, priority, last = after or (True, float("inf"), 0)
     rows = await connection.fetch(
-        "SELECT r.id, r.item_id, r.number, r.audience, r.free, r.started, r.priority, array_cat(r.excluded, ARRAY("
+        "SELECT r.id, r.item_id, r.number, r.audience, r.free, r.started, r.priority, array_cat(r.excluded, ARRAY("  # noqa: S608
         "  SELECT l.annotator_id FROM leases AS l WHERE l.project_id = r.project_id AND l.item_id = r.item_id"
         "  AND NOT l.gold AND l.state <> 'expired' ORDER BY l.token)) AS taken_by"
         " FROM rounds AS r WHERE r.project_id = $1 AND r.audience = $2 AND r.free > 0"
-        " AND (r.started < $4 OR r.started = $4 AND (r.priority < $5 OR r.priority = $5 AND r.id > $6))"
-        " ORDER BY r.started DESC, r.priority DESC, r.id LIMIT $3",
+        " AND (r.started < $3 OR r.started = $3 AND (r.priority < $4 OR r.priority = $4 AND r.id > $5))"
+        f" ORDER BY r.started DESC, r.priority DESC, r.id LIMIT {limit:d}",
         project_id,
         audience.value,
-        limit,
         started,
         priority,
         last,

@@ -59,13 +59,13 @@ class SnapshotStore:
     async def list_undecided(self, project_id: str, limit: int) -> list[tuple[str, str, str]]:
         """(item, annotator, symbol) of the answers in undecided rounds of at most `limit` items, drawn by hash."""
         rows = await self._connection.fetch(
-            "SELECT a.item_id, coalesce(a.annotator_id, '') AS annotator_id, a.symbol FROM"
+            "SELECT a.item_id, coalesce(a.annotator_id, '') AS annotator_id, a.symbol FROM"  # noqa: S608  # a number
             " (SELECT project_id, item_id, round FROM rounds WHERE project_id = $1 AND ended IS NULL"
-            " AND (asked > 0 OR expert_asked) ORDER BY hashtextextended(item_id, 0) LIMIT $2) r"
+            " AND (asked > 0 OR expert_asked) ORDER BY hashtextextended(item_id, 0)"
+            f" LIMIT {limit:d}) r"  # a parameter's plan would sort all of them
             " JOIN annotations a ON a.project_id = r.project_id AND a.item_id = r.item_id AND a.round = r.round"
             " WHERE NOT a.gold AND NOT a.late AND a.outcome = 'answered' ORDER BY a.item_id, a.seq",
             project_id,
-            limit,
         )
         return [(row["item_id"], row["annotator_id"], row["symbol"]) for row in rows]
 

@@ -104,8 +104,8 @@ async def test_next_reads_the_queue_by_its_index_however_long_it_is(replica: Rep
     await replica.sql("ANALYZE rounds")
     person = (make.PROJECT, "annotator", "ann")
     for statement, arguments in (
-        (UNTOUCHED, (*person, 1)),
-        (BEGUN_FIRST, (*person, 1)),
+        (UNTOUCHED.format(limit=1), person),
+        (BEGUN_FIRST.format(limit=1), person),
         (statement_for(1), (*person, [uuid4()], 200, 300.0, [], b"")),
         (statement_for(50), (*person, [uuid4() for _ in range(50)], 200, 300.0, [], b"")),
     ):
@@ -128,7 +128,9 @@ async def test_next_never_reads_all_leases_of_a_person(replica: Replica) -> None
         " FROM generate_series(1, 5000) AS n",
         make.PROJECT,
     )
-    rows = await replica.sql(f"EXPLAIN (ANALYZE, BUFFERS) {UNTOUCHED}", make.PROJECT, "annotator", "ann", 1)
+    rows = await replica.sql(
+        f"EXPLAIN (ANALYZE, BUFFERS) {UNTOUCHED.format(limit=1)}", make.PROJECT, "annotator", "ann"
+    )
     plan = "\n".join(row[0] for row in rows)
     assert "SubPlan" in plan, plan
     assert "actual rows=5000" not in plan
