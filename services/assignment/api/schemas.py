@@ -15,6 +15,9 @@ from shared.labels import LabelSchema, LabelValue
 MAX_TASKS = 50
 MAX_BATCH = 1000
 
+ABOUT_KEY = "A repeat with the same key and body gets the same answer; another body with it is refused."
+IdempotencyKey = Annotated[str | None, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+
 
 class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")

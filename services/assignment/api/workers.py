@@ -3,12 +3,17 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Header
+from starlette.requests import Request
+from starlette.responses import Response
 
 from services.assignment.api.desk import Desk
 from services.assignment.api.identity import LEADERS, WORKERS, Principal, Role, bearer, requires
+from services.assignment.api.lean import JSON, answer, direct, key_of, lease_of, read
 from services.assignment.api.problems import Problem, lease_expired, lease_finished, lease_unknown
 from services.assignment.api.schemas import (
+    ABOUT_KEY,
+    IdempotencyKey,
     Me,
     NextRequest,
     NextResponse,
@@ -25,33 +30,42 @@ from services.assignment.api.taking import Taking
 from services.assignment.domain.leases import Verdict, judge
 from services.assignment.store.leases import count_held, get_lease, renew
 
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=200,
-        pattern=r"^[\x21-\x7e]+$",
-        description="A repeat with the same key and body gets the same answer; another body with it is refused.",
-    ),
-]
+Key = Annotated[IdempotencyKey, Header(alias="Idempotency-Key", description=ABOUT_KEY)]
 
 
 def worker_routes(desk: Desk) -> APIRouter:
     """The router."""
     router = APIRouter(prefix="/v1", tags=["work"], dependencies=[Depends(bearer)])
     taking, submitting = Taking(desk), Submitting(desk)
-    Worker = Annotated[Principal, Depends(requires(desk.identities, WORKERS))]  # noqa: N806
+    is_worker = requires(desk.identities, WORKERS)
+    Worker = Annotated[Principal, Depends(is_worker)]  # noqa: N806
     Anybody = Annotated[Principal, Depends(requires(desk.identities, frozenset(Role)))]  # noqa: N806
 
-    @router.post("/next", response_model=NextResponse, summary="Take tasks")
     async def take(worker: Worker, body: NextRequest) -> Response:
-        return Response(await taking.take(worker, body), media_type="application/json")
+        return Response(await taking.take(worker, body), media_type=JSON)
 
-    @router.post("/leases/{lease_id}/submit", summary="Answer a task")
     async def submit(worker: Worker, lease_id: UUID, body: SubmitRequest, key: Key = None) -> Receipt:
-        one = Submission(lease_id=lease_id, value=body.value, comment=body.comment, duration_ms=body.duration_ms)
+        one = Submission.model_construct(
+            lease_id=lease_id, value=body.value, comment=body.comment, duration_ms=body.duration_ms
+        )
         return await _single(submitting, worker, one, key)
+
+    async def take_directly(request: Request) -> Response:
+        return await take(await is_worker(request), await read(request, NextRequest))
+
+    async def submit_directly(request: Request) -> Response:
+        worker = await is_worker(request)
+        lease_id, key = lease_of(request), key_of(request)
+        return answer(await submit(worker, lease_id, await read(request, SubmitRequest), key))
+
+    router.add_api_route(
+        "/next", take, methods=["POST"], response_model=NextResponse, summary="Take tasks",
+        route_class_override=direct(take_directly),
+    )  # fmt: skip
+    router.add_api_route(
+        "/leases/{lease_id}/submit", submit, methods=["POST"], response_model=Receipt, summary="Answer a task",
+        route_class_override=direct(submit_directly),
+    )  # fmt: skip
 
     @router.post("/leases/{lease_id}/skip", summary="Say why a task cannot be answered")
     async def skip(worker: Worker, lease_id: UUID, body: SkipRequest, key: Key = None) -> Receipt:
