@@ -8,7 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from shared.errors import ConfigurationError
 from shared.runtime.secrets import token_weakness
-from shared.runtime.settings import DatabaseServiceSettings, Seconds
+from shared.runtime.settings import PACE, DatabaseServiceSettings, Seconds
 
 
 class AssignmentSettings(DatabaseServiceSettings):
@@ -16,6 +16,7 @@ class AssignmentSettings(DatabaseServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="LABELSTREAM_ASSIGNMENT_", extra="ignore")
 
+    batch_pace_ms: Annotated[int, Field(ge=0, le=10_000)] = Field(default=10, description=PACE)
     port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=8002, description="Port that HTTP listens on.")
     admin_token: SecretStr = Field(
         default=SecretStr(""), description="Token of the first administrator, 32 characters or more; absent: none."

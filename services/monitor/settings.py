@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from shared.runtime.settings import DatabaseServiceSettings
+from shared.runtime.settings import PACE, DatabaseServiceSettings
 
 
 class MonitorSettings(DatabaseServiceSettings):
@@ -13,6 +13,7 @@ class MonitorSettings(DatabaseServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="LABELSTREAM_MONITOR_", extra="ignore")
 
+    batch_pace_ms: Annotated[int, Field(ge=0, le=10_000)] = Field(default=100, description=PACE)
     port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=8004, description="Port that HTTP listens on.")
     bucket_s: Annotated[int, Field(ge=1, le=86_400)] = Field(
         default=60, description="Width of the time buckets of class mixes and disagreement, seconds."

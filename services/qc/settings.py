@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from shared.runtime.settings import DatabaseServiceSettings
+from shared.runtime.settings import PACE, DatabaseServiceSettings
 
 
 class QcSettings(DatabaseServiceSettings):
@@ -13,6 +13,7 @@ class QcSettings(DatabaseServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="LABELSTREAM_QC_", extra="ignore")
 
+    batch_pace_ms: Annotated[int, Field(ge=0, le=10_000)] = Field(default=25, description=PACE)
     port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=8003, description="Port that HTTP listens on.")
     snapshot_check_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         default=1.0, description="How often it is checked whether the counts have grown enough for a snapshot, seconds."

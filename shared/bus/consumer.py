@@ -89,6 +89,7 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
         self._sought_at = 0.0
         self._subscriber: Any = None
         self._busy = asyncio.Lock()
+        self._began = 0.0
         self._draining = False
         self._waker = Waker(topic.name)
 
@@ -187,7 +188,15 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
             self._seek()
             return
         async with self._busy:
+            await self._pace(len(message.raw_message))
             await self._take(message.raw_message)
+
+    async def _pace(self, records: int) -> None:
+        """Let the next batch fill up where batches come one after the other and are small; a lone one never waits."""
+        early_s = self._settings.batch_pace_ms / 1000 - (time.monotonic() - self._began)
+        if early_s > 0 and records < self._settings.max_records:
+            await asyncio.sleep(early_s)
+        self._began = time.monotonic()
 
     async def _take(self, raws: Any) -> None:
         records = self._fresh([record_of(raw, self._kafka.prefix) for raw in raws])

@@ -14,6 +14,8 @@ from shared.errors import RetryLater
 log = structlog.get_logger(__name__)
 
 ROWS = 20
+PACE_S = 0.005
+"""Pause after fewer rows than that: what many small transactions commit meanwhile goes out together."""
 STANDBY_S = 1.0
 STILL_S = 120.0
 """A leader whose session says nothing for so long has stopped, or is cut off: PostgreSQL ends it, another one leads."""
@@ -63,7 +65,10 @@ class Relay:
             self.leading = True
             while True:
                 self._wake.clear()
-                if not await self.drain(connection):
+                rows = await self.drain(connection)
+                if 0 < rows < ROWS:
+                    await asyncio.sleep(PACE_S)
+                elif rows == 0:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._wake.wait(), self._poll_s)
         finally:
@@ -76,8 +81,8 @@ class Relay:
             await connection.close(timeout=2)
         await self._database.pool.release(connection)
 
-    async def drain(self, connection: Any) -> bool:
-        """Publish the oldest rows; whether there were any.
+    async def drain(self, connection: Any) -> int:
+        """Publish the oldest rows; how many there were.
 
         Raises:
             RetryLater: Kafka did not acknowledge all of them; they stay and are published again.
@@ -85,11 +90,11 @@ class Relay:
         rows = await list_outbox(connection, ROWS)
         if not rows:
             self.failure = None
-            return False
+            return 0
         published = await self._publisher.publish([record for _, records in rows for record in records])
         await finish_outbox(connection, [row for row, _ in rows], published)
         self.failure = None
-        return True
+        return len(rows)
 
     async def flush(self, timeout_s: float) -> None:
         """Publish what is left, at shutdown; another replica does it where this one does not lead.

@@ -32,6 +32,13 @@ INFRASTRUCTURE = (
 )
 """Errors of the database that say nothing about the data: the same transaction may succeed later."""
 
+PLAN_S = 15
+"""How long a prepared statement, and so its plan, is used.
+
+Statements take arrays of any length and go by keys: a plan for each length would cost more than the statement, and for
+some lengths it would read whole tables. A plan that was made while a table was small is made anew soon.
+"""
+
 _SAFE_MODES = frozenset({"verify-full", "verify-ca"})
 
 
@@ -99,12 +106,14 @@ class Database:
                 max_size=self._settings.database_pool_size,
                 timeout=10,
                 connection_class=_Connection,
+                max_cached_statement_lifetime=PLAN_S,
                 command_timeout=self._settings.statement_timeout_ms / 1000 + 5,
                 server_settings={
                     "search_path": self.schema,
                     "application_name": f"labelstream-{self.schema}",
                     "statement_timeout": str(self._settings.statement_timeout_ms),
                     "idle_in_transaction_session_timeout": "60000",
+                    "plan_cache_mode": "force_generic_plan",
                 },
             )
         except asyncpg.ClientConfigurationError as error:
