@@ -35,7 +35,7 @@ check: setup
 	$(BIN)/lint-imports
 
 bench: setup
-	$(BIN)/pytest tests/bench -s
+	$(BIN)/python -m tests.bench $(PARTS)
 
 # The quality engine beside crowd-kit, cleanlab and peerannot, which live in an environment of their own.
 bench-quality: setup build/peers/installed

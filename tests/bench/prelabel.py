@@ -1,7 +1,7 @@
 """prelabel's batch throughput beside ONNX Runtime alone, on the same model and the same rows.
 
-The model is a perceptron of 18 million weights, about a millisecond a row on one core, as a small image network. What
-prelabel adds to a row (`prelabel_added_us`) does not depend on the model.
+The model is a perceptron of 18 million weights, 0.2 ms a row on one core of 2025. What prelabel adds to a row
+(`prelabel_added_us`) does not depend on the model, but on the length of its input.
 """
 
 import asyncio

@@ -1,0 +1,82 @@
+"""Which figures are shown, and what each is held against."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table.
+
+    Attributes:
+        name: as in build/bench.json.
+        about: what it is.
+        unit: short.
+        least, most: the limit from below or above, if there is one.
+        share_of: another figure of the same run; `least` is a share of it then.
+        n, spread: figures that say how many were taken, and how far apart the parts of the run lay.
+    """
+
+    name: str
+    about: str
+    unit: str
+    least: float | None = None
+    most: float | None = None
+    share_of: str = ""
+    n: str = ""
+    spread: str = ""
+
+    def limit(self, found: Mapping[str, float]) -> float | None:
+        """The limit in the figure's own unit."""
+        if self.share_of and self.least is not None:
+            return self.least * found.get(self.share_of, math.nan)
+        return self.least if self.least is not None else self.most
+
+    def within(self, found: Mapping[str, float]) -> bool | None:
+        """Whether it keeps its limit; None without one."""
+        limit, value = self.limit(found), found[self.name]
+        if limit is None:
+            return None
+        return value >= limit if self.least is not None else value <= limit
+
+
+_GROWTH = 1.15
+FIGURES = (
+    Figure(
+        "auto_items_per_second",
+        "auto path, item to label, all services",
+        "/s",
+        least=0.2,
+        share_of="chain_items_per_second",
+    ),
+    Figure("chain_items_per_second", "the same hops, bare aiokafka, no database", "/s"),
+    Figure("prelabel_ratio", "prelabel over ONNX Runtime alone", "", least=0.8),
+    Figure("item_to_prediction_p99_ms", "item to prediction at 500 items/s, p99", "ms", most=250.0),
+    Figure("next_submit_p50_ms", "next + submit, 50 people, 50/s, 100,000 open: p50", "ms", n="next_submit_n"),
+    Figure(
+        "next_submit_p99_ms",
+        "the same: p99",
+        "ms",
+        most=50.0,
+        n="next_submit_n",
+        spread="next_submit_p99_spread",
+    ),
+    Figure(
+        "submits_per_second",
+        "next + submit, 50 people, as fast as it goes",
+        "/s",
+        n="submits_n",
+        spread="submits_per_second_spread",
+    ),
+    Figure("saturated_p99_ms", "the same: p99", "ms", n="submits_n"),
+    *(
+        Figure(f"{path}_{what}_growth", f"{about}: {label} per item, ten times the items", "x", most=_GROWTH)
+        for path, about in (("auto", "auto path"), ("next_submit", "next + submit"))
+        for what, label in (("statements", "statements"), ("buffers", "buffers touched"), ("wal", "WAL bytes"))
+    ),
+    *(
+        Figure(f"{name}_memory_growth", f"resident memory of {name}, ten times the items", "x", most=_GROWTH)
+        for name in ("prelabel", "assignment", "qc", "monitor")
+    ),
+)
