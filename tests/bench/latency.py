@@ -49,7 +49,7 @@ def _quantile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-async def measure(stack: Stack, *, rate: int = RATE, seconds: float = SECONDS) -> dict[str, float]:
+async def steady(stack: Stack, *, rate: int = RATE, seconds: float = SECONDS) -> dict[str, float]:
     """Send `rate` new items a second. The project is applied, its model is live.
 
     Returns:
@@ -86,14 +86,14 @@ async def measure(stack: Stack, *, rate: int = RATE, seconds: float = SECONDS) -
     return found
 
 
-async def main() -> None:
-    """On a stack of its own."""
+async def measure() -> dict[str, float]:
+    """The same on a fresh stack of its own."""
     with tempfile.TemporaryDirectory() as directory:
         models = Path(directory) / "models"
         async with Stack(StackOptions(broker="kafka", model_dir=models)) as stack:
             await prepare(stack, models)
-            show(await measure(stack))
+            return await steady(stack)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    show(asyncio.run(measure()))

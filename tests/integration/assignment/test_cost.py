@@ -15,10 +15,12 @@ from shared import events as ev
 from shared.topics import ITEMS, LABELS, PREDICTIONS
 from tests.support import events as make
 from tests.support.assignment import Replica
+from tests.support.wal import wal_of
 
 NOT_OURS = re.compile(
     r"\s*(BEGIN|COMMIT|ROLLBACK|SELECT pg_advisory_unlock|WITH RECURSIVE typeinfo|SELECT\s+current_setting)"
 )
+WAL_PER_ITEM = 1_500
 CHOICE = {"kind": "choice", "choice": "positive"}
 
 
@@ -57,6 +59,20 @@ async def test_a_batch_costs_a_fixed_number_of_statements(replica: Replica, numb
         labels = [make.auto_label(name) for name in names]
         await replica.handle(LABELS, *labels)
         assert said == []
+
+
+async def test_an_accepted_item_costs_little_log(replica: Replica) -> None:
+    """Bytes of write-ahead log per item: its row, its prediction, its label in the outbox, and that gone again."""
+    policy = make.policy(auto_accept=ev.AutoAccept(threshold=0.9, audit_share=0.0))
+    replica.project(make.project_spec(policy=policy))
+    await replica.seed(1)
+    names = [f"item-{n:09}" for n in range(500)]
+    await replica.sql("DELETE FROM outbox")
+    async with replica.service.database.pool.acquire() as watching, wal_of(watching) as wal:
+        await replica.handle(ITEMS, *(make.item(name, text=f"some words about {name}") for name in names))
+        await replica.handle(PREDICTIONS, *(make.prediction(name, confidence=0.95) for name in names))
+        await replica.sql("DELETE FROM outbox")
+    assert wal.written / len(names) <= WAL_PER_ITEM, wal.written / len(names)
 
 
 @pytest.mark.parametrize("number", [10, 500])

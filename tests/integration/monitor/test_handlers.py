@@ -34,6 +34,9 @@ from shared.topics import (
 )
 from tests.support import events as make
 from tests.support.monitor import Monitor, known_projects, received
+from tests.support.wal import wal_of
+
+WAL_PER_ITEM = 950
 
 
 def stream(n: int) -> dict[Topic[Any], list[Any]]:
@@ -85,6 +88,17 @@ async def test_two_replicas_on_one_topic_count_once(monitor: Monitor) -> None:
                 for half in (all_events[::2], all_events[1::2]):
                     group.create_task(monitor.handle(name, random.Random(1).sample(half, len(half))))
     assert await monitor.counts() == expected(events)
+
+
+async def test_an_accepted_item_costs_little_log(monitor: Monitor) -> None:
+    """Bytes of write-ahead log per item: its row, made once and changed by its prediction and its label."""
+    names = [f"item-{n:09}" for n in range(500)]
+    await monitor.handle(ITEMS, [make.item("first")])
+    async with monitor.pool.acquire() as watching, wal_of(watching) as wal:
+        await monitor.handle(ITEMS, [make.item(name) for name in names])
+        await monitor.handle(PREDICTIONS, [make.prediction(name) for name in names])
+        await monitor.handle(LABELS, [make.auto_label(name) for name in names])
+    assert wal.written / len(names) <= WAL_PER_ITEM, wal.written / len(names)
 
 
 @pytest.mark.parametrize("size", [1, 200])
