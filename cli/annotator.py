@@ -80,6 +80,23 @@ def list_people(url: Url = None, token: Token = None, as_json: JsonFlag = False)
     Output(as_json=as_json).result({"annotators": people}, lambda to: to.print(shown))
 
 
+@app.command("skills")
+def skills(
+    *,
+    project: Annotated[str, typer.Option("--project", "-p", help="The project's name.", show_default=False)],
+    confusions: Annotated[
+        bool, typer.Option("--confusions", help="Show what each answered when what was true.")
+    ] = False,
+    url: Url = None,
+    token: Token = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show how well people of a project answer: accuracy with its interval, speed, falls. For its leads."""
+    people = asyncio.run(_all(*_address(url, token), path=f"/v1/projects/{project}/people", name="people"))
+    shown = _confusions(people) if confusions else _skills(people)
+    Output(as_json=as_json).result({"people": people}, lambda to: to.print(shown))
+
+
 @app.command()
 def quarantine(
     *,
@@ -134,13 +151,38 @@ def _call(url: str | None, token: str | None, call: Callable[[Api], Awaitable[di
     return asyncio.run(run())
 
 
-async def _all(url: str, token: str) -> list[dict[str, Any]]:
+def _skills(people: list[dict[str, Any]]) -> Any:
+    rows = []
+    for one in people:
+        skill, drift = one["skill"] or {}, one["drift"]
+        speed = skill.get("speed") or {}
+        rows.append(
+            (
+                one["id"],
+                "yes" if one["may_work"] else "no",
+                skill.get("judged", 0),
+                f"{skill['accuracy']:.3f} ({skill['low']:.3f} to {skill['high']:.3f})" if skill else "",
+                f"{skill['recent']:.3f}" if skill.get("recent") is not None else "",
+                f"{speed['median_s']:.1f}" if speed else "",
+                "" if drift is None else f"{drift['number']}: {drift['before']:.2f} -> {drift['recent']:.2f}",
+            )
+        )
+    return table(("id", "may work", "judged", "accuracy (95 %)", "recent", "median s", "falls"), rows)
+
+
+def _confusions(people: list[dict[str, Any]]) -> Any:
+    cells = [(one["id"], cell) for one in people for cell in (one["skill"] or {}).get("confusion", ())]
+    rows = [(who, cell["truth"], cell["answered"], cell["answers"]) for who, cell in cells]
+    return table(("id", "truth", "answered", "answers"), rows)
+
+
+async def _all(url: str, token: str, path: str = PATH, name: str = "annotators") -> list[dict[str, Any]]:
     people: list[dict[str, Any]] = []
     after = ""
     async with Api(url, token) as api:
         while True:
-            page = await api.get(PATH, after=after)
-            people += page["annotators"]
+            page = await api.get(path, after=after)
+            people += page[name]
             if page["next"] is None:
                 return people
             after = page["next"]

@@ -1,5 +1,6 @@
 """Counters that services keep, beside the same numbers made again from their raw rows (invariant I3)."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -10,6 +11,7 @@ from services.monitor.domain.counters import Kind
 from services.monitor.store import facts_of as monitor_facts
 from services.qc.domain.facts import Facts, facts_of, gold_facts
 from services.qc.domain.item import ItemState
+from services.qc.domain.pace import bin_of
 from services.qc.store.items import ItemStore
 from services.qc.store.rows import answer_of, label_of_row
 
@@ -114,6 +116,16 @@ async def count_qc(ledger: Ledger, connection: Any, project: str | None) -> None
         for row in rows:
             facts = gold_facts(answer_of(row), row["expected"], correct=bool(row["correct"]))
             ledger.count("raw", [("qc", row["project_id"], counted, n) for counted, n in _named(facts).items()])
+    await _raw_paces(ledger, connection, project)
+
+
+async def _raw_paces(ledger: Ledger, connection: Any, project: str | None) -> None:
+    cursor = await connection.cursor(
+        "SELECT project_id, annotator_id, duration_ms FROM annotations WHERE outcome = 'answered'"  # noqa: S608
+        f" AND annotator_id IS NOT NULL AND {_project(project)}"
+    )
+    while rows := await cursor.fetch(CHUNK):
+        ledger.count("raw", [("qc", name, _paced(who, bin_of(ms)), 1) for name, who, ms in rows])
 
 
 async def _stored_qc(ledger: Ledger, connection: Any, project: str | None) -> None:
@@ -122,6 +134,7 @@ async def _stored_qc(ledger: Ledger, connection: Any, project: str | None) -> No
         ("SELECT project_id, annotator_id, given, skipped FROM annotators", _people),
         ("SELECT project_id, class, answered, labelled FROM class_counts", _classes),
         ("SELECT project_id, opinions, rounds, pairs FROM agreement_counts", _agreement),
+        ("SELECT project_id, annotator_id, pace FROM conduct", _pace),
     ):
         cursor = await connection.cursor(f"{query} WHERE {_project(project)}")
         while rows := await cursor.fetch(CHUNK):
@@ -139,6 +152,14 @@ def _cells(*row: Any) -> Named:
 
 def _people(annotator: str, given: int, skipped: int) -> Named:
     return (f"given {annotator}", given), (f"skipped {annotator}", skipped)
+
+
+def _pace(annotator: str, pace: str) -> Named:
+    return tuple((_paced(annotator, int(place)), n) for place, n in json.loads(pace).items())
+
+
+def _paced(annotator: str, place: int) -> str:
+    return f"pace {annotator}: {place}"
 
 
 def _classes(name: str, answered: int, labelled: int) -> Named:

@@ -38,6 +38,7 @@ OF_PEOPLE: Mapping[str, Mapping[str, str]] = {
     "assignment": {
         "account": "SELECT count(*) FROM annotators WHERE id = $1",
         "leases and answers": "SELECT count(*) FROM leases WHERE annotator_id = $1",
+        "measurements": "SELECT count(*) FROM measurements WHERE annotator_id = $1",
         "quarantines": "SELECT count(*) FROM quarantines WHERE annotator_id = $1",
         "idempotency keys": "SELECT count(*) FROM idempotency_keys WHERE principal = $1",
         "request log": "SELECT count(*) FROM request_log WHERE principal = $1 OR subject = $1",
@@ -49,6 +50,7 @@ OF_PEOPLE: Mapping[str, Mapping[str, str]] = {
         "annotations": "SELECT count(*) FROM annotations WHERE annotator_id = $1",
         "skill": "SELECT count(*) FROM annotators WHERE annotator_id = $1",
         "counts": "SELECT count(*) FROM annotator_counts WHERE annotator_id = $1",
+        "conduct": "SELECT count(*) FROM conduct WHERE annotator_id = $1",
         "trust": "SELECT count(*) FROM trust WHERE annotator_id = $1",
     },
     "monitor": {

@@ -42,6 +42,10 @@ class Metrics:
             "labelstream_qc_quarantines_total", "People put in quarantine for their gold.", ["project"],
             registry=registry,
         )  # fmt: skip
+        self._drifts = Counter(
+            "labelstream_qc_skill_drifts_total", "Alarms that somebody's accuracy has fallen.", ["project"],
+            registry=registry,
+        )  # fmt: skip
         self._reviewed = Counter(
             "labelstream_qc_reviewed_labels_total",
             "Labels looked at again because of a quarantine; confirmed by the others, or reopened.",
@@ -74,6 +78,9 @@ class Metrics:
 
     def quarantine(self, project_id: str) -> None:
         self._quarantines.labels(project_id).inc()
+
+    def drift(self, project_id: str) -> None:
+        self._drifts.labels(project_id).inc()
 
     def reviewed(self, project_id: str, *, confirmed: int, reopened: int) -> None:
         self._reviewed.labels(project_id, "confirmed").inc(confirmed)

@@ -23,6 +23,22 @@ from shared.labels.text import NoNul
 from shared.labels.values import Value
 
 
+class ConfusionCell(Value):
+    """How often an answer was given where something was true; on a scale without classes: `=` or `!`, truth empty."""
+
+    truth: Category
+    answered: Category
+    answers: Count
+
+
+class Speed(Value):
+    """Seconds per answer, robustly: their median, and the median absolute deviation of their natural logarithm."""
+
+    median_s: NonNegative
+    spread: NonNegative
+    answers: Count
+
+
 class Skill(Value):
     """An annotator's accuracy in a project: correct of judged, with a 95 % credible interval."""
 
@@ -33,6 +49,27 @@ class Skill(Value):
     high: Probability
     judged: Count
     correct: Count
+    recent: Probability | None = Field(
+        default=None, description="Accuracy over the last judged answers; each 50 answers halve the weight."
+    )
+    confusion: Annotated[tuple[ConfusionCell, ...], Field(max_length=1000)] = Field(
+        default=(), description="The most used cells, by truth and answer."
+    )
+    speed: Speed | None = None
+    drifts: Count = Field(default=0, description="How often the accuracy was found to have fallen.")
+
+
+class SkillDrift(Value):
+    """An annotator's accuracy has fallen below what their own earlier answers showed."""
+
+    kind: Literal["skill_drift"] = "skill_drift"
+    annotator_id: Name
+    number: Count = Field(description="Counts the alarms about this person in this project.")
+    before: Probability = Field(description="Accuracy over the baseline.")
+    low: Probability = Field(description="Lower confidence bound of it, which the test is against.")
+    recent: Probability
+    judged: Count = Field(description="Judged answers since the baseline.")
+    false_alarm: Probability = Field(description="Chance of any alarm per baseline for a constant accuracy, at most.")
 
 
 class GoldResult(Value):
@@ -81,7 +118,7 @@ class ClassMix(Value):
 
 
 Measurement = Annotated[
-    Skill | GoldResult | Agreement | Quarantine | Disagreement | ClassMix, Field(discriminator="kind")
+    Skill | SkillDrift | GoldResult | Agreement | Quarantine | Disagreement | ClassMix, Field(discriminator="kind")
 ]
 
 

@@ -28,7 +28,7 @@ HEADINGS = (
     "terminate", "storm", "swap", "vanish", "late", "twice", "lost", "doubled", "violations", "deadlocks", "seconds",
 )  # fmt: skip
 REGRESSIONS: tuple[int, ...] = ()
-REST_WITHIN_S = 300.0
+REST_WITHIN_S = 120.0
 Row = dict[str, int]
 
 

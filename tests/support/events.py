@@ -151,9 +151,7 @@ def relabel(item_id: str = "i1", *, cause: ev.RelabelCause = ev.RelabelCause.DIS
     return ev.Relabel(**(fields | more))
 
 
-def quality(
-    measurement: ev.Skill | ev.GoldResult | ev.Agreement | ev.Quarantine | None = None, **more: Any
-) -> ev.Quality:
+def quality(measurement: ev.Measurement | None = None, **more: Any) -> ev.Quality:
     """A skill measurement unless another is given."""
     skill = ev.Skill(annotator_id="ann", accuracy=0.9, low=0.7, high=0.97, judged=20, correct=18)
     fields = {

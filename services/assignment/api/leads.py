@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from services.assignment.api.desk import Desk
 from services.assignment.api.identity import LEADERS, Principal, bearer, check_project, requires
 from services.assignment.api.leading import Leading
+from services.assignment.api.people import add_people_routes
 from services.assignment.api.problems import project_unknown
 from services.assignment.api.schemas import (
     AssignRequest,
@@ -34,6 +35,8 @@ def lead_routes(desk: Desk) -> APIRouter:
         return principal
 
     Leader = Annotated[Principal, Depends(of_project)]  # noqa: N806
+
+    add_people_routes(router, desk, of_project)
 
     @router.post("/slots", summary="Open slots in queue order, with the people who may not take them")
     async def slots(_: Leader, project_id: Slug, body: SlotsRequest) -> SlotsResponse:

@@ -11,6 +11,7 @@ from services.assignment.domain.draws import draws_of
 from services.assignment.domain.facts import Escalated, Fact, ItemSeen, Labelled, Predicted, Relabelled
 from services.assignment.domain.guess import Guess
 from services.assignment.handlers.deciding import context_of, no_project, publish_all
+from services.assignment.handlers.measured import keep
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.store.aggregates import load, save, with_rounds
 from services.assignment.store.items import (
@@ -111,7 +112,8 @@ class Handlers:
         await self._advance(facts, unit)
 
     async def on_quality(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
-        """Who is in quarantine is not asked."""
+        """Who is in quarantine is not asked; what was measured is kept for leads."""
+        await keep(batch, unit)
         marks = [
             (q.project_id, m.annotator_id, m.active, m.reason, q.measured_at)
             for q, m in ((received.event, received.event.measurement) for received in batch)

@@ -5,7 +5,6 @@ from datetime import datetime
 from uuid import UUID
 
 from services.qc.domain.item import Answer, LiveLabel
-from services.qc.domain.skill import skill
 from services.qc.domain.stopping import Request, Verdict
 from shared.events import (
     Agreement,
@@ -20,7 +19,6 @@ from shared.events import (
     Quarantine,
     Relabel,
     RelabelCause,
-    Skill,
     Vote,
 )
 
@@ -149,28 +147,6 @@ def review_of(project_id: str, item_id: str, label: LiveLabel, annotator_id: str
         excluded_annotators=(annotator_id,),
         requested_by="qc",
         requested_at=now,
-    )
-
-
-def skill_of(
-    project_id: str, annotator_id: str, judged: int, correct_mills: int, *, snapshot: int, now: datetime
-) -> Quality:
-    """An annotator's accuracy after `judged` answers."""
-    found = skill(judged, correct_mills)
-    return Quality(
-        project_id=project_id,
-        subject=f"annotator#{annotator_id}",
-        sequence=f"{judged}:{correct_mills}",
-        measurement=Skill(
-            annotator_id=annotator_id,
-            accuracy=found.accuracy,
-            low=found.low,
-            high=found.high,
-            judged=found.judged,
-            correct=found.correct,
-        ),
-        snapshot=snapshot,
-        measured_at=now,
     )
 
 

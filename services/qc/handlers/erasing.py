@@ -26,6 +26,7 @@ class QcEraser:
         items = await store.claim_items(keys)
         await store.fill_rounds(items)
         await store.fill_answers(items)
+        paces = await store.count_paces(keys)
         gold = await store.take_gold(keys)
         delta: defaultdict[str, Facts] = defaultdict(Facts)
         removed: dict[ItemKey, Removed] = {}
@@ -37,6 +38,10 @@ class QcEraser:
             removed[one.key]["gold_answers"] += 1
         await store.delete_items(keys)
         await store.add_facts(delta)
+        conduct = await store.claim_conduct(paces)
+        for who, known in conduct.items():
+            known.pace.subtract(paces[who])
+        await store.save_conduct(conduct)
         return {key: +found for key, found in removed.items()}
 
     async def erase_person(self, annotator_id: str, unit: Unit) -> Removed:

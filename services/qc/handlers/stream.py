@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
+from services.qc.domain.conduct import Judged, judged_answers, newly_judged
 from services.qc.domain.facts import Facts
 from services.qc.domain.fold import Context, Folded, ItemKey, Version, fold, key_of, learn, rounds_of
 from services.qc.domain.gold import Score, score
@@ -12,6 +13,7 @@ from services.qc.domain.item import Answer, ItemState
 from services.qc.domain.outcomes import quarantine_of
 from services.qc.domain.scale import scale_of
 from services.qc.domain.trust import convicted, heard, limits, quarantine, told
+from services.qc.handlers.watching import Watch
 from services.qc.metrics import Metrics
 from services.qc.store import Known, ParameterCache, Store
 from shared.bus.records import Received
@@ -38,6 +40,7 @@ class Handlers:
         self._references = references
         self._metrics = metrics
         self._parameters = parameters
+        self._watch = Watch(metrics)
 
     async def on_annotations(self, batch: Batch, unit: Unit) -> None:
         """Answers, skips and ends of people's supply: facts first, then what they decide."""
@@ -48,10 +51,16 @@ class Handlers:
         stored = frozenset(known)
         fresh = [received for received in valid if not _is_misplaced(received, known, unit)]
         delta: dict[str, Facts] = defaultdict(Facts)
-        await self._on_answers([r for r in fresh if not r.event.gold], contexts, unit, delta)
+        new, judged = await self._on_answers([r for r in fresh if not r.event.gold], contexts, unit, delta)
         gold = [r for r in fresh if r.event.gold and r.event.annotation_id not in stored]
         scores = await self._on_gold(await _kept(gold, unit), contexts, unit, delta)
         await Store(unit.connection).add_facts(delta)
+        told = [
+            Judged((r.event.project_id, r.event.annotator_id or ""), s.correct, gold=True)
+            for r, s in scores
+            if s.correct is not None
+        ]
+        await self._watch.observe([*new, *(r.event for r, _ in scores)], [*judged, *told], unit)
         await self._weigh(scores, contexts, unit)
 
     async def on_labels(self, batch: Sequence[Received[Label]], unit: Unit) -> None:
@@ -68,10 +77,11 @@ class Handlers:
             else:
                 unit.reject(received.record, Reason.UNKNOWN_PROJECT, _no_project(received.event))
         scales = [(event, contexts[event.project_id, event.project_version].scale) for event in known]
-        await self._learn([(event, scale.tolerance) for event, scale in scales], Store(unit.connection))
+        await self._learn([(event, scale.tolerance) for event, scale in scales], unit)
 
     async def on_quality(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
         """Who was put in quarantine or reinstated by a lead; what qc said itself comes back and changes nothing."""
+        await self._watch.remember([r.event for r in batch], unit)
         marks = [(r.event, m) for r in batch if isinstance(m := r.event.measurement, Quarantine)]
         if not marks:
             return
@@ -92,7 +102,7 @@ class Handlers:
     async def rebuild_escalations(self, batch: Sequence[Received[Escalation]], unit: Unit) -> None:
         """What an earlier database asked for: it is not asked again."""
         store = Store(unit.connection)
-        await self._learn([(received.event, 0.0) for received in batch], store)
+        await self._learn([(received.event, 0.0) for received in batch], unit)
         numbers = _highest((r.event.project_id, r.event.snapshot) for r in batch)
         await store.save_numbers(numbers, now=unit.now)
 
@@ -142,14 +152,15 @@ class Handlers:
 
     async def _on_answers(
         self, batch: Batch, contexts: Mapping[Version, Context], unit: Unit, delta: dict[str, Facts]
-    ) -> None:
+    ) -> tuple[list[Annotation], list[Judged]]:
+        """Fold answers over their items; those that are new, and answers that a label judges from now on."""
         if not batch:
-            return
+            return [], []
         store, events = Store(unit.connection), [received.event for received in batch]
         items = await self._claim((key_of(event) for event in events), store)
         rounds = rounds_of(items)
         parameters = await self._parameters.latest({event.project_id for event in events}, store)
-        labels = {key: item.label for key, item in items.items()}
+        labels, before = {key: item.label for key, item in items.items()}, judged_answers(items)
         folded = await asyncio.to_thread(fold, items, events, contexts, parameters, now=unit.now)
         for place in folded.conflicts:
             unit.reject(batch[place].record, Reason.ID_CONFLICT, _CONFLICT)
@@ -159,6 +170,7 @@ class Handlers:
         for project, facts in folded.delta.items():
             delta[project].add(facts)
         self._publish(folded, batch, unit)
+        return [events[place] for place in folded.new], list(newly_judged(items, map(key_of, events), before))
 
     def _publish(self, folded: Folded, batch: Batch, unit: Unit) -> None:
         for place, event in folded.decided:
@@ -220,16 +232,19 @@ class Handlers:
                 self._metrics.quarantine(event.project_id)
         await store.save_trust(people)
 
-    async def _learn(self, told: Sequence[tuple[Label | Escalation, float]], store: Store) -> None:
+    async def _learn(self, told: Sequence[tuple[Label | Escalation, float]], unit: Unit) -> None:
         """Fold facts into their items."""
         if not told:
             return
+        store = Store(unit.connection)
         items = await self._claim((key_of(event) for event, _ in told), store)
         rounds, labels = rounds_of(items), {key: item.label for key, item in items.items()}
+        before = judged_answers(items)
         delta = await asyncio.to_thread(learn, items, [(key_of(event), event, t) for event, t in told])
         await store.save_rounds({k: v for k, v in rounds_of(items).items() if rounds.get(k) != v})
         await store.save_labels({k: i.label for k, i in items.items() if i.label is not None and i.label != labels[k]})
         await store.add_facts(delta)
+        await self._watch.observe([], list(newly_judged(items, (key_of(event) for event, _ in told), before)), unit)
 
     async def _claim(self, keys: Iterable[ItemKey], store: Store) -> dict[ItemKey, ItemState]:
         """Lock items and read all that is known of them."""

@@ -1,6 +1,7 @@
 """Every statement on qc's tables. All are set-based: a batch costs the same number of statements at any size.
 
-Rows are locked in one order everywhere: items by key, then annotator counts, annotators, classes, agreement and trust.
+Rows are locked in one order everywhere: items by key, then annotator counts, annotators, classes, agreement, conduct
+and trust.
 So batches of both topics and of every replica wait for each other and never deadlock.
 """
 
@@ -8,6 +9,7 @@ import asyncio
 from collections.abc import Iterable
 
 from services.qc.domain.counts import Parameters, build, unpack
+from services.qc.store.conduct import ConductStore
 from services.qc.store.counts import CountStore
 from services.qc.store.erasing import ErasingStore
 from services.qc.store.gold import GoldStore
@@ -18,7 +20,7 @@ from services.qc.store.trust import TrustStore
 __all__ = ["Known", "ParameterCache", "Store"]
 
 
-class Store(ItemStore, CountStore, GoldStore, SnapshotStore, TrustStore, ErasingStore):
+class Store(ItemStore, CountStore, GoldStore, SnapshotStore, ConductStore, TrustStore, ErasingStore):
     """All statements on one connection, inside its transaction."""
 
 

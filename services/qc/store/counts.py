@@ -101,23 +101,6 @@ class CountStore:
         )
         return {row["class"]: row["answered"] for row in rows}
 
-    async def take_dirty(self, limit: int) -> list[tuple[str, str, int, int]]:
-        """Annotators judged anew, marked as told: (project, annotator, judged answers, correct mills).
-
-        The nobody who gave the answers of erased people is none.
-        """
-        rows = await self._connection.fetch(
-            "WITH taken AS (UPDATE annotators SET dirty = false WHERE (project_id, annotator_id) IN"
-            " (SELECT project_id, annotator_id FROM annotators WHERE dirty AND annotator_id <> ''"
-            " ORDER BY project_id, annotator_id LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING project_id, annotator_id)"
-            " SELECT t.project_id, t.annotator_id, sum(c.answers)::bigint AS judged, coalesce(sum(c.weight)"
-            " FILTER (WHERE c.truth = c.answered OR (c.truth = '' AND c.answered = '=')), 0)::bigint AS correct"
-            " FROM taken t JOIN annotator_counts c USING (project_id, annotator_id)"
-            " GROUP BY 1, 2 ORDER BY 1, 2",
-            limit,
-        )
-        return [(r["project_id"], r["annotator_id"], r["judged"], r["correct"]) for r in rows]
-
     async def list_agreement(self) -> dict[str, dict[int, tuple[int, int]]]:
         """Project -> opinions in a round -> (rounds, agreeing pairs)."""
         rows = await self._connection.fetch(

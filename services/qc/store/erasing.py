@@ -123,11 +123,12 @@ class ErasingStore:
             )
 
     async def delete_annotator(self, annotator_id: str) -> int:
-        """Delete a person's rows of counts, which are all zero by now, and of trust; how many."""
+        """Delete a person's rows of counts, which are all zero by now, of conduct and of trust; how many."""
         rows = 0
         for statement in (
             "DELETE FROM annotator_counts WHERE annotator_id = $1 AND answers = 0 AND weight = 0",
             "DELETE FROM annotators WHERE annotator_id = $1 AND given = 0 AND skipped = 0",
+            "DELETE FROM conduct WHERE annotator_id = $1",
             "DELETE FROM trust WHERE annotator_id = $1",
         ):
             done = await self._connection.execute(statement, annotator_id)

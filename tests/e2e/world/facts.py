@@ -49,6 +49,7 @@ QUERIES: Mapping[str, tuple[int, str]] = {
     "qc.class_counts": (2, "SELECT project_id, class, answered, labelled FROM qc.class_counts"),
     "qc.agreement_counts": (2, "SELECT project_id, opinions, rounds, pairs FROM qc.agreement_counts"),
     "qc.gold_results": (1, "SELECT annotation_id, project_id, item_id, expected, correct FROM qc.gold_results"),
+    "qc.conduct": (2, "SELECT project_id, annotator_id, pace FROM qc.conduct WHERE pace <> '{}'"),
     "monitor.items": (
         2,
         "SELECT project_id, item_id, bits, generation, round, step, route, labels, path FROM monitor.items",

@@ -11,6 +11,8 @@ import uvicorn
 from typer.testing import CliRunner, Result
 
 from cli.annotator import app
+from shared.topics import QUALITY
+from tests.integration.assignment.test_people import fall, skill
 from tests.support import events as make
 from tests.support.assignment import ADMIN_TOKEN, Replica
 
@@ -49,6 +51,17 @@ async def test_a_person_from_first_token_to_quarantine_and_back(replica: Replica
     assert (await as_json(url, "reinstate", "ann/1"))["quarantined"] == []
     readable = await run(url, "list")
     assert "ann/1" in readable.stdout
+
+
+async def test_skills_of_a_project(replica: Replica, url: str) -> None:
+    await replica.person("ann")
+    await replica.handle(QUALITY, skill("ann", 20, make.at(60)), fall("ann"))
+    (one,) = (await as_json(url, "skills", "--project", make.PROJECT))["people"]
+    assert (one["id"], one["skill"]["accuracy"]) == ("ann", 0.9)
+    readable = (await run(url, "skills", "--project", make.PROJECT)).stdout
+    assert "0.900 (0.700 to 0.970)" in readable
+    assert "0.90 -> 0.50" in readable
+    assert "neutral" in (await run(url, "skills", "--project", make.PROJECT, "--confusions")).stdout
 
 
 async def test_refusals_are_failures(replica: Replica, url: str) -> None:

@@ -114,7 +114,7 @@ async def test_an_erased_person_is_nobody_in_counts_snapshots_and_votes(qc: Qc) 
     await qc.handle(ANNOTATIONS, [*again, make.exhausted("kept", round=2, policy=RULES)])
     (label,) = await qc.published(LABELS)
     assert {vote.annotator_id for vote in label.evidence.votes} == {"erased", "bob", "dan", "eve"}
-    await qc.jobs.publish_quality()
+    await qc.people.publish_skills()
     assert "ann" not in {getattr(q.measurement, "annotator_id", None) for q in await qc.published(QUALITY)}
 
 

@@ -100,6 +100,7 @@ async def test_skill_and_agreement_are_published_where_they_changed(qc: Qc) -> N
     jobs = qc.jobs
     for _ in range(2):
         await jobs.publish_quality()
+        await qc.people.publish_skills()
     events = await qc.published(QUALITY)
     skills = [e.measurement for e in events if isinstance(e.measurement, Skill)]
     assert {s.annotator_id: s.judged for s in skills} == {"a": 6, "b": 6, "c": 6}
@@ -108,6 +109,7 @@ async def test_skill_and_agreement_are_published_where_they_changed(qc: Qc) -> N
     assert (agreement.percent, agreement.rounds, agreement.opinions) == (1.0, 6, 18)
     await qc.handle(ANNOTATIONS, agreeing(range(6, 7), "a", "b"))
     await jobs.publish_quality()
+    await qc.people.publish_skills()
     later = (await qc.published(QUALITY))[len(events) :]
     assert sorted(e.measurement.kind for e in later) == ["agreement", "skill", "skill"]
 
@@ -115,9 +117,9 @@ async def test_skill_and_agreement_are_published_where_they_changed(qc: Qc) -> N
 async def test_skill_events_are_bounded_per_run(qc: Qc) -> None:
     qc.settings = qc.settings.model_copy(update={"quality_max_events": 2})
     await qc.handle(ANNOTATIONS, agreeing(range(3), "a", "b", "c"))
-    await qc.jobs.publish_quality()
+    await qc.people.publish_skills()
     assert len([e for e in await qc.published(QUALITY) if isinstance(e.measurement, Skill)]) == 2
-    await qc.jobs.publish_quality()
+    await qc.people.publish_skills()
     assert len([e for e in await qc.published(QUALITY) if isinstance(e.measurement, Skill)]) == 3
 
 

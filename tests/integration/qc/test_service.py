@@ -119,7 +119,7 @@ async def test_from_answers_to_labels_and_a_new_database_says_nothing_twice(
     assert len(await read_all(stream, ANNOTATIONS.dlq)) == 3
     quality = [event.measurement for event in await events(stream, QUALITY)]
     assert sorted(m.annotator_id for m in quality if isinstance(m, GoldResult)) == [f"ann{n}" for n in range(6)]
-    assert any(isinstance(m, Skill) for m in quality)
+    assert any(isinstance(m, Skill) and m.speed is not None and m.confusion for m in quality)
     assert await same_counts(database)
 
     before = {topic: len(await read_all(stream, topic.name)) for topic in (LABELS, ESCALATIONS)}

@@ -7,13 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.qc.domain.agreement import agreeing_pairs, percent_agreement
+from services.qc.domain.conduct import Conduct
 from services.qc.domain.counts import ANY, MILLS, Source
 from services.qc.domain.facts import gold_correct
 from services.qc.domain.gold import rescore, score
 from services.qc.domain.item import Answer
 from services.qc.domain.majority import expected_correct, winners
 from services.qc.domain.numeric import estimate, settled
-from services.qc.domain.outcomes import agreement_of, cost_of, skill_of
+from services.qc.domain.outcomes import agreement_of, cost_of
+from services.qc.domain.reports import skill_of
 from services.qc.domain.scale import Kind, Scale, same, scale_of, symbol_of
 from services.qc.domain.skill import beta_cdf, beta_quantile, skill
 from services.qc.domain.undecided import undecided_cells
@@ -94,10 +96,13 @@ def test_skill_narrows_with_answers() -> None:
     assert skill(0, 0).accuracy == 0.5
     few, many = skill(10, 8000), skill(1000, 800_000)
     assert many.high - many.low < 0.06 < few.high - few.low
-    event = skill_of("p", "ann", 10, 8000, snapshot=3, now=make.AT)
+    who, cells = ("p", "ann"), {("yes", "yes"): 8, ("yes", "no"): 2}
+    event = skill_of(who, 10, 8000, cells, Conduct(), snapshot=3, now=make.AT)
     assert isinstance(event.measurement, Skill)
-    assert event.event_id == skill_of("p", "ann", 10, 8000, snapshot=9, now=make.at(5)).event_id
-    assert event.event_id != skill_of("p", "ann", 11, 8000, snapshot=3, now=make.AT).event_id
+    assert event.event_id == skill_of(who, 10, 8000, cells, Conduct(), snapshot=9, now=make.at(5)).event_id
+    assert event.event_id != skill_of(who, 11, 8000, cells, Conduct(), snapshot=3, now=make.AT).event_id
+    moved = {("yes", "yes"): 8, ("no", "yes"): 2}
+    assert event.event_id != skill_of(who, 10, 8000, moved, Conduct(), snapshot=3, now=make.AT).event_id
 
 
 def test_agreement_event() -> None:

@@ -11,16 +11,18 @@ from operator import itemgetter
 import structlog
 
 from services.qc.domain.agreement import percent_agreement
+from services.qc.domain.conduct import Judged
 from services.qc.domain.confirmation import stands_without
 from services.qc.domain.consensus import Opinion
 from services.qc.domain.counts import CellCount, digest, pack
 from services.qc.domain.facts import Facts
 from services.qc.domain.fold import ItemKey
 from services.qc.domain.gold import Score, rescore
-from services.qc.domain.outcomes import agreement_of, review_of, skill_of
+from services.qc.domain.outcomes import agreement_of, review_of
 from services.qc.domain.scale import scale_of, symbol_of
 from services.qc.domain.trust import heard_again, limits
 from services.qc.domain.undecided import undecided_cells
+from services.qc.handlers.watching import Watch
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache, Store
@@ -50,6 +52,7 @@ class Jobs:
         self._settings = settings
         self._metrics = metrics
         self._parameters = parameters
+        self._watch = Watch(metrics)
         self._agreement: dict[str, dict[int, tuple[int, int]]] = {}
 
     def _due(self, given: int, known: int, taken_at: datetime | None, now: datetime) -> bool:
@@ -104,15 +107,11 @@ class Jobs:
         )
 
     async def publish_quality(self) -> None:
-        """Publish the skill of annotators judged anew, and the agreement of projects where it changed."""
+        """Publish the agreement of projects where it changed."""
         async with self._unit() as unit:
             store = Store(unit.connection)
-            skills = await store.take_dirty(self._settings.quality_max_events)
             agreement = await store.list_agreement()
-            numbers = await store.get_latest({project for project, *_ in skills} | agreement.keys())
-            for project, annotator, judged, correct in skills:
-                number = numbers.get(project, 0)
-                unit.emit(QUALITY, skill_of(project, annotator, judged, correct, snapshot=number, now=unit.now))
+            numbers = await store.get_latest(agreement)
             for project, rounds in agreement.items():
                 percent = percent_agreement(rounds)
                 if percent is not None and self._agreement.get(project) != rounds:
@@ -179,6 +178,7 @@ class Jobs:
         self, wanted: set[tuple[str, str, str]], known: dict[ItemKey, GoldAnswer], store: Store, unit: Unit
     ) -> None:
         scores: list[tuple[ItemKey, Score]] = []
+        first: list[Judged] = []
         delta: dict[str, Facts] = {}
         for key, answer, expected, correct in await store.claim_gold_answers(wanted, self._settings.gold_max_answers):
             project = self._references.projects.current(key[0])
@@ -187,9 +187,12 @@ class Jobs:
             scale = scale_of(project.spec.label)
             result = rescore(known[key], answer, scale, expected_before=expected, correct_before=correct, now=unit.now)
             scores.append((key, result))
+            if correct is None and result.correct is not None and answer.annotator_id is not None:
+                first.append(Judged((key[0], answer.annotator_id), result.correct, gold=True))
             delta.setdefault(key[0], Facts()).add(result.delta)
         await store.save_gold_results([(s.answer.annotation_id, *key, s.expected, s.correct) for key, s in scores])
         await store.add_facts(delta)
+        await self._watch.observe([], first, unit)
         await self._weigh_again({(key[0], s.answer.annotator_id or "") for key, s in scores}, store)
         published = await store.get_gold_published([s.answer.annotation_id for _, s in scores])
         for key, result in scores:

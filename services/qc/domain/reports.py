@@ -1,0 +1,86 @@
+"""The quality events about people."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+
+from services.qc.domain.conduct import Conduct, Person
+from services.qc.domain.drift import FALSE_ALARM, Alarm
+from services.qc.domain.pace import pace_of
+from services.qc.domain.skill import skill
+from shared.events import ConfusionCell, Quality, Skill, SkillDrift, Speed
+
+MAX_CELLS = 200
+DIGITS = 6
+
+
+def about(annotator_id: str) -> str:
+    """The subject of everything measured of a person."""
+    return f"annotator#{annotator_id}"
+
+
+def _confusion(cells: Mapping[tuple[str, str], int]) -> tuple[ConfusionCell, ...]:
+    used = sorted(((n, cell) for cell, n in cells.items() if n > 0), key=lambda one: (-one[0], one[1]))[:MAX_CELLS]
+    return tuple(
+        ConfusionCell(truth=truth, answered=answered, answers=n)
+        for n, (truth, answered) in sorted(used, key=lambda one: one[1])
+    )
+
+
+def skill_of(
+    person: Person,
+    judged: int,
+    correct_mills: int,
+    cells: Mapping[tuple[str, str], int],
+    conduct: Conduct,
+    *,
+    snapshot: int,
+    now: datetime,
+) -> Quality:
+    """An annotator after `judged` answers; the same content is the same event."""
+    project_id, annotator_id = person
+    found, pace = skill(judged, correct_mills), pace_of(conduct.pace)
+    recent = conduct.drift.recent_accuracy
+    measured = Skill(
+        annotator_id=annotator_id,
+        accuracy=found.accuracy,
+        low=found.low,
+        high=found.high,
+        judged=found.judged,
+        correct=found.correct,
+        recent=None if recent is None else round(recent, DIGITS),
+        confusion=_confusion(cells),
+        speed=None
+        if pace is None
+        else Speed(median_s=round(pace.median_s, 3), spread=round(pace.spread, DIGITS), answers=pace.answers),
+        drifts=conduct.drift.alarms,
+    )
+    digest = hashlib.sha256(measured.model_dump_json().encode()).hexdigest()[:16]
+    return Quality(
+        project_id=project_id,
+        subject=about(annotator_id),
+        sequence=f"{judged}:{correct_mills}:{digest}",
+        measurement=measured,
+        snapshot=snapshot,
+        measured_at=now,
+    )
+
+
+def drift_of(person: Person, alarm: Alarm, now: datetime) -> Quality:
+    """An accuracy that has fallen; alarms about a person are numbered, so a rebuild says none again."""
+    project_id, annotator_id = person
+    return Quality(
+        project_id=project_id,
+        subject=about(annotator_id),
+        sequence=f"drift:{alarm.number}",
+        measurement=SkillDrift(
+            annotator_id=annotator_id,
+            number=alarm.number,
+            before=round(alarm.before, DIGITS),
+            low=round(alarm.low, DIGITS),
+            recent=round(alarm.since, DIGITS),
+            judged=alarm.judged,
+            false_alarm=FALSE_ALARM,
+        ),
+        measured_at=now,
+    )
