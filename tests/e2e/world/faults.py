@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 BROKER, DATABASE, MODEL = "broker", "postgres", "model"
 SESSION_S = SESSION_MS / 1000
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 90.0
 WEIGHTS = {"kill9": 6, "term": 3, "pause": 2, "broker": 1, "crash": 1, "terminate": 2, "storm": 2, "swap": 2}
 
 
