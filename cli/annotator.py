@@ -165,9 +165,10 @@ def _skills(people: list[dict[str, Any]]) -> Any:
                 f"{skill['recent']:.3f}" if skill.get("recent") is not None else "",
                 f"{speed['median_s']:.1f}" if speed else "",
                 "" if drift is None else f"{drift['number']}: {drift['before']:.2f} -> {drift['recent']:.2f}",
+                ", ".join(f"{rule['rule']} ({rule['action']})" for rule in one["rules"]),
             )
         )
-    return table(("id", "may work", "judged", "accuracy (95 %)", "recent", "median s", "falls"), rows)
+    return table(("id", "may work", "judged", "accuracy (95 %)", "recent", "median s", "falls", "rules"), rows)
 
 
 def _confusions(people: list[dict[str, Any]]) -> Any:

@@ -46,6 +46,10 @@ class Metrics:
             "labelstream_qc_skill_drifts_total", "Alarms that somebody's accuracy has fallen.", ["project"],
             registry=registry,
         )  # fmt: skip
+        self._rules = Counter(
+            "labelstream_qc_rules_fired_total", "Firings of the projects' rules about people.", ["project", "action"],
+            registry=registry,
+        )  # fmt: skip
         self._reviewed = Counter(
             "labelstream_qc_reviewed_labels_total",
             "Labels looked at again because of a quarantine; confirmed by the others, or reopened.",
@@ -81,6 +85,9 @@ class Metrics:
 
     def drift(self, project_id: str) -> None:
         self._drifts.labels(project_id).inc()
+
+    def rule(self, project_id: str, action: str) -> None:
+        self._rules.labels(project_id, action).inc()
 
     def reviewed(self, project_id: str, *, confirmed: int, reopened: int) -> None:
         self._reviewed.labels(project_id, "confirmed").inc(confirmed)

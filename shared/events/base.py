@@ -117,6 +117,12 @@ def unchecked(kind: type[M], **fields: Any) -> M:
     return made
 
 
+class FilePart(BaseModel):
+    """A part of the project file. On the wire unknown keys are ignored; the file loader refuses them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
 class Event(BaseModel):
     """The base of every event. Unknown fields are ignored: a newer producer never breaks an older reader."""
 

@@ -3,11 +3,12 @@
 from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from shared.events.base import (
     Count,
     Event,
+    FilePart,
     ItemEvent,
     Name,
     NonNegative,
@@ -21,6 +22,7 @@ from shared.events.base import (
     derived_id,
 )
 from shared.events.items import Content, MetadataKey
+from shared.events.rules import Rules, repeated
 from shared.labels.schema import LabelSchema
 from shared.labels.text import NoNul
 from shared.labels.values import LabelValue
@@ -28,13 +30,7 @@ from shared.labels.values import LabelValue
 Duration = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 
 
-class _Part(BaseModel):
-    """A part of the project file. On the wire unknown keys are ignored; the file loader refuses them."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class AutoAccept(_Part):
+class AutoAccept(FilePart):
     """When the model's proposal becomes the label without a person."""
 
     threshold: Probability = Field(description="Model confidence from which a proposal is accepted.")
@@ -43,7 +39,7 @@ class AutoAccept(_Part):
     )
 
 
-class Overlap(_Part):
+class Overlap(FilePart):
     """How many opinions a round may take."""
 
     min: Annotated[int, Field(ge=1, le=100)] = 1
@@ -56,7 +52,7 @@ class Overlap(_Part):
         return self
 
 
-class GoldPolicy(_Part):
+class GoldPolicy(FilePart):
     """Items whose answer is known, and what becomes of people who get them wrong."""
 
     share: Probability = Field(default=0.05, description="Share of leases that are gold items, mixed in blindly.")
@@ -79,14 +75,14 @@ class GoldPolicy(_Part):
         return self
 
 
-class RelabelPolicy(_Part):
+class RelabelPolicy(FilePart):
     budget_per_day: Count = Field(default=100, description="Relabel requests that monitor may make in 24 hours.")
     max_confidence: Probability = Field(
         default=0.6, description="A disagreement below this model confidence is worth another round."
     )
 
 
-class Policy(_Part):
+class Policy(FilePart):
     """How items become labels. Pinned by every round at its start."""
 
     auto_accept: AutoAccept | None = Field(default=None, description="Absent: every item goes to people.")
@@ -107,7 +103,7 @@ class Policy(_Part):
     relabel: RelabelPolicy = RelabelPolicy()
 
 
-class CostModel(_Part):
+class CostModel(FilePart):
     """What things cost, in one currency."""
 
     opinion: NonNegative = 0.08
@@ -120,7 +116,7 @@ JmesPath = Annotated[str, Field(min_length=1, max_length=1000), NoNul()]
 UriPrefix = Annotated[str, Field(min_length=3, max_length=500), NoNul()]
 
 
-class Mapping(_Part):
+class Mapping(FilePart):
     """JMESPath expressions over a record of the source topic.
 
     The document they see is the record's JSON value; `_key`, `_timestamp` and `_headers` are added to it.
@@ -144,7 +140,7 @@ class Mapping(_Part):
         return any(path is not None for path in (self.text, self.features, self.uri, self.data, self.fields))
 
 
-class Source(_Part):
+class Source(FilePart):
     """A topic that you already have. Credentials are named, never written here: they come from settings."""
 
     name: Slug
@@ -171,7 +167,7 @@ class Source(_Part):
 DataKind = Literal["text", "features", "image", "audio", "video", "json"]
 
 
-class ProjectSpec(_Part):
+class ProjectSpec(FilePart):
     """The project file: one labelling task, under the team's version control."""
 
     project: Slug
@@ -183,6 +179,7 @@ class ProjectSpec(_Part):
     sources: Annotated[tuple[Source, ...], Field(max_length=100)] = ()
     uri_prefixes: Annotated[tuple[UriPrefix, ...], Field(max_length=100)] = ()
     instructions: Text = ""
+    rules: Rules = Field(default=(), description="What is watched in how people work, and what is done about it.")
 
     @property
     def external_predictions(self) -> bool:
@@ -193,6 +190,13 @@ class ProjectSpec(_Part):
     def _source_names_are_unique(self) -> Self:
         if len({source.name for source in self.sources}) != len(self.sources):
             raise ValueError("two sources have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _rule_names_are_unique(self) -> Self:
+        twice = repeated(self.rules)
+        if twice is not None:
+            raise ValueError(f"two rules have the name {twice!r}")
         return self
 
 

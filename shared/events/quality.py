@@ -19,6 +19,7 @@ from shared.events.base import (
     Timestamp,
     derived_id,
 )
+from shared.events.rules import Action, Collected
 from shared.labels.text import NoNul
 from shared.labels.values import Value
 
@@ -72,6 +73,23 @@ class SkillDrift(Value):
     false_alarm: Probability = Field(description="Chance of any alarm per baseline for a constant accuracy, at most.")
 
 
+class RuleFired(Value):
+    """A rule of the project file found its condition in how somebody works; assignment and qc obey."""
+
+    kind: Literal["rule"] = "rule"
+    annotator_id: Name
+    rule: Slug
+    number: Count = Field(description="Counts how often this rule fired for this person.")
+    collected: Collected
+    value: float
+    limit: float
+    observations: Count
+    action: Action
+    until: Timestamp | None = Field(default=None, description="When the action ends; null: it has no end, or no time.")
+    opinions: Count = Field(default=0, description="more_overlap: how many more.")
+    share: Probability | None = Field(default=None, description="more_gold: share of leases.")
+
+
 class GoldResult(Value):
     kind: Literal["gold_result"] = "gold_result"
     annotator_id: Name
@@ -118,7 +136,8 @@ class ClassMix(Value):
 
 
 Measurement = Annotated[
-    Skill | SkillDrift | GoldResult | Agreement | Quarantine | Disagreement | ClassMix, Field(discriminator="kind")
+    Skill | SkillDrift | RuleFired | GoldResult | Agreement | Quarantine | Disagreement | ClassMix,
+    Field(discriminator="kind"),
 ]
 
 

@@ -29,6 +29,7 @@ from services.assignment.api.schemas import (
     QuarantineRequest,
     TokenResponse,
 )
+from services.assignment.store.measurements import end_restraints
 from services.assignment.store.people import (
     EVERYWHERE,
     LogLine,
@@ -136,7 +137,10 @@ async def _write(unit: Unit, annotator_id: str, body: QuarantineRequest, *, acti
         mark = (body.project or EVERYWHERE, annotator_id, True, body.reason, unit.now)
         await set_quarantines(unit.connection, [mark])
     else:
+        await end_restraints(unit.connection, annotator_id, body.project, unit.now)
         await clear_quarantines(unit.connection, annotator_id, body.project, unit.now)
+        mark = (body.project or EVERYWHERE, annotator_id, False, body.reason, unit.now)
+        await set_quarantines(unit.connection, [mark])
 
 
 def _tell(unit: Unit, annotator_id: str, body: QuarantineRequest, projects: Sequence[str], *, active: bool) -> None:

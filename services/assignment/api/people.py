@@ -9,9 +9,9 @@ from pydantic import Field, TypeAdapter
 from services.assignment.api.desk import Desk
 from services.assignment.api.identity import Principal
 from services.assignment.api.schemas import Part
-from services.assignment.store.measurements import Measured, list_measured_people, list_of_people
+from services.assignment.store.measurements import Measured, list_measured_people, list_of_people, list_restraints
 from services.assignment.store.people import get_people
-from shared.events import Measurement, Skill, SkillDrift
+from shared.events import Measurement, RuleFired, Skill, SkillDrift
 from shared.events.base import Slug
 
 PAGE = 200
@@ -25,6 +25,7 @@ class PersonReport(Part):
     may_work: bool = Field(description="False: in quarantine, switched off, or not of this project.")
     skill: Skill | None = None
     drift: SkillDrift | None = None
+    rules: list[RuleFired] = Field(default=[], description="The newest firing of each rule of the project.")
 
 
 class PeopleReport(Part):
@@ -47,16 +48,19 @@ def add_people_routes(router: APIRouter, desk: Desk, allowed: Callable[..., Awai
             ids = await list_measured_people(connection, project_id, after, limit)
             measured = await list_of_people(connection, project_id, ids)
             known = await get_people(connection, ids)
+            fired = await list_restraints(connection, project_id, ids)
         able = {who: person.may_work_in(project_id) for who, person in known.items()}
         return PeopleReport(
-            people=[_report(who, [one for one in measured if one.annotator_id == who], able) for who in ids],
+            people=[
+                _report(who, [one for one in measured if one.annotator_id == who], fired[who], able) for who in ids
+            ],
             next=ids[-1] if len(ids) == limit else None,
         )
 
 
-def _report(who: str, measured: list[Measured], able: dict[str, bool]) -> PersonReport:
+def _report(who: str, measured: list[Measured], fired: list[str], able: dict[str, bool]) -> PersonReport:
     found = {one.kind: MEASUREMENT.validate_json(one.body) for one in measured}
     return PersonReport.model_validate(
-        {"id": who, "may_work": able.get(who, False)}
+        {"id": who, "may_work": able.get(who, False), "rules": [RuleFired.model_validate_json(one) for one in fired]}
         | {name: found[kind] for name, kind in (("skill", "skill"), ("drift", "skill_drift")) if kind in found}
     )

@@ -109,7 +109,7 @@ class Taking:
         return [project]
 
     async def _from_project(self, seeker: Seeker, *, first: bool) -> list[str]:
-        share = seeker.project.spec.policy.gold.share
+        share = gold_share(seeker)
         golden = any(is_gold(share, one) for one in seeker.ids) and self._has_gold(seeker.project.project_id)
         if not golden:
             offered = await self._offered(seeker)
@@ -202,7 +202,7 @@ class Taking:
         """Turn claimed rounds into tasks; a drawn share of them into gold, and that round stays in the queue."""
         project, policy, who = seeker.project, seeker.project.spec.policy, seeker.person.id
         ids = seeker.ids[: len(claimed)]
-        gold = await self._gold(unit, who, project, [one for one in ids if is_gold(policy.gold.share, one)])
+        gold = await self._gold(unit, who, project, [one for one in ids if is_gold(gold_share(seeker), one)])
         contents = await get_contents(unit.connection, ((r.project_id, r.item_id) for r in claimed))
         handed = []
         for lease_id, asked in zip(ids, claimed, strict=True):
@@ -236,6 +236,12 @@ class Taking:
             _, route = unblock(asked, unit.now)
             publish((route,), unit, self._desk.metrics)
         await count_steps(unit.connection, [asked.id or 0 for asked in blocked])
+
+
+def gold_share(seeker: Seeker) -> float:
+    """The share of this person's leases that are gold."""
+    asked = seeker.person.gold_shares.get(seeker.project.project_id, 0.0)
+    return max(seeker.project.spec.policy.gold.share, asked)
 
 
 def _full(held: int, *, first: bool) -> list[str]:

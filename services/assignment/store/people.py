@@ -1,5 +1,6 @@
 """Statements on people, quarantines, idempotency keys and the request log."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,8 @@ class Person:
 
     Attributes:
         projects: where the person may work; None is everywhere.
-        quarantined: the projects where the person is not asked; may hold `EVERYWHERE`.
+        quarantined: the projects where the person is not asked, paused ones among them; may hold `EVERYWHERE`.
+        gold_shares: project -> share of leases that a rule wants to be gold items.
     """
 
     id: str
@@ -27,6 +29,7 @@ class Person:
     created_at: datetime
     last_seen_at: datetime | None
     quarantined: tuple[str, ...]
+    gold_shares: Mapping[str, float]
 
     def may_work_in(self, project_id: str) -> bool:
         """Whether the person is asked in this project."""
@@ -37,7 +40,12 @@ class Person:
 
 _PERSON = (
     "SELECT a.id, a.name, a.role, a.projects, a.enabled, a.token_hash, a.created_at, a.last_seen_at, ARRAY("
-    " SELECT q.project_id FROM quarantines AS q WHERE q.annotator_id = a.id AND q.active ORDER BY 1) AS quarantined"
+    " SELECT q.project_id FROM quarantines AS q WHERE q.annotator_id = a.id AND q.active"
+    " UNION SELECT p.project_id FROM restraints AS p WHERE p.annotator_id = a.id AND p.action = 'pause'"
+    " AND p.until > now() ORDER BY 1) AS quarantined,"
+    " (SELECT json_object_agg(g.project_id, g.share)::text FROM (SELECT project_id, max(share) AS share"
+    " FROM restraints WHERE annotator_id = a.id AND action = 'more_gold' AND until > now() GROUP BY 1) AS g)"
+    " AS gold_shares"
     " FROM annotators AS a"
 )
 
@@ -53,6 +61,7 @@ def _person(row: Mapping[str, Any]) -> Person:
         created_at=row["created_at"],
         last_seen_at=row["last_seen_at"],
         quarantined=tuple(row["quarantined"]),
+        gold_shares={} if row["gold_shares"] is None else json.loads(row["gold_shares"]),
     )
 
 

@@ -9,9 +9,10 @@ from services.qc.domain.counts import Parameters
 from services.qc.domain.facts import Facts, facts_of
 from services.qc.domain.item import Admission, Answer, End, ItemState, live_label
 from services.qc.domain.outcomes import escalation_of, label_of
+from services.qc.domain.overlap import beside, more_opinions
 from services.qc.domain.rounds import Touched, round_of
 from services.qc.domain.scale import Scale
-from services.qc.domain.stopping import Request, Verdict, decide
+from services.qc.domain.stopping import Request, Verdict, Wait, decide
 from shared.events import Annotation, CostModel, Escalation, Label
 
 ItemKey = tuple[str, str]
@@ -24,13 +25,15 @@ Version = tuple[str, int]
 class Context:
     """What a project version says: how answers compare, what they cost, what its guidelines changed.
 
-    `excluded`: people of the project whose earlier answers count no more.
+    `excluded`: people of the project whose earlier answers count no more. `doubled`: people beside whom rules ask for
+    more opinions, and how many more.
     """
 
     scale: Scale
     costs: CostModel
     touched: Touched = field(default_factory=dict)
     excluded: frozenset[str] = frozenset()
+    doubled: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -68,7 +71,10 @@ def decide_one(
         touched=context.touched,
         excluded=context.excluded,
     )
-    decision = decide(current, event.policy, context.scale, parameters, salt=event.key)
+    policy = beside(current, event.policy, context.doubled)
+    decision = decide(current, policy, context.scale, parameters, salt=event.key)
+    if isinstance(decision, Wait) and policy is not event.policy:
+        decision = more_opinions(current, policy)
     match decision:
         case Verdict():
             label = label_of(

@@ -2,7 +2,6 @@
 
 import hashlib
 from datetime import datetime
-from uuid import UUID
 
 from services.qc.domain.item import Answer, LiveLabel
 from services.qc.domain.stopping import Request, Verdict
@@ -125,12 +124,12 @@ def gold_result_of(
     )
 
 
-def quarantine_of(project_id: str, annotator_id: str, reason: str, *, cause: UUID, now: datetime) -> Quality:
-    """Somebody is not asked any more; `cause` is the annotation that settled it."""
+def quarantine_of(project_id: str, annotator_id: str, reason: str, *, cause: str, now: datetime) -> Quality:
+    """Somebody is not asked any more; `cause` is what settled it: an annotation of gold, or a firing of a rule."""
     return Quality(
         project_id=project_id,
         subject=f"annotator#{annotator_id}",
-        sequence=f"gold:{cause}",
+        sequence=cause,
         measurement=Quarantine(annotator_id=annotator_id, active=True, reason=reason),
         measured_at=now,
     )

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.qc.domain.conduct import Conduct, Person
 from services.qc.domain.drift import FALSE_ALARM, Alarm
 from services.qc.domain.pace import pace_of
+from services.qc.domain.rules import Firing
 from services.qc.domain.skill import skill
-from shared.events import ConfusionCell, Quality, Skill, SkillDrift, Speed
+from shared.events import Action, ConfusionCell, Quality, RuleFired, Skill, SkillDrift, Speed
 
 MAX_CELLS = 200
 DIGITS = 6
@@ -83,4 +84,41 @@ def drift_of(person: Person, alarm: Alarm, now: datetime) -> Quality:
             false_alarm=FALSE_ALARM,
         ),
         measured_at=now,
+    )
+
+
+def firing_of(person: Person, firing: Firing, now: datetime) -> Quality:
+    """A rule's condition holds; numbered like alarms."""
+    project_id, annotator_id = person
+    rule, then = firing.rule, firing.rule.then
+    lasts = then.do in (Action.PAUSE, Action.MORE_OVERLAP, Action.MORE_GOLD)
+    fired = RuleFired(
+        annotator_id=annotator_id,
+        rule=rule.name,
+        number=firing.number,
+        collected=rule.collect.what,
+        value=round(firing.value, DIGITS),
+        limit=rule.when.limit,
+        observations=firing.observations,
+        action=then.do,
+        until=now + timedelta(seconds=then.for_s) if lasts else None,
+        opinions=then.opinions if then.do is Action.MORE_OVERLAP else 0,
+        share=then.share if then.do is Action.MORE_GOLD else None,
+    )
+    return Quality(
+        project_id=project_id,
+        subject=about(annotator_id),
+        sequence=f"rule:{rule.name}:{firing.number}",
+        measurement=fired,
+        measured_at=now,
+    )
+
+
+def broken(firing: Firing) -> str:
+    """Why somebody is in quarantine for a rule."""
+    rule = firing.rule
+    side = "below" if rule.when.below is not None else "above"
+    return (
+        f"rule {rule.name}: {rule.collect.what.value} {firing.value:.3g} is {side} {rule.when.limit:g}"
+        f" over {firing.observations} observations"
     )

@@ -88,6 +88,11 @@ def quarantine(known: Trust, rules: Limits, now: datetime) -> Trust:
         f"gold: {known.correct} of {known.answers} right, below {rules.acceptable:.0%};"
         f" chance of a false alarm at most {rules.false_alarm:.2%}"
     )
+    return condemned(known, reason, now)
+
+
+def condemned(known: Trust, reason: str, now: datetime) -> Trust:
+    """In quarantine for this reason; every item they answered is to be reviewed."""
     return replace(known, quarantined=True, reason=reason, changed_at=now, review=0)
 
 

@@ -13,7 +13,7 @@ from services.qc.domain.item import Answer, ItemState
 from services.qc.domain.outcomes import quarantine_of
 from services.qc.domain.scale import scale_of
 from services.qc.domain.trust import convicted, heard, limits, quarantine, told
-from services.qc.handlers.watching import Watch
+from services.qc.handlers.watching import Fired, Watch
 from services.qc.metrics import Metrics
 from services.qc.store import Known, ParameterCache, Store
 from shared.bus.records import Received
@@ -40,12 +40,14 @@ class Handlers:
         self._references = references
         self._metrics = metrics
         self._parameters = parameters
-        self._watch = Watch(metrics)
+        self._watch = Watch(references.projects, metrics)
 
     async def on_annotations(self, batch: Batch, unit: Unit) -> None:
         """Answers, skips and ends of people's supply: facts first, then what they decide."""
-        quarantined = await Store(unit.connection).list_quarantined(r.event.project_id for r in batch)
-        contexts = await self._contexts(((r.event.project_id, r.event.project_version) for r in batch), quarantined)
+        store, projects = Store(unit.connection), {r.event.project_id for r in batch}
+        quarantined, doubled = await store.list_quarantined(projects), await store.list_overlaps(projects, unit.now)
+        versions = ((r.event.project_id, r.event.project_version) for r in batch)
+        contexts = await self._contexts(versions, quarantined, doubled)
         valid = [received for received in batch if self._is_valid(received, contexts, unit)]
         known = await Store(unit.connection).get_annotations(r.event.annotation_id for r in valid)
         stored = frozenset(known)
@@ -60,8 +62,8 @@ class Handlers:
             for r, s in scores
             if s.correct is not None
         ]
-        await self._watch.observe([*new, *(r.event for r, _ in scores)], [*judged, *told], unit)
-        await self._weigh(scores, contexts, unit)
+        fired = await self._watch.observe([*new, *(r.event for r, _ in scores)], [*judged, *told], unit)
+        await self._weigh(scores, contexts, fired, unit)
 
     async def on_labels(self, batch: Sequence[Received[Label]], unit: Unit) -> None:
         """People's labels as facts: which one lives, which rounds are over.
@@ -69,7 +71,7 @@ class Handlers:
         A label that assignment gave tells nothing here: nobody answered its round, and it judges no answer.
         """
         told = [received for received in batch if received.event.path is not Path.AUTO]
-        contexts = await self._contexts(((r.event.project_id, r.event.project_version) for r in told), {})
+        contexts = await self._contexts(((r.event.project_id, r.event.project_version) for r in told), {}, {})
         known = []
         for received in told:
             if (received.event.project_id, received.event.project_version) in contexts:
@@ -116,7 +118,10 @@ class Handlers:
         await self.on_quality(batch, unit)
 
     async def _contexts(
-        self, versions: Iterable[Version], quarantined: Mapping[str, frozenset[str]]
+        self,
+        versions: Iterable[Version],
+        quarantined: Mapping[str, frozenset[str]],
+        doubled: Mapping[str, Mapping[str, int]],
     ) -> dict[Version, Context]:
         """What each project version says; a version that is unknown is looked up once more, then absent."""
         wanted = set(versions)
@@ -131,7 +136,11 @@ class Handlers:
                 texts = {n: text for n in numbers if (text := guidelines.version(project, n)) is not None}
                 touched = {n: frozenset(text.touched_classes) for n, text in texts.items()}
                 found[project, version] = Context(
-                    scale_of(spec.label), spec.cost, touched, quarantined.get(project, frozenset())
+                    scale_of(spec.label),
+                    spec.cost,
+                    touched,
+                    quarantined.get(project, frozenset()),
+                    doubled.get(project, {}),
                 )
         return found
 
@@ -214,12 +223,18 @@ class Handlers:
         return scores
 
     async def _weigh(
-        self, scores: Sequence[tuple[Received[Annotation], Score]], contexts: Mapping[Version, Context], unit: Unit
+        self,
+        scores: Sequence[tuple[Received[Annotation], Score]],
+        contexts: Mapping[Version, Context],
+        fired: Fired,
+        unit: Unit,
     ) -> None:
-        """Each result is evidence for or against who gave it; enough of it is a quarantine."""
+        """Each result is evidence for or against who gave it; enough of it is a quarantine. So are some rules."""
         judged = [(received, score.correct) for received, score in scores if score.correct is not None]
         store = Store(unit.connection)
-        people = await store.claim_trust((r.event.project_id, r.event.annotator_id or "") for r, _ in judged)
+        people = await store.claim_trust(
+            [*((r.event.project_id, r.event.annotator_id or "") for r, _ in judged), *(who for who, _ in fired)]
+        )
         for received, correct in judged:
             event = received.event
             who = (event.project_id, event.annotator_id or "")
@@ -227,9 +242,10 @@ class Handlers:
             people[who] = heard(people[who], rules, correct=correct)
             if convicted(people[who], rules):
                 people[who] = quarantine(people[who], rules, unit.now)
-                told_all = quarantine_of(*who, people[who].reason, cause=event.annotation_id, now=unit.now)
+                told_all = quarantine_of(*who, people[who].reason, cause=f"gold:{event.annotation_id}", now=unit.now)
                 unit.emit(QUALITY, told_all, cause=received.record)
                 self._metrics.quarantine(event.project_id)
+        self._watch.condemn(people, fired, unit)
         await store.save_trust(people)
 
     async def _learn(self, told: Sequence[tuple[Label | Escalation, float]], unit: Unit) -> None:
@@ -244,7 +260,10 @@ class Handlers:
         await store.save_rounds({k: v for k, v in rounds_of(items).items() if rounds.get(k) != v})
         await store.save_labels({k: i.label for k, i in items.items() if i.label is not None and i.label != labels[k]})
         await store.add_facts(delta)
-        await self._watch.observe([], list(newly_judged(items, (key_of(event) for event, _ in told), before)), unit)
+        fired = await self._watch.observe(
+            [], list(newly_judged(items, (key_of(event) for event, _ in told), before)), unit
+        )
+        await self._weigh((), {}, fired, unit)
 
     async def _claim(self, keys: Iterable[ItemKey], store: Store) -> dict[ItemKey, ItemState]:
         """Lock items and read all that is known of them."""

@@ -22,7 +22,7 @@ from services.qc.domain.outcomes import agreement_of, review_of
 from services.qc.domain.scale import scale_of, symbol_of
 from services.qc.domain.trust import heard_again, limits
 from services.qc.domain.undecided import undecided_cells
-from services.qc.handlers.watching import Watch
+from services.qc.handlers.watching import Fired, Watch
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache, Store
@@ -52,7 +52,7 @@ class Jobs:
         self._settings = settings
         self._metrics = metrics
         self._parameters = parameters
-        self._watch = Watch(metrics)
+        self._watch = Watch(references.projects, metrics)
         self._agreement: dict[str, dict[int, tuple[int, int]]] = {}
 
     def _due(self, given: int, known: int, taken_at: datetime | None, now: datetime) -> bool:
@@ -192,8 +192,8 @@ class Jobs:
             delta.setdefault(key[0], Facts()).add(result.delta)
         await store.save_gold_results([(s.answer.annotation_id, *key, s.expected, s.correct) for key, s in scores])
         await store.add_facts(delta)
-        await self._watch.observe([], first, unit)
-        await self._weigh_again({(key[0], s.answer.annotator_id or "") for key, s in scores}, store)
+        fired = await self._watch.observe([], first, unit)
+        await self._weigh_again({(key[0], s.answer.annotator_id or "") for key, s in scores}, fired, unit)
         published = await store.get_gold_published([s.answer.annotation_id for _, s in scores])
         for key, result in scores:
             if result.event is not None and (result.answer.annotation_id, result.expected) not in published:
@@ -201,8 +201,9 @@ class Jobs:
                 self._metrics.gold(key[0], correct=bool(result.correct))
         log.info("gold_scored", answers=len(scores))
 
-    async def _weigh_again(self, people: set[tuple[str, str]], store: Store) -> None:
-        """The evidence about these people, from all their results. A quarantine waits for their next result."""
+    async def _weigh_again(self, people: set[tuple[str, str]], fired: Fired, unit: Unit) -> None:
+        """The evidence about these people, from all their results. A quarantine for it waits for their next result."""
+        store = Store(unit.connection)
         known = await store.claim_trust(people)
         history = await store.list_gold_history(known)
         fresh = {}
@@ -211,6 +212,7 @@ class Jobs:
             if project is not None:
                 rules = limits(project.spec.policy.gold, scale_of(project.spec.label))
                 fresh[who] = heard_again(before, rules, history[who])
+        self._watch.condemn(fresh, [one for one in fired if one[0] in fresh], unit)
         await store.save_trust(fresh)
 
 

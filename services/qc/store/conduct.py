@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from services.qc.domain.conduct import Conduct, ItemKey, Person, dump, load
@@ -48,19 +49,34 @@ class ConductStore:
             " USING (project_id, annotator_id) ORDER BY c.project_id, c.annotator_id FOR UPDATE OF c",
             *pairs,
         )
-        return {(row["project_id"], row["annotator_id"]): load(row["pace"], row["state"]) for row in rows}
+        return {(row["project_id"], row["annotator_id"]): _conduct(row) for row in rows}
 
     async def save_conduct(self, people: Mapping[Person, Conduct]) -> None:
         """Write claimed rows."""
         if not people:
             return
-        rows = [(*who, *dump(known)) for who, known in sorted(people.items())]
+        rows = [(*who, *dump(one), one.overlap, one.overlap_until) for who, one in sorted(people.items())]
         await self._connection.execute(
-            "UPDATE conduct AS c SET pace = n.pace, state = n.state"
-            " FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::jsonb[]) AS n(project_id, annotator_id, pace, state)"
+            "UPDATE conduct AS c SET pace = n.pace, state = n.state, overlap = n.overlap, overlap_until = n.until"
+            " FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::jsonb[], $5::smallint[], $6::timestamptz[])"
+            " AS n(project_id, annotator_id, pace, state, overlap, until)"
             " WHERE c.project_id = n.project_id AND c.annotator_id = n.annotator_id",
-            *columns(rows, 4),
+            *columns(rows, 6),
         )
+
+    async def list_overlaps(self, projects: Iterable[str], now: datetime) -> dict[str, dict[str, int]]:
+        """Project -> people beside whom more opinions are asked -> how many more."""
+        wanted = sorted(set(projects))
+        rows = await self._connection.fetch(
+            "SELECT project_id, annotator_id, overlap FROM conduct"
+            " WHERE project_id = ANY($1::text[]) AND overlap_until > $2",
+            wanted,
+            now,
+        )
+        found: dict[str, dict[str, int]] = {project: {} for project in wanted}
+        for row in rows:
+            found[row["project_id"]][row["annotator_id"]] = row["overlap"]
+        return found
 
     async def count_paces(self, keys: Sequence[ItemKey]) -> dict[Person, Counter[int]]:
         """What the answers to these items, gold ones too, add to the pace of who gave them."""
@@ -90,11 +106,14 @@ class ConductStore:
         for row in rows:
             who = (row["project_id"], row["annotator_id"])
             if who not in found:
-                conduct = Conduct() if row["pace"] is None else load(row["pace"], row["state"])
-                found[who] = Record(conduct=conduct)
+                found[who] = Record(conduct=Conduct() if row["pace"] is None else load(row["pace"], row["state"]))
             one, cell = found[who], (row["truth"], row["answered"])
             one.judged += row["answers"]
             one.cells[cell] += row["answers"]
             if cell[0] == cell[1] or cell == ("", "="):
                 one.correct_mills += row["weight"]
         return found
+
+
+def _conduct(row: Any) -> Conduct:
+    return load(row["pace"], row["state"], row["overlap"], row["overlap_until"])

@@ -4,6 +4,7 @@ import pytest
 
 from cli.project.loader import ProjectFileError, loads
 from cli.project.yamltree import MAX_BYTES
+from shared.events import Action
 
 GOOD = """\
 project: digits
@@ -14,6 +15,15 @@ label:
 policy:
   auto_accept: {threshold: 0.95}
   overlap: {min: 1, max: 3}
+rules:
+  - name: too-fast
+    collect: {what: seconds_per_answer, over: 30}
+    when: {below: 1.5, after: 20}
+    then: {do: pause, for_s: 600}
+  - name: copies
+    collect: {what: proposal_copying}
+    when: {above: 0.3}
+    then: {do: flag}
 sources:
   - name: shop
     topic: shop.events
@@ -31,6 +41,9 @@ def test_a_good_file_is_read_as_it_stands() -> None:
     spec = loads(GOOD.encode())
     assert spec.project == "digits"
     assert spec.policy.overlap.max == 3
+    assert [(rule.name, rule.then.do, rule.collect.over) for rule in spec.rules] == [
+        ("too-fast", Action.PAUSE, 30), ("copies", Action.FLAG, 50),
+    ]  # fmt: skip
     assert spec.sources[0].map.features == "x.y"
 
 
@@ -46,8 +59,20 @@ def test_a_good_file_is_read_as_it_stands() -> None:
         ("{threshold: 0.95}", "{treshold: 0.95}", (7, 16), "policy.auto_accept.threshold", "is missing"),
         ("{min: 1, max: 3}", "{min: 4, max: 3}", (8, 12), "policy.overlap", "max 3 is below min 4"),
         ("  overlap:", "  overlp:", (8, 3), "policy.overlp", "did you mean 'overlap'?"),
-        ('"x.y"', '"x.["', (12, 29), "sources[0].map.features", "not a JMESPath expression"),
-        ("topic: shop", "tpoic: shop", (11, 5), "sources[0].tpoic", "did you mean 'topic'?"),
+        ('"x.y"', '"x.["', (21, 29), "sources[0].map.features", "not a JMESPath expression"),
+        ("topic: shop", "tpoic: shop", (20, 5), "sources[0].tpoic", "did you mean 'topic'?"),
+        (
+            "seconds_per_answer",
+            "seconds_per_anser",
+            (11, 21),
+            "rules[0].collect.what",
+            "should be 'seconds_per_answer'",
+        ),
+        ("after: 20", "after: 31", (10, 5), "rules[0]", "more than collect.over 30"),
+        ("below: 1.5, ", "", (12, 11), "rules[0].when", "exactly one of below and above"),
+        ("above: 0.3", "above: 3", (14, 5), "rules[1]", "is a share from -1 to 1"),
+        ("do: pause", "do: stop", (13, 16), "rules[0].then.do", "should be 'flag', 'pause'"),
+        ("name: copies", "name: too-fast", (1, 1), "", "two rules have the name 'too-fast'"),
         ("data: features", "data: features\ndata: text", (3, 1), "data", "given twice (first in line 2)"),
         ("  kind: choice", "\tkind: choice", (4, 1), "", "a tab"),
     ],

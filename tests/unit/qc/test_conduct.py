@@ -10,8 +10,14 @@ import pytest
 from services.qc.domain.conduct import DRIFT, Conduct, Judged, dump, heard, load, was_said, worked
 from services.qc.domain.drift import BASELINE, FALSE_ALARM, Alarm, Drift, judged
 from services.qc.domain.pace import bin_of, pace_of
+from shared.events import Action, Collect, Collected, Rule, Then, When
 from tests.support import events as make
 
+RULES = tuple(
+    Rule(name=what.value.replace("_", "-"), collect=Collect(what=what, over=200), when=When(above=0.99, after=200),
+         then=Then(do=Action.FLAG))
+    for what in Collected
+)  # fmt: skip
 WHO = (make.PROJECT, "ann")
 
 
@@ -93,10 +99,10 @@ def test_a_rebuilt_database_says_no_alarm_again() -> None:
 def test_state_is_stored_whole_and_of_bounded_size() -> None:
     dice, known = random.Random(1), Conduct()
     for number in range(3000):
-        worked(known, make.annotation(f"i{number}", duration_ms=dice.randrange(1, 2**31)))
+        worked(known, make.annotation(f"i{number}", duration_ms=dice.randrange(1, 2**31)), RULES, make.AT)
         heard(known, Judged(WHO, dice.random() < 0.8, gold=number % 20 == 0))
     parts = dump(known)
     assert load(*parts) == known
-    assert sum(map(len, parts)) < 4000
-    worked(known, make.skip())
+    assert sum(map(len, parts)) < 12_000
+    worked(known, make.skip(), (), make.AT)
     assert load(*parts).pace == known.pace
