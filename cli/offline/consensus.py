@@ -56,8 +56,6 @@ def command(
 ) -> None:
     """Turn a file of answers into labels with posteriors, by the batch engine.
 
-    The service still decides with its incremental one.
-
     Of repeated answers by one worker to one task the last counts. Accuracy is the share of tasks with a known truth
     whose label is right; `seconds` are those of the engine, without reading the file.
 

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from shared.events import Annotation, Escalation, Label
 
+REFRESH_S = (0.05, 0.2, 1, 3, 10, 30)
 OPINIONS = (1, 2, 3, 4, 5, 7, 10, 15, 20, 50)
 
 
@@ -60,6 +61,13 @@ class Metrics:
             "labelstream_qc_snapshot_number", "Newest parameter snapshot written by this replica.", ["project"],
             registry=registry,
         )  # fmt: skip
+        self._refresh = Histogram(
+            "labelstream_qc_snapshot_refresh_seconds",
+            "Time to read the recent answers, fit them and write a snapshot.",
+            ["project"],
+            buckets=REFRESH_S,
+            registry=registry,
+        )
         self._pending = Gauge(
             "labelstream_qc_gold_items_without_answer", "Gold items that were answered and have no known answer.",
             registry=registry,
@@ -93,8 +101,9 @@ class Metrics:
         self._reviewed.labels(project_id, "confirmed").inc(confirmed)
         self._reviewed.labels(project_id, "reopened").inc(reopened)
 
-    def snapshot(self, project_id: str, number: int) -> None:
+    def snapshot(self, project_id: str, number: int, *, seconds: float) -> None:
         self._snapshot.labels(project_id).set(number)
+        self._refresh.labels(project_id).observe(seconds)
 
     def pending(self, items: int) -> None:
         self._pending.set(items)

@@ -19,7 +19,7 @@ class QcSettings(DatabaseServiceSettings):
         default=1.0, description="How often it is checked whether the counts have grown enough for a snapshot, seconds."
     )
     snapshot_growth: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.05, description="A snapshot is due when the answers have grown by this share since the last."
+        default=0.1, description="A snapshot is due when the answers grew by this share of its window since the last."
     )
     snapshot_min_answers: Annotated[int, Field(ge=1)] = Field(
         default=20, description="... and by at least this many answers."
@@ -33,8 +33,15 @@ class QcSettings(DatabaseServiceSettings):
     snapshot_rows_kept_days: Annotated[float, Field(gt=0)] = Field(
         default=90.0, description="Age at which the number and digest of an old snapshot are deleted, days."
     )
+    snapshot_answers: Annotated[int, Field(ge=1000, le=2_000_000)] = Field(
+        default=200_000, description="Answers of a project that a snapshot is fitted to, at most: the newest."
+    )
+    snapshot_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.25, description="Share of one processor that snapshots may take; after a long one the next waits."
+    )
     snapshot_undecided: Annotated[int, Field(ge=0, le=100_000)] = Field(
-        default=2000, description="Undecided rounds of a project whose answers a snapshot judges too, at most."
+        default=2000,
+        description="Undecided rounds that a snapshot judges too, at most, on a scale without a list of classes.",
     )
     quality_interval_s: Annotated[float, Field(gt=0)] = Field(
         default=10.0, description="How often skill and agreement are published where they changed, seconds."

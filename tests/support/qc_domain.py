@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from services.qc.domain.calibration import TEMPERATURES
 from services.qc.domain.consensus import Opinion
-from services.qc.domain.counts import CellCount, Parameters, Source, build
+from services.qc.domain.counts import CellCount, Learned, Parameters, Source, build
 from services.qc.domain.fold import Context
 from services.qc.domain.item import Answer, ItemState
 from services.qc.domain.rounds import Round, round_of
@@ -20,11 +21,14 @@ PAIR = Scale(Kind.CLOSED, ("no", "yes"), 2)
 OPEN = Scale(Kind.OPEN, size=8)
 NUMERIC = Scale(Kind.NUMERIC, tolerance=1.0, stepped=True)
 CONTEXT = Context(CLOSED, CostModel())
-NOTHING = build(0, (), {})
+NOTHING = build(0, ())
+AT_ITS_WORD = Learned(heard=(*(-1000.0,) * (len(TEMPERATURES) - 1), 0.0))
+"""A crowd whose answers to one item were independent."""
+STRANGERS = build(0, (), AT_ITS_WORD)
 
 
 def known(people: Mapping[str, tuple[int, int]], classes: Sequence[str] = CLASSES, snapshot: int = 7) -> Parameters:
-    """Parameters where each person answered `judged` items of every class, `right` of them rightly."""
+    """Parameters where each person answered `judged` items of every class, `right` of them rightly; at its word."""
     cells = []
     for name, (judged, right) in people.items():
         for truth in classes:
@@ -32,7 +36,7 @@ def known(people: Mapping[str, tuple[int, int]], classes: Sequence[str] = CLASSE
             cells.append(CellCount(name, truth, truth, Source.CONSENSUS, right, right * 1000))
             wrong = (judged - right) * 1000 // len(others)
             cells += [CellCount(name, truth, other, Source.CONSENSUS, 0, wrong) for other in others]
-    return build(snapshot, cells, {})
+    return build(snapshot, cells, AT_ITS_WORD)
 
 
 def says(*votes: tuple[str, str]) -> list[Opinion]:

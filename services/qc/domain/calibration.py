@@ -44,6 +44,18 @@ def mean_temperature(found: tuple[Answers, Fitted] | None) -> float:
     return float(softmax(logs) @ TEMPERATURES)
 
 
+def heard_by(earlier: Floats, told: Floats, prior: Floats) -> Floats:
+    """The log likelihood of answers given those before them, by temperature.
+
+    Args:
+        earlier: (answers, classes); the scores of the item before each answer.
+        told: (answers, classes); log P(the answer | truth).
+        prior: (classes,); log P(class).
+    """
+    likely = np.exp(told)
+    return np.array([np.log((softmax(prior + t * earlier) * likely).sum(axis=1)).sum() for t in TEMPERATURES])
+
+
 def tempered(posterior: Floats, temperature: float) -> Floats:
     """The posterior to the power of the temperature, adding up to 1."""
     return softmax(temperature * np.log(np.maximum(posterior, TINY)))

@@ -4,8 +4,9 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
 ANY = ""
 EQUAL = "="
@@ -18,11 +19,12 @@ Cell = tuple[str, str]
 
 
 class Source(StrEnum):
-    """Who says what the truth is; the undecided is in snapshots only."""
+    """Who says what the truth is; the undecided and the fitted are in snapshots only."""
 
     CONSENSUS = "consensus"
     GOLD = "gold"
     UNDECIDED = "undecided"
+    FITTED = "fitted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +41,14 @@ class CellCount:
 
 @dataclass(frozen=True, slots=True)
 class Priors:
-    """The assumptions before any answer, none of them tuned to a dataset.
+    """The assumptions before any answer on a scale without a list of classes, none of them tuned to a dataset.
 
     Attributes:
         accuracy, accuracy_answers: the crowd's accuracy, and how many answers that assumption is worth. A weak anchor
             lets all labels flip together (research: quality, section 3.6).
         floor: an annotator is assumed at least this far from guessing towards perfect, until own counts say otherwise.
         own_answers: how many answers the crowd's accuracy is worth against an annotator's own.
-        row_answers: how many answers the expected confusion row is worth against an annotator's own row.
         repeat: what every opinion after the first counts: people err together on a hard item.
-        class_share: how much of the class prior follows the answers so far; the rest is uniform.
         gold: how many answers one gold answer is worth.
     """
 
@@ -56,9 +56,7 @@ class Priors:
     accuracy_answers: float = 50.0
     floor: float = 0.3
     own_answers: float = 10.0
-    row_answers: float = 8.0
     repeat: float = 0.6
-    class_share: float = 0.5
     gold: float = 2.0
 
 
@@ -67,77 +65,94 @@ class Confusion:
     """One annotator's answers by what was true, in answers (not mills)."""
 
     cells: dict[Cell, float] = field(default_factory=dict)
-    rows: dict[str, float] = field(default_factory=dict)
     total: float = 0.0
     correct: float = 0.0
 
     def add(self, truth: str, answered: str, weight: float) -> None:
         cell = (truth, answered)
         self.cells[cell] = self.cells.get(cell, 0.0) + weight
-        self.rows[truth] = self.rows.get(truth, 0.0) + weight
         self.total += weight
         if truth == answered or (truth == ANY and answered == EQUAL):
             self.correct += weight
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """What a refresh learned beside the counts, on a scale with classes.
+
+    Attributes:
+        model: which model of people the answers spoke for; see `table.MODELS`.
+        own_answers, row_answers: the strengths of the two levels of its prior; see `rows.Priors`.
+        heard: per temperature, the log likelihood of answers given those before them; see `calibration`.
+        through: the arrival number up to which that was heard.
+        mass: class -> mills of items.
+    """
+
+    model: str = "two levels"
+    own_answers: float = 8.0
+    row_answers: float = 5.0
+    heard: tuple[float, ...] = ()
+    through: int = 0
+    mass: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Parameters:
     """Everything a decision depends on beside the answers; `snapshot` is the number it is known by.
 
-    `columns` remembers logarithms that were computed already; it changes no result.
+    `tables` remembers what was computed already, by the classes of a scale; it changes no result.
     """
 
     snapshot: int
     annotators: Mapping[str, Confusion]
     crowd: Confusion
-    answered: Mapping[str, int]
+    learned: Learned = Learned()
     priors: Priors = Priors()
-    columns: dict[tuple[tuple[str, ...], str, str], tuple[float, ...]] = field(default_factory=dict, compare=False)
+    tables: dict[tuple[str, ...], Any] = field(default_factory=dict, compare=False)
 
 
-def build(
-    snapshot: int, cells: Iterable[CellCount], answered: Mapping[str, int], priors: Priors | None = None
-) -> Parameters:
+def build(snapshot: int, cells: Iterable[CellCount], learned: Learned | None = None) -> Parameters:
     """Parameters from integer counts; the order of the cells does not matter to the last bit.
 
     Args:
         snapshot: the number that decisions will name; 0 is "nothing known".
-        cells: the stored counts of one project.
-        answered: class -> answers given, of the same project; the class prior. Ended rounds would be a biased sample.
-        priors: absent: the defaults.
+        cells: the counts of one project.
+        learned: by the refresh that made the snapshot; absent: nothing.
     """
-    chosen = priors or Priors()
+    priors = Priors()
     annotators: defaultdict[str, Confusion] = defaultdict(Confusion)
     crowd = Confusion()
     for one in sorted(cells, key=lambda c: (c.annotator_id, c.truth, c.answered, c.source)):
-        weight = one.weight / MILLS * (chosen.gold if one.source is Source.GOLD else 1.0)
+        weight = one.weight / MILLS * (priors.gold if one.source is Source.GOLD else 1.0)
         if one.annotator_id:  # answers of erased people say something about the crowd, and about nobody in it
             annotators[one.annotator_id].add(one.truth, one.answered, weight)
         crowd.add(one.truth, one.answered, weight)
-    return Parameters(snapshot, dict(annotators), crowd, dict(answered), chosen)
+    return Parameters(snapshot, dict(annotators), crowd, learned or Learned(), priors)
 
 
-def pack(cells: Iterable[CellCount], answered: Mapping[str, int]) -> str:
+def pack(cells: Iterable[CellCount], learned: Learned | None = None) -> str:
     """Counts as canonical JSON: equal counts are equal text."""
     rows = sorted([c.annotator_id, c.truth, c.answered, c.source.value, c.answers, c.weight] for c in cells)
-    return json.dumps({"answered": dict(sorted(answered.items())), "cells": rows}, separators=(",", ":"))
+    return json.dumps({"cells": rows, "learned": asdict(learned or Learned())}, separators=(",", ":"), sort_keys=True)
 
 
-def unpack(text: str) -> tuple[list[CellCount], dict[str, int]]:
-    """The counts of `pack`."""
+def unpack(text: str) -> tuple[list[CellCount], Learned]:
+    """What `pack` was given; a snapshot of an older version learned nothing beside its counts."""
     body = json.loads(text)
-    return [CellCount(a, t, s, Source(o), n, w) for a, t, s, o, n, w in body["cells"]], body["answered"]
+    known = body.get("learned", {})
+    learned = Learned(**known | {"heard": tuple(known["heard"])}) if known else Learned()
+    return [CellCount(a, t, s, Source(o), n, w) for a, t, s, o, n, w in body["cells"]], learned
 
 
 def without(text: str, annotator_id: str) -> str:
     """Packed counts in which a person's are nobody's."""
-    cells, answered = unpack(text)
+    cells, learned = unpack(text)
     merged: dict[tuple[str, str, str, Source], tuple[int, int]] = {}
     for one in cells:
         key = ("" if one.annotator_id == annotator_id else one.annotator_id, one.truth, one.answered, one.source)
         answers, weight = merged.get(key, (0, 0))
         merged[key] = (answers + one.answers, weight + one.weight)
-    return pack((CellCount(*key, *counts) for key, counts in merged.items()), answered)
+    return pack((CellCount(*key, *counts) for key, counts in merged.items()), learned)
 
 
 def digest(text: str) -> str:

@@ -106,6 +106,10 @@ def clamp(posterior: Floats, known: Ints | None) -> Floats:
     return posterior
 
 
+def _with(beside: Floats | None, counts: Floats) -> Floats:
+    return counts if beside is None else counts + beside
+
+
 def fit(
     answers: Answers,
     *,
@@ -115,6 +119,7 @@ def fit(
     start: Floats | None = None,
     known: Ints | None = None,
     prior_scores: Floats | None = None,
+    beside: Floats | None = None,
     steps: int = STEPS,
 ) -> Fitted:
     """Fit the two-level model.
@@ -127,6 +132,7 @@ def fit(
         start: (items, classes); posteriors to go on from. Absent: vote shares.
         known: (items,); the true class, -1 where it is not known.
         prior_scores: (items, classes); log P(truth) beside the class prior, such as a model's prediction.
+        beside: (annotators, answered, truth); counts from elsewhere, such as gold, that count with those fitted.
         steps: at most.
     """
     chosen = priors or Priors()
@@ -134,7 +140,7 @@ def fit(
     close = len(answers) <= CAVITY_AT_MOST
     step = 0
     for step in range(1, steps + 1):
-        counts = count(answers, posterior)
+        counts = _with(beside, count(answers, posterior))
         if learn and step in RELEARN:
             chosen = learn_strengths(counts, chosen, expect)
         expected = expect(counts, chosen)
@@ -150,7 +156,7 @@ def fit(
         posterior = found
         if step > max(RELEARN & set(range(6))) and (moved.max() < SETTLED or moved.mean() < SETTLED_MEAN):
             break
-    return Fitted(posterior, count(answers, posterior), posterior.sum(axis=0), chosen, step, expect)
+    return Fitted(posterior, _with(beside, count(answers, posterior)), posterior.sum(axis=0), chosen, step, expect)
 
 
 def model_evidence(fitted: Fitted) -> float:

@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from services.qc.domain.agreement import agreeing_pairs
-from services.qc.domain.consensus import judge
 from services.qc.domain.counts import Source
 from services.qc.domain.item import Answer, ItemState, LiveLabel
+from services.qc.domain.judging import judge
 from services.qc.domain.numeric import near
 from services.qc.domain.scale import Kind, Scale, number_of, symbol_of
 from shared.events import Audience, GoldAnswer, Outcome

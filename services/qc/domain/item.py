@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from uuid import UUID
 
-from services.qc.domain.consensus import weights_of
+from services.qc.domain.judging import weights_of
 from services.qc.domain.scale import Kind, number_of, symbol_of
 from shared.events import Annotation, Ask, Audience, Escalation, Label, Outcome, Path, SkipReason
 from shared.labels import Choice, LabelValue, Rating

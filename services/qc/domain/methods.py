@@ -18,6 +18,7 @@ from services.qc.domain.em import Fitted, clamp, count, evidence, fit, model_evi
 from services.qc.domain.ordinal import ordinal_columns
 from services.qc.domain.rows import Priors, crowd_accuracy, expected_columns
 from services.qc.domain.subtypes import fit_subtypes
+from services.qc.domain.table import ORDERED, TWO_LEVELS
 
 SUBTYPES_AT_MOST = 150_000
 """Answers times classes; above that, kinds of items are not looked for."""
@@ -107,19 +108,24 @@ def _one_coin(answers: Answers, known: Ints | None) -> Consensus:
     return Consensus(fitted.posterior, "one coin", fitted)
 
 
-def _chosen(answers: Answers, known: Ints | None, *, ordered: bool) -> tuple[Fitted, str]:
-    """The model that the answers speak for."""
-    fitted, name = fit(answers, known=known), "two levels"
-    best = model_evidence(fitted)
+def choose(
+    answers: Answers, known: Ints | None = None, *, ordered: bool = False, beside: Floats | None = None
+) -> tuple[Fitted, str]:
+    """The model of people that the answers speak for, and its name in `table.MODELS`; arguments as of `em.fit`."""
+    fitted, name = fit(answers, known=known, beside=beside), TWO_LEVELS
     if ordered and answers.classes > 2:  # noqa: PLR2004  # two classes are always in order
-        other = fit(answers, known=known, expect=ordinal_columns)
-        found = model_evidence(other)
-        if found > best:
-            fitted, name, best = other, "two levels on an ordered scale", found
+        other = fit(answers, known=known, expect=ordinal_columns, beside=beside)
+        if model_evidence(other) > model_evidence(fitted):
+            return other, ORDERED
+    return fitted, name
+
+
+def _chosen(answers: Answers, known: Ints | None, *, ordered: bool) -> tuple[Fitted, str]:
+    fitted, name = choose(answers, known, ordered=ordered)
     if len(answers) * answers.classes <= SUBTYPES_AT_MOST:
         split, found = fit_subtypes(answers, fitted, known=known)
-        if found > best:
-            fitted, name = split, f"{name}, two kinds of items"
+        if found > model_evidence(fitted):
+            return split, f"{name}, two kinds of items"
     return fitted, name
 
 

@@ -36,6 +36,7 @@ class Scale:
         classes: the classes of a closed scale, in the project's order.
         size: how many values an open scale has, at most MAX_OPEN.
         tolerance: two numbers this near are the same opinion.
+        ordered: the classes stand from lowest to highest.
     """
 
     kind: Kind
@@ -43,6 +44,7 @@ class Scale:
     size: int = MAX_OPEN
     tolerance: float = 0.0
     stepped: bool = False
+    ordered: bool = False
 
 
 def _subsets(classes: int, low: int, high: int) -> int:
@@ -61,7 +63,7 @@ def scale_of(schema: LabelSchema) -> Scale:
     """
     match schema:
         case ChoiceSchema():
-            return Scale(Kind.CLOSED, schema.classes, len(schema.classes))
+            return Scale(Kind.CLOSED, schema.classes, len(schema.classes), ordered=schema.ordered)
         case ChoicesSchema():
             return Scale(Kind.OPEN, size=_subsets(len(schema.classes), schema.min, schema.max))
         case RatingSchema():

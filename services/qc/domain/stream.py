@@ -2,8 +2,8 @@
 
 An answer adds its column to its item's scores, and the change of the item's posterior to the counts of the people who
 answered it: O(opinions * classes). Columns come from the newest numbered snapshot and do not change until the next one,
-so a posterior is a function of the snapshot and the item's answers. Of what an item itself taught the snapshot nothing
-is left in its own scores (cavity). Source: Neal & Hinton 1998 (incremental EM).
+so a posterior is a function of the snapshot and the item's answers: the same as the service's, which takes its columns
+from `table` too. Source: Neal & Hinton 1998 (incremental EM).
 """
 
 from array import array
@@ -13,9 +13,11 @@ from operator import add, sub
 import numpy as np
 
 from services.qc.domain.answers import Answers, Floats, answers_of
-from services.qc.domain.calibration import TEMPERATURES
-from services.qc.domain.em import Fitted, cavity, class_logs, count, fit, softmax, sum_by_item
-from services.qc.domain.rows import TINY, Priors, columns, expected_columns
+from services.qc.domain.calibration import TEMPERATURES, heard_by
+from services.qc.domain.counts import MILLS
+from services.qc.domain.em import Fitted, class_logs, count, fit, softmax, sum_by_item
+from services.qc.domain.rows import Priors, expected_columns
+from services.qc.domain.table import log_columns, temperature_of
 
 FIRST = 50
 SCHEDULE = ((20_000, 0.1), (10**12, 0.5))
@@ -26,6 +28,12 @@ REFRESH_STEPS = 30
 LATER_STEPS = 10
 
 Row = list[float]
+
+
+def in_mills(counts: Floats) -> Floats:
+    """Counts as a snapshot keeps them: whole thousandths."""
+    found: Floats = np.rint(counts * MILLS) / MILLS
+    return found
 
 
 class Stream:
@@ -49,19 +57,14 @@ class Stream:
         self._arrived = (array("i"), array("i"), array("i"))
         self._refreshed = 0
         self._pending: list[tuple[Row, Row]] = []
-        self._heard = np.zeros(len(TEMPERATURES))
+        self.heard = np.zeros(len(TEMPERATURES))
         none = np.zeros((1, classes, classes))
         self._columns: list[list[Row]] = []
-        self._stranger = self._logs(none, none[0])[0]
+        self._stranger: list[Row] = log_columns(none, self._priors, expected_columns, none[0])[0].tolist()
         self._prior: Row = [0.0] * classes
 
     def __len__(self) -> int:
         return len(self._arrived[0])
-
-    def _logs(self, counts: Floats, crowd: Floats) -> list[list[Row]]:
-        expected = expected_columns(counts, self._priors, crowd)
-        found: list[list[Row]] = np.log(np.maximum(columns(counts, expected, self._priors.row_answers), TINY)).tolist()
-        return found
 
     def _grow(self, item: int, annotator: int) -> None:
         flat = 1.0 / self.classes
@@ -133,15 +136,8 @@ class Stream:
         if not self._pending:
             return
         earlier, told = (np.array(rows) for rows in zip(*self._pending, strict=True))
-        prior = np.array(self._prior)
-        for place, heat in enumerate(TEMPERATURES):
-            likely = (softmax(prior + heat * earlier) * np.exp(told)).sum(axis=1)
-            self._heard[place] += np.log(likely).sum()
+        self.heard += heard_by(earlier, told, np.array(self._prior))
         self._pending.clear()
-
-    def _calm(self) -> float:
-        """The mean of the temperatures that are still possible; a prediction is never looked at twice."""
-        return float(softmax(self._heard) @ TEMPERATURES)
 
     def refresh(self) -> int:
         """Fit all answers so far, from where the posteriors stand; the number of the new snapshot."""
@@ -153,13 +149,14 @@ class Stream:
         self._listen()
         self.snapshot += 1
         self.fitted, self._priors, self._refreshed = fitted, fitted.priors, len(self)
-        self.temperature = self._calm()
-        self._prior = class_logs(fitted.mass, fitted.priors).tolist()
-        crowd = fitted.counts.sum(axis=0)
-        self._columns = self._logs(fitted.counts, crowd)
-        self._stranger = self._logs(np.zeros_like(crowd)[None], crowd)[0]
-        likely = cavity(answers, fitted.posterior, fitted.counts, fitted.expected(), fitted.priors.row_answers)
-        scores = sum_by_item(answers, np.log(likely))
+        self.temperature = temperature_of(self.heard.tolist())
+        self._prior = class_logs(in_mills(fitted.mass), fitted.priors).tolist()
+        counts = in_mills(fitted.counts)
+        crowd = counts.sum(axis=0)
+        logs = log_columns(counts, fitted.priors, fitted.expect, crowd)
+        self._columns = logs.tolist()
+        self._stranger = log_columns(np.zeros_like(crowd)[None], fitted.priors, fitted.expect, crowd)[0].tolist()
+        scores = sum_by_item(answers, logs[answers.annotator, answers.symbol])
         posterior = softmax(np.array(self._prior) + self.temperature * scores)
         self._scores, self._posterior = scores.tolist(), posterior.tolist()
         for own, fresh in zip(self._counts, count(answers, posterior).tolist(), strict=True):

@@ -1,4 +1,4 @@
-"""What the undecided items say about their annotators.
+"""What the undecided items say about their annotators, where no batch is fitted: on a scale without a list of classes.
 
 Rounds end soonest where people agree, so the ended ones alone make everybody look better than they are, and the next
 rounds end too soon. A snapshot therefore judges the answers of undecided rounds too, by the posterior under the
@@ -8,8 +8,9 @@ snapshot before it (one step of EM). These cells are part of the snapshot, not o
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from services.qc.domain.consensus import Opinion, judge, posterior, weights_of
+from services.qc.domain.consensus import Opinion, posterior
 from services.qc.domain.counts import Cell, CellCount, Parameters, Source
+from services.qc.domain.judging import judge, weights_of
 from services.qc.domain.scale import Kind, Scale
 
 TWO = 2

@@ -1,110 +1,37 @@
 """What qc does on its own clock: snapshots of the parameters, quality events, gold answers that came late."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from datetime import datetime, timedelta
-from itertools import groupby
-from operator import itemgetter
+from typing import Any
 
 import structlog
 
 from services.qc.domain.agreement import percent_agreement
 from services.qc.domain.conduct import Judged
 from services.qc.domain.confirmation import stands_without
-from services.qc.domain.consensus import Opinion
-from services.qc.domain.counts import CellCount, digest, pack
 from services.qc.domain.facts import Facts
 from services.qc.domain.fold import ItemKey
 from services.qc.domain.gold import Score, rescore
 from services.qc.domain.outcomes import agreement_of, review_of
 from services.qc.domain.scale import scale_of, symbol_of
 from services.qc.domain.trust import heard_again, limits
-from services.qc.domain.undecided import undecided_cells
 from services.qc.handlers.watching import Fired, Watch
-from services.qc.metrics import Metrics
-from services.qc.settings import QcSettings
-from services.qc.store import ParameterCache, Store
-from shared.bus.references import References
+from services.qc.jobs.snapshots import Snapshots
+from services.qc.store import Store
 from shared.bus.unit import Unit
 from shared.events import GoldAnswer
 from shared.topics import QUALITY, RELABELS
 
 log = structlog.get_logger(__name__)
-FORGET_ROWS = 1000
-OpenUnit = Callable[[], AbstractAsyncContextManager[Unit]]
 
 
-class Jobs:
+class Jobs(Snapshots):
     """The jobs of one replica. Each may run in every replica at once: the database decides whose result counts."""
 
-    def __init__(
-        self,
-        unit: OpenUnit,
-        references: References,
-        settings: QcSettings,
-        metrics: Metrics,
-        parameters: ParameterCache,
-    ) -> None:
-        self._unit = unit
-        self._references = references
-        self._settings = settings
-        self._metrics = metrics
-        self._parameters = parameters
-        self._watch = Watch(references.projects, metrics)
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._watch = Watch(self._references.projects, self._metrics)
         self._agreement: dict[str, dict[int, tuple[int, int]]] = {}
-
-    def _due(self, given: int, known: int, taken_at: datetime | None, now: datetime) -> bool:
-        grown = given - known
-        if grown <= 0:
-            return False
-        if grown >= max(self._settings.snapshot_min_answers, self._settings.snapshot_growth * known):
-            return True
-        return taken_at is None or now - taken_at >= timedelta(seconds=self._settings.snapshot_interval_s)
-
-    async def take_snapshots(self) -> None:
-        """Number the counts of each project that has grown enough. Decisions use the newest number, and name it."""
-        async with self._unit() as unit:
-            growth = await Store(unit.connection).list_growth()
-            now = unit.now
-        for project, (given, known, taken_at) in sorted(growth.items()):
-            if self._due(given, known, taken_at, now):
-                async with self._unit() as unit:
-                    await self._take(project, given, Store(unit.connection), unit.now)
-
-    async def _take(self, project: str, given: int, store: Store, now: datetime) -> None:
-        if not await store.lock_project(project):
-            return
-        cells, answered = await store.list_cells(project), await store.list_answered(project)
-        cells += await self._undecided(project, store)
-        body = await asyncio.to_thread(pack, cells, answered)
-        number, known = await store.get_newest(project)
-        name = digest(body)
-        if name == known:
-            return
-        judged = sum(cell.answers for cell in cells)
-        await store.save_snapshot(project, number + 1, now=now, judged=judged, given=given, digest=name, body=body)
-        await store.forget_bodies(project, keep=self._settings.snapshots_kept)
-        self._metrics.snapshot(project, number + 1)
-        log.info("snapshot_taken", project_id=project, snapshot=number + 1, judged=judged)
-
-    async def _undecided(self, project: str, store: Store) -> list[CellCount]:
-        current = self._references.projects.current(project)
-        if current is None:
-            return []
-        limit = self._settings.snapshot_undecided
-        answers = await store.list_undecided(project, limit)
-        total = await store.count_undecided(project)
-        before = (await self._parameters.latest([project], store))[project]
-        return await asyncio.to_thread(
-            undecided_cells,
-            [[Opinion(name, symbol) for _, name, symbol in one] for _, one in groupby(answers, key=itemgetter(0))],
-            scale_of(current.spec.label),
-            before,
-            total=total,
-            taken=min(total, limit),
-        )
 
     async def publish_quality(self) -> None:
         """Publish the agreement of projects where it changed."""
@@ -118,14 +45,6 @@ class Jobs:
                     number = numbers.get(project, 0)
                     unit.emit(QUALITY, agreement_of(project, rounds, percent, snapshot=number, now=unit.now))
         self._agreement = agreement
-
-    async def forget_snapshots(self) -> None:
-        """Delete what is left of snapshots that are too old, a bounded number at a time."""
-        while True:
-            async with self._unit() as unit:
-                before = unit.now - timedelta(days=self._settings.snapshot_rows_kept_days)
-                if await Store(unit.connection).delete_old(before, FORGET_ROWS) < FORGET_ROWS:
-                    return
 
     async def review(self) -> None:
         """Look again at what somebody in quarantine answered; reopen the labels that do not stand without them.

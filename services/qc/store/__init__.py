@@ -44,4 +44,4 @@ def _unpacked(number: int, body: str) -> Parameters:
     return build(number, *unpack(body))
 
 
-NOTHING = build(0, (), {})
+NOTHING = build(0, ())

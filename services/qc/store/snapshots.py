@@ -5,10 +5,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from services.qc.domain.refresh import Given
 from services.qc.store.rows import columns
 
 REBUILT = "rebuilt"
 """The digest of a number that is only known from the own output: it is never given again."""
+GIVEN_ROWS = 20_000
+NEWER_THAN_ALL = 2**63 - 1
 
 
 class SnapshotStore:
@@ -68,6 +71,30 @@ class SnapshotStore:
             project_id,
         )
         return [(row["item_id"], row["annotator_id"], row["symbol"]) for row in rows]
+
+    async def list_given(self, project_id: str, limit: int) -> list[Given]:
+        """The newest answers of annotators, gold left out, newest first; with the truth where an expert said it.
+
+        Answers of erased people are left out: nobody's confusions are learned from them. One statement per GIVEN_ROWS.
+        """
+        found: list[Given] = []
+        while len(found) < limit:
+            size = min(GIVEN_ROWS, limit - len(found))
+            rows = await self._connection.fetch(
+                "SELECT a.item_id, a.annotator_id, a.symbol, a.seq,"
+                " CASE WHEN i.label_path = 'expert' THEN i.label_symbol END AS known FROM"
+                " (SELECT item_id, annotator_id, symbol, seq FROM annotations WHERE project_id = $1 AND NOT gold"
+                " AND outcome = 'answered' AND role = 'annotator' AND annotator_id IS NOT NULL AND seq < $2"
+                " ORDER BY seq DESC LIMIT $3) a"
+                " LEFT JOIN items i ON i.project_id = $1 AND i.item_id = a.item_id ORDER BY a.seq DESC",
+                project_id,
+                found[-1].seq if found else NEWER_THAN_ALL,
+                size,
+            )
+            found += [Given(*row) for row in rows]
+            if len(rows) < size:
+                break
+        return found
 
     async def lock_project(self, project_id: str) -> bool:
         """Whether this transaction may write the project's next snapshot; one replica at a time."""

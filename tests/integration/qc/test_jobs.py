@@ -7,8 +7,9 @@ import pytest
 
 from services.qc.domain.consensus import Opinion, posterior
 from services.qc.domain.counts import build
+from services.qc.domain.table import ONE_COIN
 from services.qc.store import Store
-from shared.events import Agreement, GoldResult, Label, Skill
+from shared.events import Agreement, Audience, GoldResult, Label, Skill
 from shared.topics import ANNOTATIONS, GOLD_ANSWERS, LABELS, QUALITY
 from tests.support import events as make
 from tests.support.qc import Qc
@@ -51,7 +52,7 @@ async def test_a_label_can_be_computed_again_from_the_snapshot_it_names(qc: Qc) 
     assert label.evidence.snapshot == parameters.snapshot == 1
     shares = posterior([Opinion(v.annotator_id, v.value.choice) for v in label.evidence.votes], CLOSED, parameters)
     assert label.posterior == pytest.approx(shares["positive"], abs=1e-6)
-    assert label.posterior > posterior([Opinion("a", "positive")] * 2, CLOSED, build(0, (), {}))["positive"]
+    assert label.posterior > posterior([Opinion("a", "positive")] * 2, CLOSED, build(0, ()))["positive"]
 
 
 async def test_old_snapshots_keep_their_digest_only(qc: Qc) -> None:
@@ -80,19 +81,44 @@ async def test_what_is_left_of_very_old_snapshots_goes_but_for_the_newest(qc: Qc
     assert [row["number"] for row in await snapshots(qc)] == [4]  # its number is never given again
 
 
-async def test_undecided_rounds_weigh_in_the_snapshot_but_not_in_the_counts(qc: Qc) -> None:
+async def test_open_rounds_weigh_in_the_snapshot_but_not_in_the_counts(qc: Qc) -> None:
     rules = policy(2, 5)
     for n in range(4):
         await qc.handle(ANNOTATIONS, agreeing(range(n, n + 1), "a", rules=rules))
         await qc.handle(ANNOTATIONS, agreeing(range(n, n + 1), "b", value="negative", rules=rules))
     await qc.jobs.take_snapshots()
     [one] = await snapshots(qc)
-    assert one["judged"] == 0
+    assert one["judged"] == 8
     async with qc.unit() as unit:
         parameters = (await qc.parameters.latest([make.PROJECT], Store(unit.connection)))[make.PROJECT]
     assert parameters.crowd.total == pytest.approx(8, abs=0.1)
     assert parameters.crowd.correct < 0.6 * parameters.crowd.total
     assert (await qc.stored()).answers == {}
+
+
+async def test_the_window_holds_the_newest_answers_and_is_read_in_pages(qc: Qc, monkeypatch: Any) -> None:
+    monkeypatch.setattr("services.qc.store.snapshots.GIVEN_ROWS", 7)
+    rules = policy(2, 2, experts=True)
+    await qc.handle(ANNOTATIONS, agreeing(range(10), "a", "b", rules=rules))
+    expert = make.annotation("i3", by="expert", role=Audience.EXPERT, value="neutral", round=2, policy=rules)
+    await qc.handle(ANNOTATIONS, [expert, make.annotation("gold-1", by="a", gold=True)])
+    async with qc.unit() as unit:
+        whole = await Store(unit.connection).list_given(make.PROJECT, 1000)
+        newest = await Store(unit.connection).list_given(make.PROJECT, 11)
+    assert sorted((one.item_id, one.annotator_id) for one in whole) == [(f"i{n}", w) for n in range(10) for w in "ab"]
+    assert {one.item_id: one.known for one in whole if one.known} == {"i3": "neutral"}
+    assert newest == whole[:11]
+    assert [one.seq for one in whole] == sorted((one.seq for one in whole), reverse=True)
+
+
+async def test_confusions_that_have_no_room_leave_the_counted_accuracies(qc: Qc, monkeypatch: Any) -> None:
+    monkeypatch.setattr("services.qc.domain.refresh.CELLS_AT_MOST", 1)
+    await qc.handle(ANNOTATIONS, agreeing(range(8), "a", "b", "c"))
+    await qc.jobs.take_snapshots()
+    async with qc.unit() as unit:
+        parameters = (await qc.parameters.latest([make.PROJECT], Store(unit.connection)))[make.PROJECT]
+    assert parameters.learned.model == ONE_COIN
+    assert posterior([Opinion("a", "neutral")], CLOSED, parameters)["neutral"] > 0.5
 
 
 async def test_skill_and_agreement_are_published_where_they_changed(qc: Qc) -> None:

@@ -1,26 +1,31 @@
 """The posterior: a distribution, blind to order and names, deaf to spammers, careful with strangers."""
 
 import math
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.qc.domain.consensus import Opinion, judge, own_accuracy, posterior, weights_of
+from services.qc.domain.consensus import Opinion, posterior
 from services.qc.domain.counts import (
     ANY,
     EQUAL,
     OTHER,
     CellCount,
+    Learned,
     Source,
     build,
     digest,
     pack,
     unpack,
 )
-from services.qc.domain.scale import Kind
-from tests.support.qc_domain import CLASSES, CLOSED, NOTHING, NUMERIC, OPEN, PAIR, known, says
+from services.qc.domain.judging import judge, weights_of
+from services.qc.domain.open_values import own_accuracy
+from services.qc.domain.scale import Kind, Scale
+from services.qc.domain.table import ONE_COIN, table_of
+from tests.support.qc_domain import AT_ITS_WORD, CLASSES, CLOSED, NOTHING, NUMERIC, OPEN, PAIR, STRANGERS, known, says
 
 people = st.sampled_from(["ada", "bob", "cyd", "new"])
 CROWD = known({"ada": (20, 18), "bob": (20, 12), "cyd": (9, 3)})
@@ -53,12 +58,14 @@ def test_swapping_two_classes_swaps_their_shares(votes: list[tuple[str, bool]]) 
 
 
 def test_a_stranger_is_the_anchored_crowd() -> None:
-    shares = posterior(says(("new", "yes")), PAIR, NOTHING)
+    shares = posterior(says(("new", "yes")), PAIR, STRANGERS)
     assert math.isclose(shares["yes"], 0.8, abs_tol=1e-9)
+    unheard = posterior(says(("new", "yes")), PAIR, NOTHING)["yes"]
+    assert 0.5 < unheard < 0.8
 
 
 def test_more_agreeing_people_make_it_surer() -> None:
-    sure = [posterior(says(*[(f"p{n}", "yes") for n in range(k)]), PAIR, NOTHING)["yes"] for k in range(1, 8)]
+    sure = [posterior(says(*[(f"p{n}", "yes") for n in range(k)]), PAIR, STRANGERS)["yes"] for k in range(1, 8)]
     assert sure == sorted(sure)
     assert sure[0] < 0.85 < sure[2]
     assert sure[6] > 0.99
@@ -73,7 +80,7 @@ def test_a_good_person_outweighs_two_poor_ones() -> None:
 @pytest.mark.parametrize("answer", CLASSES)
 def test_a_spammer_adds_about_nothing(answer: str) -> None:
     cells = [CellCount("spam", truth, "positive", Source.CONSENSUS, 60, 60_000) for truth in CLASSES]
-    crowd = build(1, cells, {})
+    crowd = build(1, cells, AT_ITS_WORD)
     before = posterior(says(("ann", "negative")), CLOSED, crowd)
     after = posterior(says(("ann", "negative"), ("spam", "positive")), CLOSED, crowd)
     assert math.isclose(before["negative"], after["negative"], abs_tol=0.06)
@@ -86,27 +93,38 @@ def test_an_inverted_person_is_read_backwards() -> None:
     cells = [
         CellCount("mirror", truth, other, Source.CONSENSUS, 60, 60_000) for truth, other in permutations(PAIR.classes)
     ]
-    assert posterior(says(("mirror", "yes")), PAIR, build(1, cells, {}))["no"] > 0.8
+    assert posterior(says(("mirror", "yes")), PAIR, build(1, cells, AT_ITS_WORD))["no"] > 0.8
 
 
-def test_what_this_item_added_to_its_people_is_taken_out_again() -> None:
-    once = build(1, [CellCount("ada", "yes", "yes", Source.CONSENSUS, 1, 1000)], {})
-    with_itself = posterior(says(("ada", "yes")), PAIR, once)
-    cavity = posterior([Opinion("ada", "yes", {"yes": 1000})], PAIR, once)
-    assert with_itself["yes"] > cavity["yes"]
+def test_on_an_open_scale_what_this_item_added_to_its_people_is_taken_out_again() -> None:
+    once = build(1, [CellCount("ada", ANY, EQUAL, Source.CONSENSUS, 1, 1000)])
+    with_itself = posterior(says(("ada", "x")), OPEN, once)
+    cavity = posterior([Opinion("ada", "x", {"x": 1000})], OPEN, once)
+    assert with_itself["x"] > cavity["x"]
     crowd = (50 * 0.8 + 1) / 51
-    assert math.isclose(own_accuracy(Opinion("ada", "yes", {"yes": 1000}), once, 2), crowd, abs_tol=1e-12)
+    assert math.isclose(own_accuracy(Opinion("ada", "x", {"x": 1000}), once, 2), crowd, abs_tol=1e-12)
 
 
-def test_the_class_prior_follows_answers_half_way() -> None:
-    crowd = build(1, [], {"yes": 998, "no": 0})
-    shares = posterior([], PAIR, crowd)
-    assert 0.7 < shares["yes"] < 0.76
+def test_the_class_prior_is_that_of_the_items() -> None:
+    crowd = build(1, [], Learned(mass={"yes": 90_000, "no": 0}))
+    assert math.isclose(posterior([], PAIR, crowd)["yes"], 100 / 110, abs_tol=1e-9)
+
+
+def test_more_classes_than_confusions_have_room_for_are_judged_by_one_accuracy() -> None:
+    many = Scale(Kind.CLOSED, tuple(f"c{n}" for n in range(1000)), 1000)
+    cells = [
+        CellCount("ada", "c1", "c1", Source.CONSENSUS, 90, 90_000),
+        CellCount("ada", "c1", "c2", Source.GOLD, 1, 1),
+    ]
+    coin = build(1, cells, replace(AT_ITS_WORD, model=ONE_COIN))
+    shares = posterior(says(("ada", "c7"), ("new", "c8")), many, coin)
+    assert shares["c7"] > 0.7 > shares["c8"] > shares["c9"]
+    assert math.isclose(math.fsum(shares.values()), 1.0, abs_tol=1e-9)
 
 
 def test_gold_counts_double() -> None:
-    by_gold = build(1, [CellCount("ada", "yes", "no", Source.GOLD, 5, 5000)], {})
-    by_people = build(1, [CellCount("ada", "yes", "no", Source.CONSENSUS, 5, 5000)], {})
+    by_gold = build(1, [CellCount("ada", "yes", "no", Source.GOLD, 5, 5000)])
+    by_people = build(1, [CellCount("ada", "yes", "no", Source.CONSENSUS, 5, 5000)])
     assert posterior(says(("ada", "no")), PAIR, by_gold)["no"] < posterior(says(("ada", "no")), PAIR, by_people)["no"]
 
 
@@ -147,15 +165,20 @@ def test_judging_spreads_an_answer_over_the_truths() -> None:
 
 
 def test_equal_counts_are_equal_snapshots_and_come_back() -> None:
-    cells = [CellCount("b", "x", "y", Source.GOLD, 1, 1000), CellCount("a", "x", "x", Source.CONSENSUS, 2, 1900)]
-    text = pack(cells, {"x": 3, "y": 1})
-    assert digest(text) == digest(pack(reversed(cells), {"y": 1, "x": 3}))
-    again, answered = unpack(text)
-    assert build(4, again, answered) == build(4, cells, {"x": 3, "y": 1})
+    cells = [CellCount("b", "x", "y", Source.GOLD, 1, 1000), CellCount("a", "x", "x", Source.FITTED, 0, 1900)]
+    learned = Learned(heard=(-1.5,) * 10, through=7, mass={"x": 3, "y": 1})
+    text = pack(cells, learned)
+    assert digest(text) == digest(pack(reversed(cells), replace(learned, mass={"y": 1, "x": 3})))
+    again, known_again = unpack(text)
+    assert known_again == learned
+    assert build(4, again, known_again) == build(4, cells, learned)
+    old = '{"answered":{"x":3},"cells":[["b","x","y","gold",1,1000]]}'
+    assert unpack(old) == ([CellCount("b", "x", "y", Source.GOLD, 1, 1000)], Learned())
 
 
 def test_ten_thousand_strangers_take_no_memory() -> None:
     parameters = known({"ada": (20, 18)})
     for n in range(1000):
         posterior(says((f"stranger{n}", "positive")), CLOSED, parameters)
-    assert len(parameters.columns) == 1
+    assert len(parameters.tables) == 1
+    assert len(table_of(parameters, CLASSES)._known) == 1

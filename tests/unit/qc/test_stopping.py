@@ -18,6 +18,7 @@ from tests.support.qc_domain import (
     CONTEXT,
     NOTHING,
     NUMERIC,
+    STRANGERS,
     answers,
     decision,
     known,
@@ -40,7 +41,7 @@ def test_it_waits_for_the_minimum() -> None:
 
 
 def test_one_opinion_where_the_policy_asks_for_one_is_a_single_label_without_agreement() -> None:
-    found = decision(answers("positive"), policy(1, 1, experts=True))
+    found = decision(answers("positive"), policy(1, 1, experts=True), parameters=STRANGERS)
     assert isinstance(found, Verdict)
     assert (found.path, found.value, found.agreement) == (Path.SINGLE, Choice(choice="positive"), None)
     assert found.posterior == pytest.approx(0.8)

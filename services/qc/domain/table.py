@@ -1,0 +1,129 @@
+"""A snapshot as columns ready to be added up: what each answer says about each class, for one list of classes.
+
+The service and the offline stream take their columns and the posterior from here, and the batch fits the same model:
+one engine. A column is made the first time it is asked for: O(classes squared) a person, once a snapshot.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from services.qc.domain.answers import Floats
+from services.qc.domain.calibration import TEMPERATURES
+from services.qc.domain.counts import MILLS, Confusion, Parameters
+from services.qc.domain.em import class_logs, softmax
+from services.qc.domain.ordinal import ordinal_columns
+from services.qc.domain.rows import TINY, Expect, Priors, columns, crowd_accuracy, expected_columns
+
+TWO_LEVELS: Final = "two levels"
+ORDERED: Final = "two levels on an ordered scale"
+ONE_COIN: Final = "one coin"
+MODELS: Mapping[str, Expect] = {TWO_LEVELS: expected_columns, ORDERED: ordinal_columns}
+"""What a model assumes about people. One coin has no cells, so that it needs none for a thousand classes."""
+ROOM = 4_000_000
+"""Numbers kept in memory per table, at most."""
+
+Column = Sequence[float]
+
+
+def temperature_of(heard: Sequence[float]) -> float:
+    """The mean of the temperatures that are still possible; without evidence half way."""
+    logs = np.array(heard) if heard else np.zeros(len(TEMPERATURES))
+    return float(softmax(logs) @ TEMPERATURES)
+
+
+def log_columns(counts: Floats, priors: Priors, expect: Expect, crowd: Floats) -> Floats:
+    """Log P(answered | truth); (annotators, answered, truth), as `counts` are.
+
+    Args:
+        counts: answers by truth.
+        priors: with the strengths.
+        expect: what the model assumes.
+        crowd: counts of all annotators together, (answered, truth).
+    """
+    found: Floats = np.log(np.maximum(columns(counts, expect(counts, priors, crowd), priors.row_answers), TINY))
+    return found
+
+
+def soften(scores: Sequence[float]) -> list[float]:
+    """Scores to probabilities; added up exactly, so that the order of what made them does not matter."""
+    top = max(scores)
+    shares = [math.exp(score - top) for score in scores]
+    mass = math.fsum(shares)
+    return [share / mass for share in shares]
+
+
+class Table:
+    """Columns by annotator and symbol.
+
+    Attributes:
+        classes: of the scale.
+        prior: (classes,); log P(class).
+        temperature: the exponent of the likelihood.
+    """
+
+    def __init__(self, parameters: Parameters, classes: tuple[str, ...]) -> None:
+        learned = parameters.learned
+        self.classes = classes
+        self._place = {name: index for index, name in enumerate(classes)}
+        self._people = parameters.annotators
+        self._priors = replace(Priors(), own_answers=learned.own_answers, row_answers=learned.row_answers)
+        self._expect = MODELS.get(learned.model)
+        self._crowd = self._dense(parameters.crowd)
+        mass = np.array([learned.mass.get(name, 0) / MILLS for name in classes])
+        self.prior: Column = class_logs(mass, self._priors).tolist()
+        self.temperature = temperature_of(learned.heard)
+        self._known: dict[str, list[Column]] = {}
+        self._accuracy = crowd_accuracy(self._crowd, self._priors)
+
+    def _dense(self, one: Confusion) -> Floats:
+        found = np.zeros((len(self.classes), len(self.classes)))
+        for (truth, answered), weight in one.cells.items():
+            if truth in self._place and answered in self._place:
+                found[self._place[answered], self._place[truth]] += weight
+        return found
+
+    def _one_coin(self, annotator_id: str, answered: int) -> Column:
+        own, strength = self._people.get(annotator_id), self._priors.own_answers
+        total, correct = (0.0, 0.0) if own is None else (own.total, own.correct)
+        accuracy = (correct + strength * self._accuracy) / (total + strength)
+        found = [math.log(max((1.0 - accuracy) / (len(self.classes) - 1), TINY))] * len(self.classes)
+        found[answered] = math.log(max(accuracy, TINY))
+        return found
+
+    def column(self, annotator_id: str, symbol: str) -> Column:
+        """Log P(symbol | each class), by this annotator; a stranger answers as the crowd does.
+
+        A symbol that is no class of the scale says nothing.
+        """
+        answered = self._place.get(symbol)
+        if answered is None:
+            return [0.0] * len(self.classes)
+        if self._expect is None:
+            return self._one_coin(annotator_id, answered)
+        name = annotator_id if annotator_id in self._people else ""
+        found = self._known.get(name)
+        if found is None:
+            if len(self._known) * len(self.classes) ** 2 > ROOM:
+                self._known.clear()
+            counts = self._dense(self._people[name]) if name else np.zeros_like(self._crowd)
+            found = log_columns(counts[None], self._priors, self._expect, self._crowd)[0].tolist()
+            self._known[name] = found
+        return found[answered]
+
+    def posterior(self, told: Sequence[Column]) -> list[float]:
+        """P(class | answers with these columns); (classes,). The order of the answers changes no bit."""
+        heat = self.temperature
+        scores = [start + heat * math.fsum(one[place] for one in told) for place, start in enumerate(self.prior)]
+        return soften(scores)
+
+
+def table_of(parameters: Parameters, classes: tuple[str, ...]) -> Table:
+    """The table of a snapshot for a list of classes; made once."""
+    table: Table | None = parameters.tables.get(classes)
+    if table is None:
+        table = parameters.tables[classes] = Table(parameters, classes)
+    return table

@@ -1,0 +1,136 @@
+"""Numbered snapshots of the parameters: a batch fitted to a window of recent answers, on a schedule.
+
+The window bounds a refresh whatever a project has grown to, and a share of one processor bounds all of them. At a
+billion items a refresh reads as much as at a million: pages of an index by arrival, and one look per item of the
+window. What lies behind the window still counts, in the integers.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
+
+import structlog
+
+from services.qc.domain.consensus import Opinion
+from services.qc.domain.counts import MILLS, CellCount, Learned, Parameters, digest, pack
+from services.qc.domain.refresh import Given, counted_only, fits, refresh
+from services.qc.domain.scale import Kind, Scale, scale_of
+from services.qc.domain.undecided import undecided_cells
+from services.qc.metrics import Metrics
+from services.qc.settings import QcSettings
+from services.qc.store import ParameterCache, Store
+from shared.bus.references import References
+from shared.bus.unit import Unit
+
+log = structlog.get_logger(__name__)
+FORGET_ROWS = 1000
+SHORT_S = 1.0
+"""A refresh that took no longer is followed by no rest."""
+OpenUnit = Callable[[], AbstractAsyncContextManager[Unit]]
+Body = tuple[list[CellCount], Learned]
+
+
+class Snapshots:
+    """The refresh. It may run in every replica at once: the database decides whose result counts."""
+
+    def __init__(
+        self,
+        unit: OpenUnit,
+        references: References,
+        settings: QcSettings,
+        metrics: Metrics,
+        parameters: ParameterCache,
+    ) -> None:
+        self._unit = unit
+        self._references = references
+        self._settings = settings
+        self._metrics = metrics
+        self._parameters = parameters
+        self._rests_until = 0.0
+
+    def _due(self, given: int, known: int, taken_at: datetime | None, now: datetime) -> bool:
+        grown = given - known
+        if grown <= 0:
+            return False
+        window = min(known, self._settings.snapshot_answers)
+        if grown >= max(self._settings.snapshot_min_answers, self._settings.snapshot_growth * window):
+            return True
+        return taken_at is None or now - taken_at >= timedelta(seconds=self._settings.snapshot_interval_s)
+
+    async def take_snapshots(self) -> None:
+        """Fit each project that has grown enough, the longest waiting first. Decisions name the newest number."""
+        async with self._unit() as unit:
+            growth = await Store(unit.connection).list_growth()
+            now = unit.now
+        due = [(at is not None, at or now, p, given) for p, (given, known, at) in growth.items()
+               if self._due(given, known, at, now)]  # fmt: skip
+        for *_, project, given in sorted(due):
+            started = time.monotonic()
+            if started < self._rests_until:
+                return
+            async with self._unit() as unit:
+                await self._take(project, given, Store(unit.connection), unit.now)
+            took = time.monotonic() - started
+            if took > SHORT_S:
+                self._rests_until = started + took / self._settings.snapshot_share
+
+    async def _take(self, project: str, given: int, store: Store, now: datetime) -> None:
+        if not await store.lock_project(project):
+            return
+        started = time.monotonic()
+        cells, learned = await self._refreshed(project, store)
+        body = await asyncio.to_thread(pack, cells, learned)
+        number, known = await store.get_newest(project)
+        name = digest(body)
+        if name == known:
+            return
+        judged = round(sum(cell.weight for cell in cells) / MILLS)
+        await store.save_snapshot(project, number + 1, now=now, judged=judged, given=given, digest=name, body=body)
+        await store.forget_bodies(project, keep=self._settings.snapshots_kept)
+        self._metrics.snapshot(project, number + 1, seconds=time.monotonic() - started)
+        log.info("snapshot_taken", project_id=project, snapshot=number + 1, judged=judged, model=learned.model)
+
+    async def _refreshed(self, project: str, store: Store) -> Body:
+        """What the next snapshot holds: a batch fitted to the answers where the scale has classes, else the counts."""
+        counted = await store.list_cells(project)
+        current = self._references.projects.current(project)
+        if current is None:
+            return counted, Learned()
+        scale = scale_of(current.spec.label)
+        before = (await self._parameters.latest([project], store))[project]
+        if scale.kind is Kind.CLOSED:
+            given = await store.list_given(project, self._settings.snapshot_answers)
+            if fits(len({one.annotator_id for one in given}), scale):
+                return await asyncio.to_thread(_fitted, given, counted, scale, before)
+        learned = counted_only(await store.list_answered(project))
+        return counted + await self._undecided(project, scale, before, store), learned
+
+    async def _undecided(self, project: str, scale: Scale, before: Parameters, store: Store) -> list[CellCount]:
+        limit = self._settings.snapshot_undecided
+        answers = await store.list_undecided(project, limit)
+        total = await store.count_undecided(project)
+        return await asyncio.to_thread(
+            undecided_cells,
+            [[Opinion(name, symbol) for _, name, symbol in one] for _, one in groupby(answers, key=itemgetter(0))],
+            scale,
+            before,
+            total=total,
+            taken=min(total, limit),
+        )
+
+    async def forget_snapshots(self) -> None:
+        """Delete what is left of snapshots that are too old, a bounded number at a time."""
+        while True:
+            async with self._unit() as unit:
+                before = unit.now - timedelta(days=self._settings.snapshot_rows_kept_days)
+                if await Store(unit.connection).delete_old(before, FORGET_ROWS) < FORGET_ROWS:
+                    return
+
+
+def _fitted(given: list[Given], counted: list[CellCount], scale: Scale, before: Parameters) -> Body:
+    given.sort(key=lambda one: (one.item_id, one.seq))
+    return refresh(given, counted, scale, before)
