@@ -23,7 +23,7 @@ S = TypeVar("S", bound=ServiceSettings)
 YOUNG_OBJECTS, YOUNG_ROUNDS, MIDDLE_ROUNDS = 50_000, 20, 100
 
 
-def _tune_collector() -> None:
+def tune_collector() -> None:
     """A batch makes tens of thousands of objects without cycles: look for cycles rarely, never among the modules."""
     gc.collect()
     gc.freeze()
@@ -66,7 +66,7 @@ def serve(service: Service) -> None:
     configure_logging(service.name, service.settings.log_level)
     # uvicorn raises the signal again once it has drained; by then it has been obeyed.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    _tune_collector()
+    tune_collector()
     try:
         code = uvloop.run(_run(service))
     except KeyboardInterrupt:

@@ -104,9 +104,9 @@ async def main(names: list[str]) -> None:
         part = PARTS[name]
         with console.status(part.about) as status:
             found |= await run(part, lambda what, part=part: status.update(f"{part.about}: {what}"))  # type: ignore[misc]
-        console.print(f"{part.about}: {time.monotonic() - started:.0f} s since the start", style="dim")
-    seconds = round(time.monotonic() - started, 1)
-    _write({"taken_at": utc_now().isoformat(timespec="seconds"), "seconds": seconds, "machine": about, **found})
+        seconds = round(time.monotonic() - started, 1)
+        console.print(f"{part.about}: {seconds:.0f} s since the start", style="dim")
+        _write({"taken_at": utc_now().isoformat(timespec="seconds"), "seconds": seconds, "machine": about, **found})
     show(console, found, about)
     console.print(f"{OUTPUT} written", style="dim")
 

@@ -51,7 +51,14 @@ FIGURES = (
         share_of="chain_items_per_second",
     ),
     Figure("chain_items_per_second", "the same hops, bare aiokafka, no database", "/s"),
-    Figure("prelabel_ratio", "prelabel over ONNX Runtime alone", "", least=0.8),
+    Figure(
+        "prelabel_ratio",
+        "prelabel over ONNX Runtime alone",
+        "",
+        least=0.8,
+        n="prelabel_n",
+        spread="prelabel_ratio_spread",
+    ),
     Figure("item_to_prediction_p99_ms", "item to prediction at 500 items/s, p99", "ms", most=250.0),
     Figure("next_submit_p50_ms", "next + submit, 50 people, 50/s, 100,000 open: p50", "ms", n="next_submit_n"),
     Figure(

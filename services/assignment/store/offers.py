@@ -13,7 +13,7 @@ from services.assignment.store.rounds import OPEN, PREFIX, UNSEEN
 from services.assignment.store.rows import load_guess
 from shared.events import Audience
 
-SPARE = 8
+SPARE = 3
 """Begun rounds looked at beyond those wanted: others may be taking the first ones just now."""
 DRAW_BYTES = 8
 ALWAYS = b"\xff" * (DRAW_BYTES + 1)
