@@ -39,6 +39,7 @@ OF_PEOPLE: Mapping[str, Mapping[str, str]] = {
         "account": "SELECT count(*) FROM annotators WHERE id = $1",
         "leases and answers": "SELECT count(*) FROM leases WHERE annotator_id = $1",
         "measurements": "SELECT count(*) FROM measurements WHERE annotator_id = $1",
+        "gold plans": "SELECT count(*) FROM gold_plans WHERE annotator_id = $1",
         "restraints": "SELECT count(*) FROM restraints WHERE annotator_id = $1",
         "quarantines": "SELECT count(*) FROM quarantines WHERE annotator_id = $1",
         "idempotency keys": "SELECT count(*) FROM idempotency_keys WHERE principal = $1",

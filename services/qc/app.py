@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from services.qc.handlers import Handlers, QcEraser
-from services.qc.jobs import Jobs, PeopleJobs
+from services.qc.jobs import GoldPlans, Jobs, PeopleJobs
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache
@@ -36,6 +36,7 @@ def build(settings: QcSettings) -> Service:
     erasing = Erasing(QcEraser(), service.unit)
     jobs = Jobs(service.unit, service.references, settings, metrics, parameters)
     people = PeopleJobs(service.unit, settings)
+    plans = GoldPlans(service.unit, service.references, settings)
 
     service.reads(PROJECTS, GUIDELINES, GOLD_ANSWERS)
     service.writes(LABELS, ESCALATIONS, QUALITY, RELABELS)
@@ -55,5 +56,6 @@ def build(settings: QcSettings) -> Service:
     service.every(settings.erase_again_s, "erase again", erasing.again)
     service.every(FORGET_S, "forget", jobs.forget_snapshots)
     service.every(settings.gold_interval_s, "gold", jobs.score_gold)
+    service.every(settings.gold_interval_s, "gold plans", plans.plan)
     service.every(settings.review_interval_s, "review", jobs.review)
     return service

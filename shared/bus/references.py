@@ -246,6 +246,10 @@ class GoldAnswers:
     def get(self, project_id: str, item_id: str) -> GoldAnswer | None:
         return self.table.latest.get(f"{project_id}/{item_id}")
 
+    def of(self, project_id: str) -> list[GoldAnswer]:
+        """The answers of a project, retired items among them."""
+        return [answer for answer in self.table.latest.values() if answer.project_id == project_id]
+
     async def known(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], GoldAnswer]:
         """The answers asked for; unknown ones are absent, after a look at the topic's current end.
 

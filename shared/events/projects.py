@@ -55,7 +55,12 @@ class Overlap(FilePart):
 class GoldPolicy(FilePart):
     """Items whose answer is known, and what becomes of people who get them wrong."""
 
-    share: Probability = Field(default=0.05, description="Share of leases that are gold items, mixed in blindly.")
+    share: Probability = Field(
+        default=0.05, description="Share of the leases of somebody unknown that are gold items, mixed in blindly."
+    )
+    least_share: Probability | None = Field(
+        default=None, description="What it falls to as somebody's own gold proves them; absent: a fifth of it."
+    )
     acceptable: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
         default=None,
         description="Accuracy on gold from which nobody is to be quarantined; absent: halfway between guessing and"
@@ -72,6 +77,8 @@ class GoldPolicy(FilePart):
     def _ordered(self) -> Self:
         if self.acceptable is not None and self.unacceptable is not None and self.unacceptable >= self.acceptable:
             raise ValueError(f"unacceptable {self.unacceptable:g} is not below acceptable {self.acceptable:g}")
+        if self.least_share is not None and self.least_share > self.share:
+            raise ValueError(f"least_share {self.least_share:g} is above share {self.share:g}")
         return self
 
 

@@ -90,6 +90,15 @@ class RuleFired(Value):
     share: Probability | None = Field(default=None, description="more_gold: share of leases.")
 
 
+class GoldPlan(Value):
+    """Which gold items somebody gets next, in this order, and how many; made by qc, which knows the answers."""
+
+    kind: Literal["gold_plan"] = "gold_plan"
+    annotator_id: Name | None = Field(default=None, description="Null: whoever has no plan of their own.")
+    items: Annotated[tuple[ItemId, ...], Field(max_length=200)]
+    share: Probability = Field(description="Share of the person's leases that are gold items.")
+
+
 class GoldResult(Value):
     kind: Literal["gold_result"] = "gold_result"
     annotator_id: Name
@@ -136,7 +145,7 @@ class ClassMix(Value):
 
 
 Measurement = Annotated[
-    Skill | SkillDrift | RuleFired | GoldResult | Agreement | Quarantine | Disagreement | ClassMix,
+    Skill | SkillDrift | RuleFired | GoldPlan | GoldResult | Agreement | Quarantine | Disagreement | ClassMix,
     Field(discriminator="kind"),
 ]
 

@@ -12,7 +12,7 @@ from services.qc.domain.facts import Facts, facts_of, gold_cell
 from services.qc.domain.fold import ItemKey
 from services.qc.domain.item import ItemState
 from services.qc.handlers import Handlers, QcEraser
-from services.qc.jobs import Jobs, PeopleJobs
+from services.qc.jobs import GoldPlans, Jobs, PeopleJobs
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache, Store
@@ -95,6 +95,10 @@ class Qc:
     @property
     def people(self) -> PeopleJobs:
         return PeopleJobs(self.unit, self.settings)
+
+    @property
+    def plans(self) -> GoldPlans:
+        return GoldPlans(self.unit, self.reference.references, self.settings)
 
     @asynccontextmanager
     async def unit(self) -> AsyncGenerator[Unit]:

@@ -26,6 +26,10 @@ class Desk:
         """A project as it is now, or None."""
         return self.references.projects.current(project_id)
 
+    def gold_share(self, project: CurrentProject) -> float:
+        """The share of leases that are gold in a project, of somebody unknown; 0 where there is no gold."""
+        return project.spec.policy.gold.share if self.references.gold_items.of(project.project_id) else 0.0
+
     async def find_project(self, project_id: str) -> CurrentProject | None:
         """A project, or None; one that is unknown may have been applied a moment ago, so its topic is read to its end.
 

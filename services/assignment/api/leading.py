@@ -27,6 +27,7 @@ from services.assignment.api.schemas import (
 )
 from services.assignment.domain.aggregate import Aggregate, Round
 from services.assignment.domain.draws import is_blind
+from services.assignment.domain.golden import blind_share
 from services.assignment.domain.leases import Lease
 from services.assignment.domain.lifecycle import granted, unblock
 from services.assignment.domain.states import fill_open
@@ -112,8 +113,10 @@ class Leading:
         if person.id in asked.excluded:
             return _taken()
         spec = self._desk.references.projects.spec(project_id, asked.project_version)
-        blind_share = spec.policy.blind_share if spec is not None else 0.0
-        blind = asked.would_auto or is_blind(blind_share, project_id, asked.item_id, person.id)
+        project = self._desk.project(project_id)
+        gold = self._desk.gold_share(project) if project is not None else 0.0
+        share = blind_share(spec.policy, gold) if spec is not None else gold
+        blind = asked.would_auto or is_blind(share, project_id, asked.item_id, person.id)
         key = (project_id, asked.item_id)
         return Grant(uuid4(), asked.id, key, asked.number, person.id, asked.audience, blind, lease_s)
 

@@ -12,10 +12,12 @@ from services.assignment.api.problems import Problem, forbidden, project_unknown
 from services.assignment.api.rendering import response, task
 from services.assignment.api.schemas import NextRequest
 from services.assignment.domain.aggregate import Round
-from services.assignment.domain.draws import draw, is_blind, is_gold
+from services.assignment.domain.draws import is_blind, is_gold
+from services.assignment.domain.golden import blind_share, in_turn
 from services.assignment.domain.guess import Guess
 from services.assignment.domain.lifecycle import unblock
 from services.assignment.handlers.deciding import publish
+from services.assignment.store.goldplans import get_gold_plans
 from services.assignment.store.items import get_contents
 from services.assignment.store.leases import Grant, count_held, grant, list_gold_seen
 from services.assignment.store.offers import Offer, Offered, Wanted, take, threshold
@@ -110,7 +112,9 @@ class Taking:
 
     async def _from_project(self, seeker: Seeker, *, first: bool) -> list[str]:
         share = gold_share(seeker)
-        golden = any(is_gold(share, one) for one in seeker.ids) and self._has_gold(seeker.project.project_id)
+        golden = any(is_gold(share, one) for one in seeker.ids) and bool(
+            self._desk.references.gold_items.of(seeker.project.project_id)
+        )
         if not golden:
             offered = await self._offered(seeker)
             if offered.held >= self._desk.settings.max_held_leases:
@@ -121,9 +125,6 @@ class Taking:
             if not offered.blocked and self._futile.get(seeker.place, 0.0) > time.monotonic():
                 return []
         return await self._carefully(seeker, first=first)
-
-    def _has_gold(self, project_id: str) -> bool:
-        return bool(self._desk.references.gold_items.of(project_id))
 
     async def _offered(self, seeker: Seeker) -> Offered:
         project, policy = seeker.project, seeker.project.spec.policy
@@ -142,8 +143,10 @@ class Taking:
     def _blind(self, project: CurrentProject) -> tuple[list[bytes], bytes]:
         """Thresholds of the blind share by project version; the current one's where a version is unknown."""
         specs = (self._desk.references.projects.spec(project.project_id, v) for v in range(1, project.version + 1))
-        current = threshold(project.spec.policy.blind_share)
-        return [current if spec is None else threshold(spec.policy.blind_share) for spec in specs], current
+        gold = self._desk.gold_share(project)
+        current = threshold(blind_share(project.spec.policy, gold))
+        shares = (None if spec is None else blind_share(spec.policy, gold) for spec in specs)
+        return [current if share is None else threshold(share) for share in shares], current
 
     def _render(self, one: Offer, project: CurrentProject) -> str:
         spec, version = self._spec(project, one.project_version)
@@ -210,11 +213,12 @@ class Taking:
             content = contents.get((asked.project_id, asked.item_id))
             if golden is not None:
                 text = golden.content.model_dump_json(exclude_none=True)
-                blind = is_blind(policy.blind_share, project.project_id, golden.item_id, who)
+                blind = is_blind(blind_share(policy, policy.gold.share), project.project_id, golden.item_id, who)
                 handed.append(Handed(lease_id, None, golden, text, project.spec, project.version, blind))
             elif content is not None:
                 spec, version = self._spec(project, asked.project_version)
-                blind = asked.would_auto or is_blind(spec.policy.blind_share, asked.project_id, asked.item_id, who)
+                share = blind_share(spec.policy, self._desk.gold_share(project))
+                blind = asked.would_auto or is_blind(share, asked.project_id, asked.item_id, who)
                 handed.append(Handed(lease_id, asked, None, content, spec, version, blind))
         return handed
 
@@ -226,9 +230,10 @@ class Taking:
         if not leases or not known:
             return {}
         seen = await list_gold_seen(unit.connection, annotator_id, project.project_id)
-        left = [one for one in known if one.item_id not in seen]
-        left.sort(key=lambda one: draw("gold order", annotator_id, one.project_id, one.item_id))
-        return dict(zip(leases, left, strict=False))
+        left = {one.item_id: one for one in known if one.item_id not in seen}
+        own, usual = await get_gold_plans(unit.connection, project.project_id, annotator_id)
+        order = in_turn(left, own, usual, project.project_id, annotator_id)
+        return {lease_id: left[item_id] for lease_id, item_id in zip(leases, order, strict=False)}
 
     async def _wake(self, unit: Unit, blocked: Sequence[Round]) -> None:
         """Rounds that were blocked are queued again: somebody has just taken them."""
@@ -239,9 +244,10 @@ class Taking:
 
 
 def gold_share(seeker: Seeker) -> float:
-    """The share of this person's leases that are gold."""
-    asked = seeker.person.gold_shares.get(seeker.project.project_id, 0.0)
-    return max(seeker.project.spec.policy.gold.share, asked)
+    """The share of this person's leases that are gold: the policy's, less for the proven, more where a rule says so."""
+    person, name, policy = seeker.person, seeker.project.project_id, seeker.project.spec.policy.gold
+    usual = min(person.planned_shares.get(name, policy.share), policy.share)
+    return max(usual, person.gold_shares.get(name, 0.0))
 
 
 def _full(held: int, *, first: bool) -> list[str]:

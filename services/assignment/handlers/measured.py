@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from services.assignment.store.goldplans import save_gold_plans
 from services.assignment.store.measurements import Measured, Restraint, save_measurements, save_restraints
 from shared.bus.records import Received
 from shared.bus.unit import Unit
-from shared.events import Quality, RuleFired, Skill, SkillDrift
+from shared.events import GoldPlan, Quality, RuleFired, Skill, SkillDrift
 
 KEPT = (Skill, SkillDrift)
 
@@ -14,6 +15,10 @@ async def keep(batch: Sequence[Received[Quality]], unit: Unit) -> None:
     """The newest of each kind that leads look at, and of each rule."""
     events = [received.event for received in batch]
     await save_measurements(unit.connection, [_measured(e) for e in events if isinstance(e.measurement, KEPT)])
+    plans = [(e, m) for e in events if isinstance(m := e.measurement, GoldPlan)]
+    await save_gold_plans(
+        unit.connection, [(e.project_id, m.annotator_id or "", m.share, list(m.items), e.measured_at) for e, m in plans]
+    )
     fired = [(e, m) for e in events if isinstance(m := e.measurement, RuleFired)]
     await save_restraints(unit.connection, [_restraint(event, one) for event, one in fired])
 

@@ -18,6 +18,7 @@ class Person:
         projects: where the person may work; None is everywhere.
         quarantined: the projects where the person is not asked, paused ones among them; may hold `EVERYWHERE`.
         gold_shares: project -> share of leases that a rule wants to be gold items.
+        planned_shares: the same by what is known of the person.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Person:
     last_seen_at: datetime | None
     quarantined: tuple[str, ...]
     gold_shares: Mapping[str, float]
+    planned_shares: Mapping[str, float]
 
     def may_work_in(self, project_id: str) -> bool:
         """Whether the person is asked in this project."""
@@ -45,7 +47,9 @@ _PERSON = (
     " AND p.until > now() ORDER BY 1) AS quarantined,"
     " (SELECT json_object_agg(g.project_id, g.share)::text FROM (SELECT project_id, max(share) AS share"
     " FROM restraints WHERE annotator_id = a.id AND action = 'more_gold' AND until > now() GROUP BY 1) AS g)"
-    " AS gold_shares"
+    " AS gold_shares,"
+    " (SELECT json_object_agg(g.project_id, g.share)::text FROM gold_plans AS g WHERE g.annotator_id = a.id)"
+    " AS planned_shares"
     " FROM annotators AS a"
 )
 
@@ -62,6 +66,7 @@ def _person(row: Mapping[str, Any]) -> Person:
         last_seen_at=row["last_seen_at"],
         quarantined=tuple(row["quarantined"]),
         gold_shares={} if row["gold_shares"] is None else json.loads(row["gold_shares"]),
+        planned_shares={} if row["planned_shares"] is None else json.loads(row["planned_shares"]),
     )
 
 

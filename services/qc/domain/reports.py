@@ -1,7 +1,7 @@
 """The quality events about people."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from services.qc.domain.conduct import Conduct, Person
@@ -9,7 +9,7 @@ from services.qc.domain.drift import FALSE_ALARM, Alarm
 from services.qc.domain.pace import pace_of
 from services.qc.domain.rules import Firing
 from services.qc.domain.skill import skill
-from shared.events import Action, ConfusionCell, Quality, RuleFired, Skill, SkillDrift, Speed
+from shared.events import Action, ConfusionCell, GoldPlan, Quality, RuleFired, Skill, SkillDrift, Speed
 
 MAX_CELLS = 200
 DIGITS = 6
@@ -121,4 +121,18 @@ def broken(firing: Firing) -> str:
     return (
         f"rule {rule.name}: {rule.collect.what.value} {firing.value:.3g} is {side} {rule.when.limit:g}"
         f" over {firing.observations} observations"
+    )
+
+
+def gold_plan_of(
+    project_id: str, annotator_id: str | None, items: Sequence[str], share: float, *, now: datetime
+) -> Quality:
+    """Which gold items somebody gets next; of nobody in particular: those of everybody without a plan."""
+    plan = GoldPlan(annotator_id=annotator_id, items=tuple(items), share=round(share, DIGITS))
+    return Quality(
+        project_id=project_id,
+        subject="gold" if annotator_id is None else about(annotator_id),
+        sequence=f"plan:{hashlib.sha256(plan.model_dump_json().encode()).hexdigest()[:32]}",
+        measurement=plan,
+        measured_at=now,
     )

@@ -2,5 +2,6 @@
 
 from services.qc.jobs.batch import Jobs
 from services.qc.jobs.people import PeopleJobs
+from services.qc.jobs.planning import GoldPlans
 
-__all__ = ["Jobs", "PeopleJobs"]
+__all__ = ["GoldPlans", "Jobs", "PeopleJobs"]

@@ -13,6 +13,7 @@ from services.qc.store.conduct import ConductStore
 from services.qc.store.counts import CountStore
 from services.qc.store.erasing import ErasingStore
 from services.qc.store.gold import GoldStore
+from services.qc.store.goldplans import GoldPlanStore
 from services.qc.store.items import ItemStore, Known
 from services.qc.store.snapshots import SnapshotStore
 from services.qc.store.trust import TrustStore
@@ -20,7 +21,7 @@ from services.qc.store.trust import TrustStore
 __all__ = ["Known", "ParameterCache", "Store"]
 
 
-class Store(ItemStore, CountStore, GoldStore, SnapshotStore, ConductStore, TrustStore, ErasingStore):
+class Store(ItemStore, CountStore, GoldStore, GoldPlanStore, SnapshotStore, ConductStore, TrustStore, ErasingStore):
     """All statements on one connection, inside its transaction."""
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.qc.domain.trust import Trust
 from services.qc.store import Store
-from shared.events import GoldPolicy, Quality, Quarantine, Relabel, RelabelCause
+from shared.events import GoldPlan, GoldPolicy, Quality, Quarantine, Relabel, RelabelCause
 from shared.topics import ANNOTATIONS, GOLD_ANSWERS, QUALITY, RELABELS
 from tests.support import events as make
 from tests.support.qc import Qc, Reference
@@ -125,3 +125,27 @@ async def test_a_rebuilt_database_quarantines_nobody_again(taught: Qc, qc_empty:
     await qc_empty.handle(ANNOTATIONS, said)
     assert await qc_empty.published(QUALITY) == []
     assert (await trust(qc_empty, "hal")).quarantined
+
+
+async def plans(qc: Qc) -> list[GoldPlan]:
+    return [e.measurement for e in await qc.published(QUALITY) if isinstance(e.measurement, GoldPlan)]
+
+
+async def test_gold_is_planned_anew_after_new_results_and_only_then(taught: Qc) -> None:
+    job = taught.plans
+    for _ in range(2):
+        await job.plan()
+    [usual] = await plans(taught)
+    assert (usual.annotator_id, len(usual.items)) == (None, GOLD)
+    assert usual.share == pytest.approx(0.05)
+    await taught.handle(ANNOTATIONS, [*gold("ada", "positive", range(12)), *gold("hal", "negative", range(3))])
+    for _ in range(2):
+        await job.plan()
+    found = {one.annotator_id: one for one in (await plans(taught))[1:]}
+    assert len(await plans(taught)) == 3
+    assert found["ada"].share < 0.02 < found["hal"].share <= 0.05
+    assert not {f"gold-{n}" for n in range(12)} & set(found["ada"].items)
+    assert len(found["hal"].items) == GOLD - 3
+    await taught.handle(ANNOTATIONS, gold("hal", "positive", range(3, 4)))
+    await job.plan()
+    assert [one.annotator_id for one in (await plans(taught))[3:]] == ["hal"]
