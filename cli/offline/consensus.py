@@ -15,7 +15,8 @@ from cli.offline.crowd import Recorded, read_recorded
 from cli.output import JsonFlag, Output, table
 from services.qc.domain.answers import Floats, Ints
 from services.qc.domain.calibration import Reliability, reliability
-from services.qc.domain.methods import Method, resolve
+from services.qc.domain.methods import resolve
+from services.qc.domain.models import Method
 from shared.errors import ConfigurationError
 
 

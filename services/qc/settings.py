@@ -16,7 +16,8 @@ class QcSettings(DatabaseServiceSettings):
     batch_pace_ms: Annotated[int, Field(ge=0, le=10_000)] = Field(default=25, description=PACE)
     port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=8003, description="Port that HTTP listens on.")
     snapshot_check_s: Annotated[float, Field(gt=0, le=3600)] = Field(
-        default=1.0, description="How often it is checked whether the counts have grown enough for a snapshot, seconds."
+        default=0.1,
+        description="How often it is checked whether the answers have grown enough for a snapshot, seconds.",
     )
     snapshot_growth: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.1, description="A snapshot is due when the answers grew by this share of its window since the last."

@@ -24,6 +24,7 @@ from shared.events.models import (
 from shared.events.predictions import Abstention, Prediction, ShadowPrediction
 from shared.events.projects import (
     AutoAccept,
+    ConsensusPolicy,
     CostModel,
     GoldAnswer,
     GoldItem,
@@ -85,6 +86,7 @@ __all__ = [
     "Collect",
     "Collected",
     "ConfusionCell",
+    "ConsensusPolicy",
     "Content",
     "CostModel",
     "Disagreement",

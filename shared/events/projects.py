@@ -82,6 +82,20 @@ class GoldPolicy(FilePart):
         return self
 
 
+class ConsensusPolicy(FilePart):
+    """How the opinions of a round on a list of classes become one label."""
+
+    method: Literal["default", "majority", "weighted-majority", "one-coin", "dawid-skene", "ordinal"] = Field(
+        default="default",
+        description="Model of the people; the default picks its own complexity. ordinal: of an ordered choice only.",
+    )
+    prediction: bool = Field(
+        default=True,
+        description="The model's prediction is one more opinion, of a weight learned from blind answers, where nobody"
+        " saw it.",
+    )
+
+
 class RelabelPolicy(FilePart):
     budget_per_day: Count = Field(default=100, description="Relabel requests that monitor may make in 24 hours.")
     max_confidence: Probability = Field(
@@ -107,6 +121,7 @@ class Policy(FilePart):
     on_unresolved: Literal["best_posterior", "unresolved"] = "best_posterior"
     prediction_timeout_s: Duration = 600.0
     gold: GoldPolicy = GoldPolicy()
+    consensus: ConsensusPolicy = ConsensusPolicy()
     relabel: RelabelPolicy = RelabelPolicy()
 
 
@@ -116,6 +131,11 @@ class CostModel(FilePart):
     opinion: NonNegative = 0.08
     expert: NonNegative = 0.60
     prediction: NonNegative = 0.0002
+    error: NonNegative | None = Field(
+        default=None,
+        description="A wrong label. Given: an opinion is asked for only while it is expected to save more than it"
+        " costs; absent: while the posterior is below the target.",
+    )
     currency: Annotated[str, Field(min_length=1, max_length=10), NoNul()] = "EUR"
 
 
@@ -204,6 +224,12 @@ class ProjectSpec(FilePart):
         twice = repeated(self.rules)
         if twice is not None:
             raise ValueError(f"two rules have the name {twice!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _the_method_fits_the_label(self) -> Self:
+        if self.policy.consensus.method == "ordinal" and not getattr(self.label, "ordered", False):
+            raise ValueError("policy.consensus.method ordinal needs a choice whose classes are ordered: true")
         return self
 
 

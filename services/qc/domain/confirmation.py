@@ -7,16 +7,17 @@ from services.qc.domain.consensus import Opinion, posterior
 from services.qc.domain.counts import Parameters
 from services.qc.domain.facts import judged_by
 from services.qc.domain.item import Answer, ItemState, LiveLabel
+from services.qc.domain.models import Method
 from services.qc.domain.scale import Kind, Scale, number_of
-from shared.events import Audience, Path
+from shared.events import Audience, Path, Policy
 
 TWO = 2
 
 
 def stands_without(
-    item: ItemState, excluded: AbstractSet[str], scale: Scale, parameters: Parameters, *, target: float
+    item: ItemState, excluded: AbstractSet[str], scale: Scale, parameters: Parameters, *, policy: Policy
 ) -> bool:
-    """Whether the live label holds without these people.
+    """Whether the live label holds without these people, by the project's policy.
 
     It does where they had no part in it, where a model or an expert gave it, or where the answers of the others, at
     least two, give the same value with the posterior that the project asks for.
@@ -33,7 +34,8 @@ def stands_without(
     if scale.kind is Kind.NUMERIC:
         return _number_holds(rest, label, scale)
     opinions = [_opinion(a, label) for a in rest]
-    return posterior(opinions, scale, parameters).get(label.symbol, 0.0) >= target
+    shares = posterior(opinions, scale, parameters, Method(policy.consensus.method))
+    return shares.get(label.symbol, 0.0) >= policy.target_posterior
 
 
 def _opinion(answer: Answer, label: LiveLabel) -> Opinion:

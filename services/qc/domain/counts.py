@@ -81,11 +81,12 @@ class Learned:
     """What a refresh learned beside the counts, on a scale with classes.
 
     Attributes:
-        model: which model of people the answers spoke for; see `table.MODELS`.
+        model: which model of people the answers spoke for; see `models`.
         own_answers, row_answers: the strengths of the two levels of its prior; see `rows.Priors`.
         heard: per temperature, the log likelihood of answers given those before them; see `calibration`.
         through: the arrival number up to which that was heard.
         mass: class -> mills of items.
+        prediction_weight: of the model's prediction as one more opinion; 0: it is not heard.
     """
 
     model: str = "two levels"
@@ -94,13 +95,14 @@ class Learned:
     heard: tuple[float, ...] = ()
     through: int = 0
     mass: Mapping[str, int] = field(default_factory=dict)
+    prediction_weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """Everything a decision depends on beside the answers; `snapshot` is the number it is known by.
 
-    `tables` remembers what was computed already, by the classes of a scale; it changes no result.
+    `tables` remembers what was computed already, by classes and method; it changes no result.
     """
 
     snapshot: int
@@ -108,7 +110,7 @@ class Parameters:
     crowd: Confusion
     learned: Learned = Learned()
     priors: Priors = Priors()
-    tables: dict[tuple[str, ...], Any] = field(default_factory=dict, compare=False)
+    tables: dict[tuple[tuple[str, ...], str], Any] = field(default_factory=dict, compare=False)
 
 
 def build(snapshot: int, cells: Iterable[CellCount], learned: Learned | None = None) -> Parameters:

@@ -58,6 +58,14 @@ def key_of(event: Annotation | Label | Escalation) -> ItemKey:
     return event.project_id, event.item_id
 
 
+def predicted(event: Annotation) -> dict[str, float] | None:
+    """The round's prediction as a distribution, where the project takes it for an opinion."""
+    proposal = event.proposal
+    if not event.policy.consensus.prediction or proposal is None or not proposal.distribution:
+        return None
+    return dict(proposal.distribution)
+
+
 def decide_one(
     item: ItemState, event: Annotation, context: Context, parameters: Parameters, now: datetime
 ) -> Label | Escalation | None:
@@ -70,9 +78,10 @@ def decide_one(
         guideline=event.guideline_version,
         touched=context.touched,
         excluded=context.excluded,
+        prediction=predicted(event),
     )
     policy = beside(current, event.policy, context.doubled)
-    decision = decide(current, policy, context.scale, parameters, salt=event.key)
+    decision = decide(current, policy, context.scale, parameters, salt=event.key, costs=context.costs)
     if isinstance(decision, Wait) and policy is not event.policy:
         decision = more_opinions(current, policy)
     match decision:

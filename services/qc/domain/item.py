@@ -41,6 +41,7 @@ class Answer:
     skip_reason: SkipReason | None
     late: bool
     guideline_version: int
+    saw_proposal: bool = False
 
     @classmethod
     def of(cls, event: Annotation) -> "Answer":
@@ -55,6 +56,7 @@ class Answer:
             skip_reason=event.skip_reason,
             late=event.late,
             guideline_version=event.guideline_version,
+            saw_proposal=event.saw_proposal,
         )
 
     def is_same(self, other: "Answer") -> bool:

@@ -8,17 +8,16 @@ model's and the vote share; a lone answer has no share to speak of.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
 from services.qc.domain.answers import Answers, Floats, Ints
 from services.qc.domain.calibration import mean_temperature, tempered
 from services.qc.domain.em import Fitted, clamp, count, evidence, fit, model_evidence, softmax, vote_shares
+from services.qc.domain.models import ONE_COIN, ORDERED, TWO_LEVELS, Method
 from services.qc.domain.ordinal import ordinal_columns
 from services.qc.domain.rows import Priors, crowd_accuracy, expected_columns
 from services.qc.domain.subtypes import fit_subtypes
-from services.qc.domain.table import ORDERED, TWO_LEVELS
 
 SUBTYPES_AT_MOST = 150_000
 """Answers times classes; above that, kinds of items are not looked for."""
@@ -26,19 +25,9 @@ CERTAIN = 1e6
 ROUNDS = 10
 TINY = 1e-12
 PREDICTION_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+RAREST = 1e-6
 WORTH = 2.0
 """A prediction is heard only where it explains the answers better by this much, in nats."""
-
-
-class Method(StrEnum):
-    """How answers become labels."""
-
-    DEFAULT = "default"
-    MAJORITY = "majority"
-    WEIGHTED_MAJORITY = "weighted-majority"
-    ONE_COIN = "one-coin"
-    DAWID_SKENE = "dawid-skene"
-    ORDINAL = "ordinal"
 
 
 @dataclass(frozen=True)
@@ -102,10 +91,14 @@ def _given(answers: Answers) -> Floats:
     return found
 
 
-def _one_coin(answers: Answers, known: Ints | None) -> Consensus:
+def _fit_one_coin(answers: Answers, known: Ints | None, beside: Floats | None) -> Fitted:
     priors = Priors(row_answers=CERTAIN)
-    fitted = fit(answers, priors=priors, expect=one_coin_columns, learn=False, known=known)
-    return Consensus(fitted.posterior, "one coin", fitted)
+    return fit(answers, priors=priors, expect=one_coin_columns, learn=False, known=known, beside=beside)
+
+
+def _one_coin(answers: Answers, known: Ints | None) -> Consensus:
+    fitted = _fit_one_coin(answers, known, None)
+    return Consensus(fitted.posterior, ONE_COIN, fitted)
 
 
 def choose(
@@ -118,6 +111,24 @@ def choose(
         if model_evidence(other) > model_evidence(fitted):
             return other, ORDERED
     return fitted, name
+
+
+def fit_by(
+    method: Method, answers: Answers, known: Ints | None, *, ordered: bool, beside: Floats
+) -> tuple[Fitted, str]:
+    """What a method learns about people, and the name of its model; arguments as of `em.fit`."""
+    match method:
+        case Method.DEFAULT:
+            return choose(answers, known, ordered=ordered, beside=beside)
+        case Method.DAWID_SKENE:
+            return fit(answers, known=known, beside=beside), TWO_LEVELS
+        case Method.ORDINAL:
+            return fit(answers, known=known, expect=ordinal_columns, beside=beside), ORDERED
+        case Method.ONE_COIN:
+            return _fit_one_coin(answers, known, beside), ONE_COIN
+        case Method.MAJORITY | Method.WEIGHTED_MAJORITY:
+            found = (_majority if method is Method.MAJORITY else _weighted_majority)(answers, known).posterior
+            return Fitted(found, count(answers, found) + beside, found.sum(axis=0), Priors(), 1), ONE_COIN
 
 
 def _chosen(answers: Answers, known: Ints | None, *, ordered: bool) -> tuple[Fitted, str]:
@@ -137,17 +148,19 @@ def blended(model: Floats, temperature: float, answers: Answers) -> Floats:
     return found
 
 
-def _with_predictions(
-    answers: Answers, fitted: Fitted, predictions: Floats, known: Ints | None
+def with_predictions(
+    answers: Answers, fitted: Fitted, predictions: Floats, known: Ints | None, beside: Floats | None = None
 ) -> tuple[Fitted, float]:
     """The predictions as one more annotator, with the weight under which people's answers are likeliest.
 
     A prediction that tells nothing, or the wrong thing, gets no weight: the result is then that without it.
+
+    `predictions` are (items, classes), even where there is none; the rest is as of `em.fit`.
     """
     logs = evidence(answers, fitted.counts, fitted.expected(), fitted.priors.row_answers)
     prior = fitted.mass + fitted.priors.class_items
     base = np.log(prior / prior.sum())
-    heard = np.log(np.maximum(predictions, 1e-6))
+    heard = np.log(np.maximum(predictions, RAREST))
     found = []
     for weight in PREDICTION_WEIGHTS:
         shares = softmax(base + weight * heard)
@@ -159,7 +172,7 @@ def _with_predictions(
     weight = PREDICTION_WEIGHTS[best]
     again = fit(
         answers, priors=fitted.priors, expect=fitted.expect, learn=False, start=fitted.posterior, known=known,
-        prior_scores=weight * heard,
+        prior_scores=weight * heard, beside=beside,
     )  # fmt: skip
     return again, weight
 
@@ -196,7 +209,7 @@ def resolve(
         fitted, name = fit(answers, known=known, expect=expect), "two levels"
     weight = 0.0
     if predictions is not None:
-        fitted, weight = _with_predictions(answers, fitted, predictions, known)
+        fitted, weight = with_predictions(answers, fitted, predictions, known)
     if method is not Method.DEFAULT:
         return Consensus(fitted.posterior, name, fitted, prediction_weight=weight)
     temperature = mean_temperature((answers, fitted))

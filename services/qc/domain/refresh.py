@@ -4,6 +4,7 @@ A pure function of the answers, the gold counts and the snapshot before. The sna
 temperatures predicted what came after it; the fit starts from the votes, so nothing believed early in error lasts.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,9 +14,10 @@ from services.qc.domain.answers import Answers, Floats, Ints
 from services.qc.domain.calibration import TEMPERATURES, heard_by
 from services.qc.domain.counts import MILLS, CellCount, Learned, Parameters, Source
 from services.qc.domain.em import Fitted
-from services.qc.domain.methods import choose
+from services.qc.domain.methods import fit_by, with_predictions
+from services.qc.domain.models import ONE_COIN, Method
 from services.qc.domain.scale import Scale
-from services.qc.domain.table import ONE_COIN, table_of
+from services.qc.domain.table import table_of
 
 DIGITS = 3
 GOLD = 2.0
@@ -25,13 +27,18 @@ CELLS_AT_MOST = 4_000_000
 
 
 class Given(NamedTuple):
-    """One answer: of whom to what, when in the order of arrival, and the truth where an expert said it."""
+    """One answer: of whom to what, when in the order of arrival; the truth where an expert said it.
+
+    `blind`: the person did not see the prediction, which is then in `predicted`, as JSON of class to probability.
+    """
 
     item_id: str
     annotator_id: str
     symbol: str
     seq: int
     known: str | None = None
+    blind: bool = False
+    predicted: str | None = None
 
 
 def fits(people: int, scale: Scale) -> bool:
@@ -95,8 +102,29 @@ def _indexed(rows: Sequence[Given], people: Mapping[str, int], classes: Mapping[
     return Answers(*columns, len(items), len(people), len(classes)), known
 
 
+def _predictions(rows: Sequence[Given], classes: Sequence[str]) -> Floats | None:
+    """(items, classes); even where an item has none, or somebody saw it: it is in their answers already."""
+    items: dict[str, str | None] = {}
+    for row in rows:
+        items[row.item_id] = row.predicted if row.blind and items.get(row.item_id, "") is not None else None
+    if not any(items.values()):
+        return None
+    found = np.full((len(items), len(classes)), 1.0 / len(classes))
+    for place, text in enumerate(items.values()):
+        if text:
+            shares = json.loads(text)
+            found[place] = [shares.get(name, 0.0) for name in classes]
+    return found
+
+
 def refresh(
-    given: Sequence[Given], gold: Sequence[CellCount], scale: Scale, before: Parameters
+    given: Sequence[Given],
+    gold: Sequence[CellCount],
+    scale: Scale,
+    before: Parameters,
+    method: Method = Method.DEFAULT,
+    *,
+    predictions: bool = False,
 ) -> tuple[list[CellCount], Learned]:
     """The next snapshot of a project on a closed scale.
 
@@ -106,6 +134,8 @@ def refresh(
         gold: stored counts, of which those of gold answers are used.
         scale: of the project; an answer that is none of its classes is left out.
         before: the snapshot before.
+        method: of the project.
+        predictions: whether the model's count as one more opinion.
 
     Returns:
         Its cells, gold among them, and what was learned beside them.
@@ -119,7 +149,10 @@ def refresh(
     people = {name: index for index, name in enumerate(names)}
     answers, known = _indexed(rows, people, place)
     beside = _gold_counts(judged, people, place)
-    fitted, model = choose(answers, known, ordered=scale.ordered, beside=beside)
+    fitted, model = fit_by(method, answers, known, ordered=scale.ordered, beside=beside)
+    weight, said = 0.0, _predictions(rows, scale.classes) if predictions and not method.votes else None
+    if said is not None:
+        fitted, weight = with_predictions(answers, fitted, said, known, beside)
     table = table_of(before, scale.classes)
     told = np.array([table.column(row.annotator_id, row.symbol) for row in rows]).reshape(-1, len(place))
     heard = _heard(answers, [row.seq for row in rows], told, before, table.prior)
@@ -130,5 +163,6 @@ def refresh(
         heard=tuple(round(float(one - heard.max()), DIGITS) for one in heard),
         through=max((row.seq for row in rows), default=before.learned.through),
         mass={name: round(float(share) * MILLS) for name, share in zip(scale.classes, fitted.mass, strict=True)},
+        prediction_weight=weight,
     )
     return _cells(fitted, beside, names, scale.classes) + judged, learned

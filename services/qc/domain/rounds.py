@@ -23,6 +23,7 @@ class Round:
         skips: reason -> annotators who skipped for it in this round.
         exhausted: nobody is left who could answer.
         asked: opinions that qc asked for so far, in all; 0 = none beyond the policy's minimum.
+        prediction: class -> probability, of the model, where none of the opinions was given in sight of it.
         counted: posterior in mills by which each earlier answer was judged, by annotation.
     """
 
@@ -36,6 +37,7 @@ class Round:
     asked: int = 0
     expert_asked: bool = False
     ended: bool = False
+    prediction: Mapping[str, float] | None = None
     counted: Mapping[UUID, Mapping[str, int]] = field(default_factory=dict)
 
     @property
@@ -83,6 +85,7 @@ def round_of(
     guideline: int,
     touched: Touched,
     excluded: AbstractSet[str] = frozenset(),
+    prediction: Mapping[str, float] | None = None,
 ) -> Round:
     """The round `number` of an item.
 
@@ -93,6 +96,7 @@ def round_of(
         touched: what the guideline versions up to that one changed.
         excluded: people whose earlier answers count no more; what they answer in this round still does, as it was
             asked for and nobody else would be.
+        prediction: class -> probability, of the model; left out where somebody saw it.
     """
     inside = [a for a in item.answers.values() if a.round == number and not a.late]
     answered = [a for a in inside if a.is_answer]
@@ -107,9 +111,10 @@ def round_of(
         and not outdated(a, guideline, touched)
     )
     record = item.rounds.get(number)
+    fresh = tuple(a for a in answered if a.role is Audience.ANNOTATOR)
     return Round(
         number=number,
-        fresh=tuple(a for a in answered if a.role is Audience.ANNOTATOR),
+        fresh=fresh,
         earlier=earlier,
         expert=next((a for a in experts if a.is_answer), None),
         expert_skip=next((a.skip_reason for a in experts if a.outcome is Outcome.SKIPPED), None),
@@ -118,6 +123,7 @@ def round_of(
         asked=0 if record is None else record.asked,
         expert_asked=record is not None and record.expert_asked,
         ended=item.ended(number),
+        prediction=None if any(a.saw_proposal for a in earlier + fresh) else prediction,
         counted={
             a.annotation_id: item.label.weights for a in earlier if item.label is not None and judged_by(a, item.label)
         },

@@ -1,8 +1,10 @@
 """When a round ends, and in what: after each annotation a label, one more request, an end without label, or wait.
 
 The order of the rules is their rank: an end is never undone, an expert's word goes before people's, people's skips and
-running out of people before statistics. Every state of a round has a way to rest: each answer, skip or `exhausted`
-either ends it or leaves it waiting for what was asked, and what never comes becomes `exhausted`.
+running out of people before statistics. An opinion is asked for while the posterior is below the target; where the
+project says what a wrong label costs, only while opinions are also expected to save more than they cost. Every state of
+a round has a way to rest: each answer, skip or `exhausted` either ends it or leaves it waiting for what was asked, and
+what never comes becomes `exhausted`.
 """
 
 import hashlib
@@ -13,9 +15,12 @@ from services.qc.domain import numeric
 from services.qc.domain.consensus import posterior
 from services.qc.domain.counts import Parameters
 from services.qc.domain.item import Answer
+from services.qc.domain.models import Method
 from services.qc.domain.rounds import Round
 from services.qc.domain.scale import Kind, Scale, number_of, same
-from shared.events import Ask, Path, Policy
+from services.qc.domain.table import table_of
+from services.qc.domain.worth import worth_asking
+from shared.events import Ask, CostModel, Path, Policy
 from shared.labels import LabelValue, Rating
 
 TWO = 2
@@ -77,16 +82,20 @@ def _best_number(opinions: tuple[Answer, ...], scale: Scale) -> _Best:
 def _best(current: Round, policy: Policy, scale: Scale, parameters: Parameters, salt: str) -> _Best:
     """The likeliest of the values that somebody gave: a label is never one that nobody did.
 
-    Equal posteriors are told apart by a hash of the item and the value, which favours no class.
+    One vote is no evidence by a method that only counts votes: it has no posterior, and is never sure. Equal posteriors
+    are told apart by a hash of the item and the value, which favours no class.
     """
     if scale.kind is Kind.NUMERIC:
         return _best_number(current.opinions, scale)
-    shares = posterior(current.model_opinions(), scale, parameters)
+    method = Method(policy.consensus.method)
+    shares = posterior(current.model_opinions(), scale, parameters, method, current.prediction)
     given = {answer.symbol: answer.value for answer in reversed(current.opinions)}
     symbol = max((s for s in given if s is not None), key=lambda s: (shares.get(s, 0.0), _tie(salt, s)))
     value, share = given[symbol], min(shares.get(symbol, 0.0), 1.0)
     if value is None:
         raise ValueError("an opinion without a value")
+    if scale.kind is Kind.CLOSED and method.votes and len(current.opinions) == 1:
+        return _Best(value, sure=False)
     return _Best(value, share >= policy.target_posterior, share, shares)
 
 
@@ -139,14 +148,32 @@ def _at_rest(current: Round, policy: Policy, best: _Best | None, scale: Scale, r
     return _label(current, best, scale, reason)
 
 
-def _by_opinions(current: Round, policy: Policy, best: _Best, scale: Scale) -> Decision:
+def _pays(
+    current: Round, policy: Policy, best: _Best, scale: Scale, *, parameters: Parameters, costs: CostModel
+) -> bool:
+    """Whether asking on is expected to save more than it costs; always where nobody said what an error costs."""
+    method = Method(policy.consensus.method)
+    if costs.error is None or scale.kind is not Kind.CLOSED or method.votes or best.distribution is None:
+        return True
+    stranger = table_of(parameters, scale.classes, method).stranger()
+    left = policy.overlap.max - len(current.fresh)
+    shares = [best.distribution[name] for name in scale.classes]
+    return worth_asking(shares, stranger, left=left, opinion=costs.opinion, error=costs.error)
+
+
+def _by_opinions(
+    current: Round, policy: Policy, best: _Best, scale: Scale, *, parameters: Parameters, costs: CostModel
+) -> Decision:
     """The opinions asked for are in: enough, one more, or the maximum."""
     number, overlap = len(current.fresh), policy.overlap
     if best.sure:
         return _label(current, best, scale, "target reached")
     if overlap.max == 1 and len(current.opinions) == 1:
         return _label(current, best, scale, "one opinion, as the policy asks")
-    short = "the opinions differ" if best.posterior is None else f"{best.posterior:.3f} < {policy.target_posterior:g}"
+    lone = "one vote is no agreement" if len(current.opinions) == 1 else "the opinions differ"
+    short = lone if best.posterior is None else f"{best.posterior:.3f} < {policy.target_posterior:g}"
+    if number < overlap.max and not _pays(current, policy, best, scale, parameters=parameters, costs=costs):
+        return _label(current, best, scale, f"{short}, and further opinions cost more than they are expected to save")
     if number < overlap.max:
         return Request(Ask.OPINION, number + 1, f"{short} after {number}", best.posterior)
     if policy.experts:
@@ -154,7 +181,9 @@ def _by_opinions(current: Round, policy: Policy, best: _Best, scale: Scale) -> D
     return _at_rest(current, policy, best, scale, f"{short} at the maximum of {number}")
 
 
-def decide(current: Round, policy: Policy, scale: Scale, parameters: Parameters, *, salt: str) -> Decision:
+def decide(
+    current: Round, policy: Policy, scale: Scale, parameters: Parameters, *, salt: str, costs: CostModel | None = None
+) -> Decision:
     """What to do about a round after one of its annotations.
 
     Args:
@@ -163,6 +192,7 @@ def decide(current: Round, policy: Policy, scale: Scale, parameters: Parameters,
         scale: of the round's project version.
         parameters: the snapshot that the decision will name.
         salt: identifies the item; only breaks exact ties.
+        costs: of the project; absent: the defaults.
     """
     if current.ended:
         return Wait()
@@ -177,4 +207,5 @@ def decide(current: Round, policy: Policy, scale: Scale, parameters: Parameters,
         return decided
     if current.expert_asked or len(current.fresh) < max(policy.overlap.min, current.asked):
         return Wait()
-    return _by_opinions(current, policy, _best(current, policy, scale, parameters, salt), scale)
+    best = _best(current, policy, scale, parameters, salt)
+    return _by_opinions(current, policy, best, scale, parameters=parameters, costs=costs or CostModel())

@@ -7,7 +7,6 @@ one engine. A column is made the first time it is asked for: O(classes squared) 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 
@@ -15,16 +14,17 @@ from services.qc.domain.answers import Floats
 from services.qc.domain.calibration import TEMPERATURES
 from services.qc.domain.counts import MILLS, Confusion, Parameters
 from services.qc.domain.em import class_logs, softmax
+from services.qc.domain.models import ONE_COIN, ORDERED, TWO_LEVELS, Method
 from services.qc.domain.ordinal import ordinal_columns
 from services.qc.domain.rows import TINY, Expect, Priors, columns, crowd_accuracy, expected_columns
 
-TWO_LEVELS: Final = "two levels"
-ORDERED: Final = "two levels on an ordered scale"
-ONE_COIN: Final = "one coin"
 MODELS: Mapping[str, Expect] = {TWO_LEVELS: expected_columns, ORDERED: ordinal_columns}
+FIXED = {Method.ONE_COIN: ONE_COIN, Method.DAWID_SKENE: TWO_LEVELS, Method.ORDINAL: ORDERED}
 """What a model assumes about people. One coin has no cells, so that it needs none for a thousand classes."""
 ROOM = 4_000_000
 """Numbers kept in memory per table, at most."""
+RAREST = 1e-6
+"""What a prediction that excludes a class is taken to mean by that."""
 
 Column = Sequence[float]
 
@@ -62,20 +62,23 @@ class Table:
     Attributes:
         classes: of the scale.
         prior: (classes,); log P(class).
-        temperature: the exponent of the likelihood.
+        temperature: the exponent of the likelihood; only the default is calmed.
+        method: what the columns are for.
     """
 
-    def __init__(self, parameters: Parameters, classes: tuple[str, ...]) -> None:
+    def __init__(self, parameters: Parameters, classes: tuple[str, ...], method: Method) -> None:
         learned = parameters.learned
+        self.method = method
         self.classes = classes
         self._place = {name: index for index, name in enumerate(classes)}
         self._people = parameters.annotators
         self._priors = replace(Priors(), own_answers=learned.own_answers, row_answers=learned.row_answers)
-        self._expect = MODELS.get(learned.model)
+        self._expect = MODELS.get(FIXED.get(method, learned.model))
         self._crowd = self._dense(parameters.crowd)
         mass = np.array([learned.mass.get(name, 0) / MILLS for name in classes])
         self.prior: Column = class_logs(mass, self._priors).tolist()
-        self.temperature = temperature_of(learned.heard)
+        self.temperature = temperature_of(learned.heard) if method is Method.DEFAULT else 1.0
+        self._prediction_weight = learned.prediction_weight
         self._known: dict[str, list[Column]] = {}
         self._accuracy = crowd_accuracy(self._crowd, self._priors)
 
@@ -86,24 +89,36 @@ class Table:
                 found[self._place[answered], self._place[truth]] += weight
         return found
 
-    def _one_coin(self, annotator_id: str, answered: int) -> Column:
+    def _own(self, annotator_id: str) -> float:
+        """The annotator's accuracy, shrunk to the crowd's."""
         own, strength = self._people.get(annotator_id), self._priors.own_answers
         total, correct = (0.0, 0.0) if own is None else (own.total, own.correct)
-        accuracy = (correct + strength * self._accuracy) / (total + strength)
+        return (correct + strength * self._accuracy) / (total + strength)
+
+    def _one_coin(self, accuracy: float, answered: int) -> Column:
         found = [math.log(max((1.0 - accuracy) / (len(self.classes) - 1), TINY))] * len(self.classes)
         found[answered] = math.log(max(accuracy, TINY))
         return found
 
-    def column(self, annotator_id: str, symbol: str) -> Column:
-        """Log P(symbol | each class), by this annotator; a stranger answers as the crowd does.
+    def _vote(self, annotator_id: str, answered: int) -> Column:
+        """A vote for a class; weighted ones weigh K * accuracy - 1, as those of the batch."""
+        found = [0.0] * len(self.classes)
+        weight = len(self.classes) * self._own(annotator_id) - 1.0
+        found[answered] = 1.0 if self.method is Method.MAJORITY else max(weight, TINY)
+        return found
 
-        A symbol that is no class of the scale says nothing.
+    def column(self, annotator_id: str, symbol: str) -> Column:
+        """What this annotator's answer says of each class: log P(symbol | class), or a vote.
+
+        A stranger answers as the crowd does. A symbol that is no class of the scale says nothing.
         """
         answered = self._place.get(symbol)
         if answered is None:
             return [0.0] * len(self.classes)
+        if self.method.votes:
+            return self._vote(annotator_id, answered)
         if self._expect is None:
-            return self._one_coin(annotator_id, answered)
+            return self._one_coin(self._own(annotator_id), answered)
         name = annotator_id if annotator_id in self._people else ""
         found = self._known.get(name)
         if found is None:
@@ -114,16 +129,32 @@ class Table:
             self._known[name] = found
         return found[answered]
 
-    def posterior(self, told: Sequence[Column]) -> list[float]:
-        """P(class | answers with these columns); (classes,). The order of the answers changes no bit."""
-        heat = self.temperature
-        scores = [start + heat * math.fsum(one[place] for one in told) for place, start in enumerate(self.prior)]
+    def posterior(self, told: Sequence[Column], prediction: Mapping[str, float] | None = None) -> list[float]:
+        """P(class | answers with these columns), or vote shares; (classes,). The order of the answers changes no bit.
+
+        Args:
+            told: columns.
+            prediction: class -> probability; a model's opinion, which the people did not see.
+        """
+        summed = [math.fsum(one[place] for one in told) for place in range(len(self.classes))]
+        if self.method.votes:
+            mass = math.fsum(summed)
+            return [one / mass if mass > 0.0 else 1.0 / len(summed) for one in summed]
+        heat, weight = self.temperature, self._prediction_weight
+        scores = [start + heat * one for start, one in zip(self.prior, summed, strict=True)]
+        if prediction is not None and weight > 0.0:
+            heard = [weight * math.log(max(prediction.get(name, 0.0), RAREST)) for name in self.classes]
+            scores = [one + more for one, more in zip(scores, heard, strict=True)]
         return soften(scores)
 
+    def stranger(self) -> list[Column]:
+        """What each answer of somebody new would add to the scores; (answered, truth)."""
+        return [[self.temperature * one for one in self.column("", name)] for name in self.classes]
 
-def table_of(parameters: Parameters, classes: tuple[str, ...]) -> Table:
+
+def table_of(parameters: Parameters, classes: tuple[str, ...], method: Method = Method.DEFAULT) -> Table:
     """The table of a snapshot for a list of classes; made once."""
-    table: Table | None = parameters.tables.get(classes)
+    table: Table | None = parameters.tables.get((classes, method))
     if table is None:
-        table = parameters.tables[classes] = Table(parameters, classes)
+        table = parameters.tables[classes, method] = Table(parameters, classes, method)
     return table

@@ -64,12 +64,12 @@ class Jobs(Snapshots):
             await store.fill_answers(items)
             excluded = (await store.list_quarantined([who[0]]))[who[0]] | {who[1]}
             parameters = (await self._parameters.latest([who[0]], store))[who[0]]
-            scale, target = scale_of(project.spec.label), project.spec.policy.target_posterior
+            scale, policy = scale_of(project.spec.label), project.spec.policy
             doubtful = await asyncio.to_thread(
                 lambda: {
                     key: item.label
                     for key, item in items.items()
-                    if item.label is not None and not stands_without(item, excluded, scale, parameters, target=target)
+                    if item.label is not None and not stands_without(item, excluded, scale, parameters, policy=policy)
                 }
             )
             now = await store.claim_trust([who])

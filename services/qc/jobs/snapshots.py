@@ -6,6 +6,7 @@ window. What lies behind the window still counts, in the integers.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -17,6 +18,7 @@ import structlog
 
 from services.qc.domain.consensus import Opinion
 from services.qc.domain.counts import MILLS, CellCount, Learned, Parameters, digest, pack
+from services.qc.domain.models import Method
 from services.qc.domain.refresh import Given, counted_only, fits, refresh
 from services.qc.domain.scale import Kind, Scale, scale_of
 from services.qc.domain.undecided import undecided_cells
@@ -25,9 +27,11 @@ from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache, Store
 from shared.bus.references import References
 from shared.bus.unit import Unit
+from shared.events import ConsensusPolicy
 
 log = structlog.get_logger(__name__)
 FORGET_ROWS = 1000
+LOOK_S = 1.0
 SHORT_S = 1.0
 """A refresh that took no longer is followed by no rest."""
 OpenUnit = Callable[[], AbstractAsyncContextManager[Unit]]
@@ -51,21 +55,38 @@ class Snapshots:
         self._metrics = metrics
         self._parameters = parameters
         self._rests_until = 0.0
+        self._looked = -math.inf
+        self._missing: dict[str, int] = {}
+
+    def _wanted(self, known: int) -> int:
+        """Answers after which a snapshot is due, from one that knew this many."""
+        window = min(known, self._settings.snapshot_answers)
+        return max(self._settings.snapshot_min_answers, math.ceil(self._settings.snapshot_growth * window))
 
     def _due(self, given: int, known: int, taken_at: datetime | None, now: datetime) -> bool:
         grown = given - known
         if grown <= 0:
             return False
-        window = min(known, self._settings.snapshot_answers)
-        if grown >= max(self._settings.snapshot_min_answers, self._settings.snapshot_growth * window):
+        if grown >= self._wanted(known):
             return True
         return taken_at is None or now - taken_at >= timedelta(seconds=self._settings.snapshot_interval_s)
 
     async def take_snapshots(self) -> None:
-        """Fit each project that has grown enough, the longest waiting first. Decisions name the newest number."""
+        """Fit each project that has grown enough, the longest waiting first. Decisions name the newest number.
+
+        The database is asked when this replica itself took in enough, and every LOOK_S seconds.
+        """
+        arrived = self._parameters.arrived
+        enough = any(number >= self._missing.get(project, 1) for project, number in arrived.items())
+        now_s = time.monotonic()
+        if now_s < self._rests_until or (not enough and now_s - self._looked < LOOK_S):
+            return
+        self._looked = now_s
+        arrived.clear()
         async with self._unit() as unit:
             growth = await Store(unit.connection).list_growth()
             now = unit.now
+        self._missing = {p: self._wanted(known) - given + known for p, (given, known, _) in growth.items()}
         due = [(at is not None, at or now, p, given) for p, (given, known, at) in growth.items()
                if self._due(given, known, at, now)]  # fmt: skip
         for *_, project, given in sorted(due):
@@ -105,7 +126,7 @@ class Snapshots:
         if scale.kind is Kind.CLOSED:
             given = await store.list_given(project, self._settings.snapshot_answers)
             if fits(len({one.annotator_id for one in given}), scale):
-                return await asyncio.to_thread(_fitted, given, counted, scale, before)
+                return await asyncio.to_thread(_fitted, given, counted, scale, before, current.spec.policy.consensus)
         learned = counted_only(await store.list_answered(project))
         return counted + await self._undecided(project, scale, before, store), learned
 
@@ -131,6 +152,8 @@ class Snapshots:
                     return
 
 
-def _fitted(given: list[Given], counted: list[CellCount], scale: Scale, before: Parameters) -> Body:
+def _fitted(
+    given: list[Given], counted: list[CellCount], scale: Scale, before: Parameters, how: ConsensusPolicy
+) -> Body:
     given.sort(key=lambda one: (one.item_id, one.seq))
-    return refresh(given, counted, scale, before)
+    return refresh(given, counted, scale, before, Method(how.method), predictions=how.prediction)

@@ -6,6 +6,7 @@ So batches of both topics and of every replica wait for each other and never dea
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 
 from services.qc.domain.counts import Parameters, build, unpack
@@ -26,10 +27,14 @@ class Store(ItemStore, CountStore, GoldStore, GoldPlanStore, SnapshotStore, Cond
 
 
 class ParameterCache:
-    """The newest parameters of each project in memory; a snapshot never changes, so it is read and built once."""
+    """The newest parameters of each project in memory; a snapshot never changes, so it is read and built once.
+
+    `arrived`: project -> annotations that this replica took in since its last look at whether a snapshot is due.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, Parameters] = {}
+        self.arrived: Counter[str] = Counter()
 
     async def latest(self, projects: Iterable[str], store: Store) -> dict[str, Parameters]:
         """The parameters of each project; those of snapshot 0 where there is none yet."""

@@ -6,11 +6,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from services.qc.domain.fold import predicted
 from services.qc.domain.item import Answer, LiveLabel
 from services.qc.domain.scale import Kind, symbol_of
 from shared.events import Annotation, Audience, Outcome, Path, SkipReason
 from shared.labels import LabelValue
 
+LEAST_SHARE = 0.001
 VALUE: TypeAdapter[LabelValue] = TypeAdapter(LabelValue)
 
 
@@ -32,6 +34,7 @@ def answer_of(row: Any) -> Answer:
         skip_reason=None if row["skip_reason"] is None else SkipReason(row["skip_reason"]),
         late=row["late"],
         guideline_version=row["guideline_version"],
+        saw_proposal=row["saw_proposal"],
     )
 
 
@@ -55,7 +58,16 @@ def annotation_row(event: Annotation) -> tuple[Any, ...]:
         event.project_version,
         event.guideline_version,
         event.submitted_at,
+        _predicted(event),
     )
+
+
+def _predicted(event: Annotation) -> str | None:
+    """The prediction beside a blind answer, shares that matter only; a snapshot learns its weight from it."""
+    shares = None if event.saw_proposal or event.value is None or event.gold else predicted(event)
+    if shares is None:
+        return None
+    return json.dumps({name: round(share, 4) for name, share in shares.items() if share >= LEAST_SHARE})
 
 
 def label_of_row(row: Any) -> LiveLabel | None:

@@ -82,9 +82,11 @@ class SnapshotStore:
             size = min(GIVEN_ROWS, limit - len(found))
             rows = await self._connection.fetch(
                 "SELECT a.item_id, a.annotator_id, a.symbol, a.seq,"
-                " CASE WHEN i.label_path = 'expert' THEN i.label_symbol END AS known FROM"
-                " (SELECT item_id, annotator_id, symbol, seq FROM annotations WHERE project_id = $1 AND NOT gold"
-                " AND outcome = 'answered' AND role = 'annotator' AND annotator_id IS NOT NULL AND seq < $2"
+                " CASE WHEN i.label_path = 'expert' THEN i.label_symbol END AS known, NOT a.saw_proposal,"
+                " a.predicted FROM"
+                " (SELECT item_id, annotator_id, symbol, seq, saw_proposal, predicted FROM annotations"
+                " WHERE project_id = $1 AND NOT gold AND outcome = 'answered' AND role = 'annotator'"
+                " AND annotator_id IS NOT NULL AND seq < $2"
                 " ORDER BY seq DESC LIMIT $3) a"
                 " LEFT JOIN items i ON i.project_id = $1 AND i.item_id = a.item_id ORDER BY a.seq DESC",
                 project_id,

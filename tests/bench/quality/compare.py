@@ -14,7 +14,8 @@ from cli.offline.crowd import Recorded, read_recorded
 from cli.output import table
 from services.qc.domain.answers import Floats, Ints
 from services.qc.domain.calibration import reliability
-from services.qc.domain.methods import Method, resolve
+from services.qc.domain.methods import resolve
+from services.qc.domain.models import Method
 from services.qc.domain.stream import Stream
 from shared.errors import ConfigurationError
 

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from cli.output import table
 from services.qc.domain.answers import answers_of
-from services.qc.domain.methods import Method, resolve
+from services.qc.domain.methods import resolve
+from services.qc.domain.models import Method
 from services.qc.domain.stream import Stream
 
 ITEMS, PEOPLE, CLASSES, OPINIONS = 200_000, 5_000, 5, 5

@@ -7,7 +7,7 @@ import pytest
 
 from services.qc.domain.consensus import Opinion, posterior
 from services.qc.domain.counts import build
-from services.qc.domain.table import ONE_COIN
+from services.qc.domain.models import ONE_COIN
 from services.qc.store import Store
 from shared.events import Agreement, Audience, GoldResult, Label, Skill
 from shared.topics import ANNOTATIONS, GOLD_ANSWERS, LABELS, QUALITY

@@ -22,9 +22,10 @@ from services.qc.domain.counts import (
     unpack,
 )
 from services.qc.domain.judging import judge, weights_of
+from services.qc.domain.models import ONE_COIN
 from services.qc.domain.open_values import own_accuracy
 from services.qc.domain.scale import Kind, Scale
-from services.qc.domain.table import ONE_COIN, table_of
+from services.qc.domain.table import table_of
 from tests.support.qc_domain import AT_ITS_WORD, CLASSES, CLOSED, NOTHING, NUMERIC, OPEN, PAIR, STRANGERS, known, says
 
 people = st.sampled_from(["ada", "bob", "cyd", "new"])

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from services.qc.domain.answers import Answers, answers_of
 from services.qc.domain.calibration import mean_temperature, reliability
 from services.qc.domain.em import fit, model_evidence, vote_shares
-from services.qc.domain.methods import Method, resolve
+from services.qc.domain.methods import resolve
+from services.qc.domain.models import Method
 from services.qc.domain.ordinal import ordinal_columns
 from services.qc.domain.rows import Priors, columns, expected_columns
 from services.qc.domain.subtypes import fit_subtypes

@@ -12,10 +12,11 @@ from services.qc.domain.answers import Answers
 from services.qc.domain.consensus import Opinion, posterior
 from services.qc.domain.counts import CellCount, Parameters, Source, build, digest, pack, unpack
 from services.qc.domain.em import fit
+from services.qc.domain.models import ORDERED, TWO_LEVELS
 from services.qc.domain.refresh import Given, fits, refresh
 from services.qc.domain.scale import Kind, Scale
 from services.qc.domain.stream import Stream
-from services.qc.domain.table import ORDERED, TWO_LEVELS, table_of
+from services.qc.domain.table import table_of
 from tests.support.crowds import coin, crowd
 from tests.support.qc_domain import NOTHING
 
