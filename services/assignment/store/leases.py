@@ -12,6 +12,9 @@ from services.assignment.store.items import columns
 from services.assignment.store.rows import LEASE_COLUMNS, ROUND_COLUMNS, Key, load_lease, load_round
 from shared.events import Audience
 
+ONCE = "ON CONFLICT (project_id, item_id, annotator_id, gold) WHERE state <> 'expired'"
+"""Nobody gets an item twice. Named, because each index that could conflict is searched once more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -35,14 +38,14 @@ async def grant(connection: Any, grants: Sequence[Grant]) -> dict[UUID, tuple[in
         slot is not taken then. The caller holds the rounds' rows.
     """
     rows = await connection.fetch(
-        "WITH given AS ("
+        "WITH given AS ("  # noqa: S608  # constants
         " INSERT INTO leases (id, round_id, project_id, item_id, round, gold, annotator_id, role, state, blind,"
         "  expires_at)"
         " SELECT id, round_id, p, i, number, round_id IS NULL, annotator_id, role, 'active', blind,"
         "  clock_timestamp() + make_interval(secs => lease_s)"
         " FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::smallint[], $6::text[], $7::text[],"
         "  $8::boolean[], $9::float8[]) AS n(id, round_id, p, i, number, annotator_id, role, blind, lease_s)"
-        " ON CONFLICT DO NOTHING RETURNING token, id, round_id, role, expires_at"
+        f" {ONCE} DO NOTHING RETURNING token, id, round_id, role, expires_at"
         "), taken AS ("
         " UPDATE rounds AS r SET active = r.active + t.n, granted = r.granted + t.n,"
         "  expert_active = r.expert_active + t.experts, blocked_at = NULL"

@@ -9,11 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from services.assignment.domain.guess import Guess
+from services.assignment.store.leases import ONCE
 from services.assignment.store.rounds import OPEN, PREFIX, UNSEEN
 from services.assignment.store.rows import load_guess
 from shared.events import Audience
 
-SPARE = 3
+SPARE = 2
 """Begun rounds looked at beyond those wanted: others may be taking the first ones just now."""
 DRAW_BYTES = 8
 ALWAYS = b"\xff" * (DRAW_BYTES + 1)
@@ -105,7 +106,7 @@ def statement_for(count: int) -> str:
         f"  p.would_auto OR {_DRAWN} < coalesce(($7::bytea[])[p.project_version], $8),"
         "  clock_timestamp() + make_interval(secs => $6)"
         "  FROM picked AS p WHERE NOT EXISTS (SELECT FROM picked WHERE blocked_at IS NOT NULL)"
-        " ON CONFLICT DO NOTHING RETURNING token, id, round_id, blind, expires_at"
+        f" {ONCE} DO NOTHING RETURNING token, id, round_id, blind, expires_at"
         "), taken AS ("
         " UPDATE rounds AS r SET active = r.active + 1, granted = r.granted + 1,"
         "  expert_active = r.expert_active + ($2 = 'expert')::int FROM given WHERE r.id = given.round_id"

@@ -82,7 +82,7 @@ def web(certificate: tuple[Path, Path]) -> Generator[Web]:
             self.send_response(404 if name == "missing" else 200)
             self.end_headers()
             if name == "slow":
-                time.sleep(1.0)
+                time.sleep(2.5)
             self.wfile.write(b"x" * 50_000 if name == "huge" else ENCODED)
 
         def log_message(self, *_: object) -> None:
@@ -104,7 +104,7 @@ def web(certificate: tuple[Path, Path]) -> Generator[Web]:
 @pytest.fixture
 def limits(certificate: tuple[Path, Path]) -> FetchLimits:
     return FetchLimits(
-        max_bytes=5_000, timeout_s=0.5, batch_timeout_s=5.0, concurrency=4, max_pixels=1_000,
+        max_bytes=5_000, timeout_s=1.5, batch_timeout_s=5.0, concurrency=4, max_pixels=1_000,
         networks=LOOPBACK, ca_file=certificate[0],
     )  # fmt: skip
 
