@@ -20,6 +20,7 @@ from tests.bench.figures import FIGURES, Figure
 from tests.bench.machine import machine
 
 OUTPUT = Path("build/bench.json")
+PAGE = 140
 CLOSE = 10.0
 """Below this, figures have two decimals."""
 
@@ -98,7 +99,7 @@ def _write(body: Mapping[str, Any]) -> None:
 
 async def main(names: list[str]) -> None:
     """All parts, or the named ones; figures of parts that were taken earlier are not kept."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else PAGE)
     about, found, started = machine(), dict[str, float](), time.monotonic()
     for name in names or PARTS:
         part = PARTS[name]

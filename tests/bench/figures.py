@@ -83,7 +83,11 @@ FIGURES = (
         for what, label in (("statements", "statements"), ("buffers", "buffers touched"), ("wal", "WAL bytes"))
     ),
     *(
-        Figure(f"{name}_memory_growth", f"resident memory of {name}, ten times the items", "x", most=_GROWTH)
+        one
         for name in ("prelabel", "assignment", "qc", "monitor")
+        for one in (
+            Figure(f"{name}_memory_again", f"resident memory of {name}, as many answers again", "x"),
+            Figure(f"{name}_memory_growth", "the same: with ten times the items too", "x", most=_GROWTH),
+        )
     ),
 )
