@@ -65,7 +65,7 @@ def renew(who: Who, url: Url = None, token: Token = None, as_json: JsonFlag = Fa
 @app.command("list")
 def list_people(url: Url = None, token: Token = None, as_json: JsonFlag = False) -> None:
     """List people: role, projects, quarantines, when they were last seen."""
-    people = asyncio.run(_all(*_address(url, token)))
+    people = asyncio.run(_all(*address(url, token)))
     rows = [
         (
             one["id"],
@@ -92,7 +92,7 @@ def skills(
     as_json: JsonFlag = False,
 ) -> None:
     """Show how well people of a project answer: accuracy with its interval, speed, falls. For its leads."""
-    people = asyncio.run(_all(*_address(url, token), path=f"/v1/projects/{project}/people", name="people"))
+    people = asyncio.run(_all(*address(url, token), path=f"/v1/projects/{project}/people", name="people"))
     shown = _confusions(people) if confusions else _skills(people)
     Output(as_json=as_json).result({"people": people}, lambda to: to.print(shown))
 
@@ -134,7 +134,7 @@ def _path(who: str) -> str:
     return f"{PATH}/{quote(who, safe='')}"
 
 
-def _address(url: str | None, token: str | None) -> tuple[str, str]:
+def address(url: str | None, token: str | None) -> tuple[str, str]:
     """Options first, then the environment of a running stack."""
     known = checked(ApiSettings)
     given = token or known.admin_token.get_secret_value()
@@ -145,7 +145,7 @@ def _address(url: str | None, token: str | None) -> tuple[str, str]:
 
 def _call(url: str | None, token: str | None, call: Callable[[Api], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
     async def run() -> dict[str, Any]:
-        async with Api(*_address(url, token)) as api:
+        async with Api(*address(url, token)) as api:
             return await call(api)
 
     return asyncio.run(run())

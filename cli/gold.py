@@ -13,6 +13,8 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from cli.annotator import Token, Url, address
+from cli.api import Api
 from cli.output import JsonFlag, Output, fail, table
 from cli.project.commands import histories
 from cli.reading import reference
@@ -265,6 +267,28 @@ def import_gold(
         document,
         lambda to: to.print(f"{project}: {len(fresh)} gold items published, {len(found) - len(fresh)} unchanged"),
     )
+
+
+@app.command("mark")
+def mark_gold(
+    *,
+    project: Project,
+    items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Items that an expert decided.")],
+    url: Url = None,
+    token: Token = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make experts' decisions gold, through the assignment service's API."""
+
+    async def call() -> dict[str, Any]:
+        async with Api(*address(url, token)) as api:
+            return await api.post(f"/v1/projects/{project}/gold", {"item_ids": items})
+
+    found = asyncio.run(call())["results"]
+    refused = [f"{one['item_id']}: {one['problem']['message']}" for one in found if one["problem"] is not None]
+    if refused:
+        fail("\n".join([*refused, f"{len(found) - len(refused)} of {len(found)} items are gold"]))
+    Output(as_json=as_json).result({"results": found}, lambda to: to.print(f"{project}: {len(found)} items are gold"))
 
 
 @app.command("list")

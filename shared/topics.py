@@ -128,7 +128,7 @@ GUIDELINES: Topic[ev.GuidelineVersion | ev.GuidelinePointer] = _topic(
 )  # fmt: skip
 GOLD_ITEMS: Topic[ev.GoldItem] = _topic(
     "gold_items.v1", ev.GoldItem, key=_ITEM, compacted=True, about="an item whose answer is known, without it",
-    writers=(OPERATOR, QC), readers=(ASSIGNMENT,),
+    writers=(OPERATOR, ASSIGNMENT), readers=(ASSIGNMENT,),
 )  # fmt: skip
 GOLD_ANSWERS: Topic[ev.GoldAnswer] = _topic(
     "gold_answers.v1", ev.GoldAnswer, key=_ITEM, compacted=True, about="the answer of a gold item",
@@ -155,8 +155,6 @@ REBUILDS: frozenset[tuple[str, str]] = frozenset(
 PLANNED: frozenset[tuple[str, str, str]] = frozenset(
     {
         (PRELABEL, "writes", SHADOW_PREDICTIONS.name),
-        (QC, "writes", GOLD_ITEMS.name),
-        (QC, "writes", GOLD_ANSWERS.name),
         (TRAINER, "writes", MODELS.name),
         *((TRAINER, "reads", topic.name) for topic in TOPICS if TRAINER in topic.readers),
     }

@@ -23,6 +23,7 @@ OF_ITEMS: Mapping[str, Mapping[str, str]] = {
     "qc": {
         "annotations": "SELECT count(*) FROM annotations WHERE {item} AND NOT gold",
         "gold answers": "SELECT count(*) FROM annotations WHERE {item} AND gold",
+        "examples of errors": "SELECT count(*) FROM disputes WHERE {item}",
         "gold results": "SELECT count(*) FROM gold_results WHERE {item}",
         "rounds": "SELECT count(*) FROM rounds WHERE {item}",
         "label": "SELECT count(*) FROM items WHERE {item} AND (label_version > 0 OR label_symbol IS NOT NULL"

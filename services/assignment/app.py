@@ -46,7 +46,7 @@ def build(settings: AssignmentSettings) -> Service:
     queue, sweeper = QueueJobs(service, settings, metrics), Sweeper(service, settings, metrics)
 
     service.reads(PROJECTS, MODELS, GUIDELINES, GOLD_ITEMS)
-    service.writes(ROUTES, ANNOTATIONS, LABELS, REFRESHES, QUALITY)
+    service.writes(ROUTES, ANNOTATIONS, LABELS, REFRESHES, QUALITY, GOLD_ITEMS)
     service.rebuild(ERASURES, erasing.on_erasures)
     service.rebuild(ROUTES, rebuild_routes)
     service.rebuild(LABELS, rebuild_labels)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from services.qc.handlers import Handlers, QcEraser
-from services.qc.jobs import GoldPlans, Jobs, PeopleJobs
+from services.qc.jobs import GoldPlans, Jobs, Patterns, PeopleJobs
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache
@@ -36,10 +36,11 @@ def build(settings: QcSettings) -> Service:
     erasing = Erasing(QcEraser(), service.unit)
     jobs = Jobs(service.unit, service.references, settings, metrics, parameters)
     people = PeopleJobs(service.unit, settings)
+    patterns = Patterns(service.unit, service.references)
     plans = GoldPlans(service.unit, service.references, settings)
 
     service.reads(PROJECTS, GUIDELINES, GOLD_ANSWERS)
-    service.writes(LABELS, ESCALATIONS, QUALITY, RELABELS)
+    service.writes(LABELS, ESCALATIONS, QUALITY, RELABELS, GOLD_ANSWERS)
     service.rebuild(ERASURES, erasing.on_erasures)
     service.rebuild(LABELS, handlers.rebuild_labels)
     service.rebuild(ESCALATIONS, handlers.rebuild_escalations)
@@ -57,5 +58,6 @@ def build(settings: QcSettings) -> Service:
     service.every(FORGET_S, "forget", jobs.forget_snapshots)
     service.every(settings.gold_interval_s, "gold", jobs.score_gold)
     service.every(settings.gold_interval_s, "gold plans", plans.plan)
+    service.every(settings.patterns_interval_s, "patterns", patterns.publish)
     service.every(settings.review_interval_s, "review", jobs.review)
     return service

@@ -54,6 +54,9 @@ class QcSettings(DatabaseServiceSettings):
         default=10.0,
         description="How often answers to gold items are scored whose gold answer came or changed, seconds.",
     )
+    patterns_interval_s: Annotated[float, Field(gt=0)] = Field(
+        default=60.0, description="How often confused classes and items are published where they changed, seconds."
+    )
     review_interval_s: Annotated[float, Field(gt=0)] = Field(
         default=2.0, description="How often labels of people in quarantine are reviewed, seconds."
     )

@@ -14,6 +14,7 @@ from shared.events.base import (
     Name,
     NonNegative,
     Probability,
+    Round,
     ShortText,
     Slug,
     Timestamp,
@@ -99,6 +100,44 @@ class GoldPlan(Value):
     share: Probability = Field(description="Share of the person's leases that are gold items.")
 
 
+class ConfusedPair(Value):
+    """What is answered where something else is true: share of the judged answers there, with a 95 % interval."""
+
+    truth: Category
+    answered: Category
+    answers: Count
+    share: Probability
+    low: Probability
+    high: Probability
+    examples: Annotated[tuple[ItemId, ...], Field(max_length=20)] = ()
+
+
+class ConfusingItem(Value):
+    """An item that people got wrong; `wrong`: answer -> how many gave it."""
+
+    item_id: ItemId
+    gold: bool
+    truth: Category
+    answers: Count
+    wrong: dict[Category, Count]
+
+
+class ErrorPatterns(Value):
+    """Confused classes by the answers they cost, and items by how surely people go wrong over them."""
+
+    kind: Literal["error_patterns"] = "error_patterns"
+    pairs: Annotated[tuple[ConfusedPair, ...], Field(max_length=100)] = ()
+    items: Annotated[tuple[ConfusingItem, ...], Field(max_length=100)] = ()
+
+
+class GoldMark(Value):
+    """An expert or a lead makes an expert's decision gold; qc publishes its answer."""
+
+    kind: Literal["gold_mark"] = "gold_mark"
+    item_id: ItemId
+    version: Round = Field(description="Of the label that is meant.")
+
+
 class GoldResult(Value):
     kind: Literal["gold_result"] = "gold_result"
     annotator_id: Name
@@ -145,7 +184,17 @@ class ClassMix(Value):
 
 
 Measurement = Annotated[
-    Skill | SkillDrift | RuleFired | GoldPlan | GoldResult | Agreement | Quarantine | Disagreement | ClassMix,
+    Skill
+    | SkillDrift
+    | RuleFired
+    | GoldPlan
+    | GoldMark
+    | ErrorPatterns
+    | GoldResult
+    | Agreement
+    | Quarantine
+    | Disagreement
+    | ClassMix,
     Field(discriminator="kind"),
 ]
 

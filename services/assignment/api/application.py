@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from services.assignment.api.admins import admin_routes
 from services.assignment.api.desk import Desk
 from services.assignment.api.edge import Edge
+from services.assignment.api.golden import gold_routes
 from services.assignment.api.identity import Identities
 from services.assignment.api.leads import lead_routes
 from services.assignment.api.problems import Problem, ProblemBody, explain_validation, principal_of, respond
@@ -58,6 +59,7 @@ def make_api(
     api.add_middleware(Edge, limit=settings.body_limit_bytes, metrics=metrics)
     api.include_router(worker_routes(desk))
     api.include_router(lead_routes(desk))
+    api.include_router(gold_routes(desk))
     api.include_router(admin_routes(desk))
     refuse = _refusing(metrics, watch)
     api.add_exception_handler(Problem, refuse)

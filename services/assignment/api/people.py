@@ -9,9 +9,15 @@ from pydantic import Field, TypeAdapter
 from services.assignment.api.desk import Desk
 from services.assignment.api.identity import Principal
 from services.assignment.api.schemas import Part
-from services.assignment.store.measurements import Measured, list_measured_people, list_of_people, list_restraints
+from services.assignment.store.measurements import (
+    Measured,
+    list_measured_people,
+    list_of_kind,
+    list_of_people,
+    list_restraints,
+)
 from services.assignment.store.people import get_people
-from shared.events import Measurement, RuleFired, Skill, SkillDrift
+from shared.events import ErrorPatterns, Measurement, RuleFired, Skill, SkillDrift
 from shared.events.base import Slug
 
 PAGE = 200
@@ -56,6 +62,14 @@ def add_people_routes(router: APIRouter, desk: Desk, allowed: Callable[..., Awai
             ],
             next=ids[-1] if len(ids) == limit else None,
         )
+
+    @router.get(
+        "/patterns", dependencies=[Depends(allowed)], summary="Confused classes and items, ranked, with examples"
+    )
+    async def patterns(project_id: Slug) -> ErrorPatterns:
+        async with desk.service.database.transaction() as connection:
+            found = await list_of_kind(connection, project_id, "error_patterns")
+        return ErrorPatterns.model_validate_json(found[-1].body) if found else ErrorPatterns()
 
 
 def _report(who: str, measured: list[Measured], fired: list[str], able: dict[str, bool]) -> PersonReport:

@@ -18,7 +18,7 @@ from services.assignment.domain.guess import Guess
 from services.assignment.domain.lifecycle import unblock
 from services.assignment.handlers.deciding import publish
 from services.assignment.store.goldplans import get_gold_plans
-from services.assignment.store.items import get_contents
+from services.assignment.store.items import get_contents, get_guesses
 from services.assignment.store.leases import Grant, count_held, grant, list_gold_seen
 from services.assignment.store.offers import Offer, Offered, Wanted, take, threshold
 from services.assignment.store.people import Person
@@ -43,11 +43,12 @@ class Handed:
     spec: ProjectSpec
     project_version: int
     blind: bool
+    proposed: Guess | None = None
 
     @property
     def guess(self) -> Guess | None:
         """What the person may see of the model."""
-        return self.asked.guess if self.asked is not None and not self.blind else None
+        return None if self.blind else self.proposed
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,7 @@ class Taking:
         ids = seeker.ids[: len(claimed)]
         gold = await self._gold(unit, who, project, [one for one in ids if is_gold(gold_share(seeker), one)])
         contents = await get_contents(unit.connection, ((r.project_id, r.item_id) for r in claimed))
+        guesses = await get_guesses(unit.connection, ((one.project_id, one.item_id) for one in gold.values()))
         handed = []
         for lease_id, asked in zip(ids, claimed, strict=True):
             golden = gold.get(lease_id)
@@ -214,12 +216,23 @@ class Taking:
             if golden is not None:
                 text = golden.content.model_dump_json(exclude_none=True)
                 blind = is_blind(blind_share(policy, policy.gold.share), project.project_id, golden.item_id, who)
-                handed.append(Handed(lease_id, None, golden, text, project.spec, project.version, blind))
+                handed.append(
+                    Handed(
+                        lease_id,
+                        None,
+                        golden,
+                        text,
+                        project.spec,
+                        project.version,
+                        blind,
+                        guesses.get((golden.project_id, golden.item_id)),
+                    )
+                )
             elif content is not None:
                 spec, version = self._spec(project, asked.project_version)
                 share = blind_share(spec.policy, self._desk.gold_share(project))
                 blind = asked.would_auto or is_blind(share, asked.project_id, asked.item_id, who)
-                handed.append(Handed(lease_id, asked, None, content, spec, version, blind))
+                handed.append(Handed(lease_id, asked, None, content, spec, version, blind, asked.guess))
         return handed
 
     async def _gold(
@@ -229,7 +242,7 @@ class Taking:
         known = self._desk.references.gold_items.of(project.project_id)
         if not leases or not known:
             return {}
-        seen = await list_gold_seen(unit.connection, annotator_id, project.project_id)
+        seen = await list_gold_seen(unit.connection, annotator_id, project.project_id, [one.item_id for one in known])
         left = {one.item_id: one for one in known if one.item_id not in seen}
         own, usual = await get_gold_plans(unit.connection, project.project_id, annotator_id)
         order = in_turn(left, own, usual, project.project_id, annotator_id)

@@ -6,9 +6,9 @@ from services.assignment.store.goldplans import save_gold_plans
 from services.assignment.store.measurements import Measured, Restraint, save_measurements, save_restraints
 from shared.bus.records import Received
 from shared.bus.unit import Unit
-from shared.events import GoldPlan, Quality, RuleFired, Skill, SkillDrift
+from shared.events import ErrorPatterns, GoldPlan, Quality, RuleFired, Skill, SkillDrift
 
-KEPT = (Skill, SkillDrift)
+KEPT = (Skill, SkillDrift, ErrorPatterns)
 
 
 async def keep(batch: Sequence[Received[Quality]], unit: Unit) -> None:

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from services.assignment.domain.aggregate import ERASED_CONTENT, Aggregate
-from services.assignment.store.rows import ITEM_COLUMNS, Key, dump_guess, dump_relabels, load_item
+from services.assignment.domain.guess import Guess
+from services.assignment.store.rows import ITEM_COLUMNS, Key, dump_guess, dump_relabels, load_guess, load_item
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,18 @@ async def get_contents(connection: Any, keys: Iterable[Key]) -> dict[Key, str]:
         *columns(keys),
     )
     return {(row["project_id"], row["item_id"]): row["content"] for row in rows}
+
+
+async def get_guesses(connection: Any, keys: Iterable[Key]) -> dict[Key, Guess]:
+    """What the model proposed of each of these items; those without a prediction are absent."""
+    rows = await connection.fetch(
+        "SELECT i.project_id, i.item_id, i.guess FROM items AS i"
+        " JOIN unnest($1::text[], $2::text[]) AS k(p, i) ON i.project_id = k.p AND i.item_id = k.i"
+        " WHERE i.guess IS NOT NULL",
+        *columns(keys),
+    )
+    found = {(row["project_id"], row["item_id"]): load_guess(row["guess"]) for row in rows}
+    return {key: guess for key, guess in found.items() if guess is not None}
 
 
 async def get_item(connection: Any, project_id: str, item_id: str) -> Aggregate | None:

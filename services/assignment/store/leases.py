@@ -173,12 +173,15 @@ async def count_held(connection: Any, annotator_id: str) -> int:
     return held
 
 
-async def list_gold_seen(connection: Any, annotator_id: str, project_id: str) -> set[str]:
-    """The gold items that a person has had."""
+async def list_gold_seen(connection: Any, annotator_id: str, project_id: str, known: Iterable[str]) -> set[str]:
+    """Of the gold items, those that a person has had, as gold or when they were of the stream."""
     rows = await connection.fetch(
-        "SELECT item_id FROM leases WHERE annotator_id = $1 AND project_id = $2 AND gold AND state <> 'expired'",
+        "SELECT item_id FROM leases WHERE annotator_id = $1 AND project_id = $2 AND gold AND state <> 'expired'"
+        " UNION ALL SELECT l.item_id FROM unnest($3::text[]) AS k(item_id) JOIN leases AS l ON l.project_id = $2"
+        " AND l.item_id = k.item_id AND l.annotator_id = $1 AND NOT l.gold AND l.state <> 'expired'",
         annotator_id,
         project_id,
+        list(known),
     )
     return {row["item_id"] for row in rows}
 

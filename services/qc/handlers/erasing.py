@@ -37,6 +37,7 @@ class QcEraser:
             delta[one.key[0]].subtract(_counted(one))
             removed[one.key]["gold_answers"] += 1
         await store.delete_items(keys)
+        await store.delete_disputes(keys)
         await store.add_facts(delta)
         conduct = await store.claim_conduct(paces)
         for who, known in conduct.items():

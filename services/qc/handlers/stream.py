@@ -11,8 +11,10 @@ from services.qc.domain.fold import Context, Folded, ItemKey, Version, fold, key
 from services.qc.domain.gold import Score, score
 from services.qc.domain.item import Answer, ItemState
 from services.qc.domain.outcomes import quarantine_of
+from services.qc.domain.patterns import disputes_of
 from services.qc.domain.scale import scale_of
 from services.qc.domain.trust import convicted, heard, limits, quarantine, told
+from services.qc.handlers.expertise import publish_marked
 from services.qc.handlers.watching import Fired, Watch
 from services.qc.metrics import Metrics
 from services.qc.store import Known, ParameterCache, Store
@@ -82,6 +84,11 @@ class Handlers:
         await self._learn([(event, scale.tolerance) for event, scale in scales], unit)
 
     async def on_quality(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
+        """What leads and experts decided, about people and about gold."""
+        await publish_marked(batch, unit)
+        await self._heed(batch, unit)
+
+    async def _heed(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
         """Who was put in quarantine or reinstated by a lead; what qc said itself comes back and changes nothing."""
         await self._watch.remember([r.event for r in batch], unit)
         marks = [(r.event, m) for r in batch if isinstance(m := r.event.measurement, Quarantine)]
@@ -115,7 +122,7 @@ class Handlers:
         own = [((project, one.gold_item_id), one) for project, one in told if isinstance(one, GoldResult)]
         erased = await store.list_erased(key for key, _ in own) if own else set()
         await store.save_gold_published((one.annotation_id, one.expected) for key, one in own if key not in erased)
-        await self.on_quality(batch, unit)
+        await self._heed(batch, unit)
 
     async def _contexts(
         self,
@@ -179,6 +186,7 @@ class Handlers:
         await store.save_labels({k: i.label for k, i in items.items() if i.label is not None and i.label != labels[k]})
         for project, facts in folded.delta.items():
             delta[project].add(facts)
+        await store.save_disputes(disputes_of(items, before))
         self._publish(folded, batch, unit)
         return [events[place] for place in folded.new], list(newly_judged(items, map(key_of, events), before))
 

@@ -1,7 +1,8 @@
 """What qc does on its own clock."""
 
 from services.qc.jobs.batch import Jobs
+from services.qc.jobs.patterns import Patterns
 from services.qc.jobs.people import PeopleJobs
 from services.qc.jobs.planning import GoldPlans
 
-__all__ = ["GoldPlans", "Jobs", "PeopleJobs"]
+__all__ = ["GoldPlans", "Jobs", "Patterns", "PeopleJobs"]

@@ -16,13 +16,16 @@ from services.qc.store.erasing import ErasingStore
 from services.qc.store.gold import GoldStore
 from services.qc.store.goldplans import GoldPlanStore
 from services.qc.store.items import ItemStore, Known
+from services.qc.store.patterns import PatternStore
 from services.qc.store.snapshots import SnapshotStore
 from services.qc.store.trust import TrustStore
 
 __all__ = ["Known", "ParameterCache", "Store"]
 
 
-class Store(ItemStore, CountStore, GoldStore, GoldPlanStore, SnapshotStore, ConductStore, TrustStore, ErasingStore):
+class Store(
+    ItemStore, CountStore, GoldStore, GoldPlanStore, PatternStore, SnapshotStore, ConductStore, TrustStore, ErasingStore
+):
     """All statements on one connection, inside its transaction."""
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 
-from shared.events import GoldPlan, GoldPolicy, Quality
-from shared.topics import GOLD_ITEMS, QUALITY
+from shared.events import Ask, ConfusedPair, ErrorPatterns, GoldPlan, GoldPolicy, Path, Quality
+from shared.topics import ESCALATIONS, GOLD_ITEMS, LABELS, QUALITY
 from tests.support import events as make
 from tests.support.assignment import Replica
 
@@ -104,3 +104,62 @@ async def test_no_field_of_the_api_tells_gold_from_the_stream(replica: Replica) 
     bare = Counter(kinds[task["lease_id"]] for task in tasks if task["proposal"] is None)
     assert bare[False] >= bare[True] / 4  # a task without a proposal may as well be of the stream
     assert not any("gold" in str(task).lower() for task in tasks)
+
+
+async def decided(replica: Replica, *items: str) -> None:
+    """Experts decide these items."""
+    expert = await replica.person("eve", "expert")
+    await replica.handle(ESCALATIONS, *(make.escalation(item, ask=Ask.EXPERT) for item in items))
+    tasks = (await expert.post("/v1/next", json={"project": make.PROJECT, "count": len(items)})).json()["tasks"]
+    for task in tasks:
+        await expert.post(f"/v1/leases/{task['lease_id']}/submit", json={"value": CHOICE})
+    await replica.handle(LABELS, *(make.label(item, path=Path.EXPERT) for item in items))
+
+
+async def test_an_experts_decision_becomes_gold_when_marked(replica: Replica) -> None:
+    await replica.seed(4)
+    ann = await replica.person("ann")
+    (task,) = await take(ann)
+    await ann.post(f"/v1/leases/{task['lease_id']}/submit", json={"value": CHOICE})
+    await decided(replica, "i000000", "i000001")
+    lead = await replica.person("lou", "lead", [make.PROJECT])
+    path = f"/v1/projects/{make.PROJECT}/gold"
+    assert (await ann.post(path, json={"item_ids": ["i000000"]})).json()["code"] == "forbidden"
+    body = {"item_ids": ["i000000", "i000003", "nowhere", "i000001"]}
+    results = (await lead.post(path, json=body)).json()["results"]
+    codes = [one["problem"] and one["problem"]["code"] for one in results]
+    assert codes == [None, "no_expert_decision", "item_unknown", None]
+    items = await replica.published(GOLD_ITEMS)
+    assert {one.item_id: one.content.text for one in items} == {
+        name: f"text of {name}" for name in ("i000000", "i000001")
+    }
+    marks = [e.measurement for e in await replica.published(QUALITY)]
+    assert [(one.item_id, one.version) for one in marks] == [("i000000", 1), ("i000001", 1)]
+    replica.project(make.project_spec(policy=make.policy(auto_accept=None, gold=GoldPolicy(share=1.0))), 2)
+    replica.publish(GOLD_ITEMS, *items)
+    for _ in range(3):
+        await take(ann)
+    assert len(await given(replica, "ann")) == 1  # the other one she answered when it was of the stream
+
+
+async def test_gold_of_the_stream_shows_its_proposal(replica: Replica) -> None:
+    await replica.seed(40)
+    replica.project(make.project_spec(policy=make.policy(auto_accept=None, gold=GoldPolicy(share=0.5))), 2)
+    replica.publish(GOLD_ITEMS, *(make.gold_item(f"i{n:06}") for n in range(20)))
+    ann = await replica.person("ann")
+    tasks = [task for _ in range(30) for task in await take(ann)]
+    kinds = {str(row["id"]): row["gold"] for row in await replica.sql("SELECT id, gold FROM leases")}
+    shown = Counter(kinds[task["lease_id"]] for task in tasks if task["proposal"] is not None)
+    assert min(shown[True], shown[False]) >= 1
+
+
+async def test_leads_see_error_patterns(replica: Replica) -> None:
+    lead = await replica.person("lou", "lead", [make.PROJECT])
+    path = f"/v1/projects/{make.PROJECT}/patterns"
+    assert (await lead.get(path)).json() == {"kind": "error_patterns", "pairs": [], "items": []}
+    pair = ConfusedPair(truth="a", answered="b", answers=3, share=0.3, low=0.1, high=0.5, examples=("i1",))
+    for seconds, told in ((90, ErrorPatterns(pairs=(pair,))), (60, ErrorPatterns())):
+        await replica.handle(
+            QUALITY, make.quality(told, subject="errors", sequence=f"{seconds}", measured_at=make.at(seconds))
+        )
+    assert (await lead.get(path)).json()["pairs"][0]["examples"] == ["i1"]
