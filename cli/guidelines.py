@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from cli.frontmatter import GuidelineText, read_guideline
 from cli.output import JsonFlag, Output, fail, table
 from cli.project.commands import histories
 from cli.reading import reference
@@ -39,28 +40,34 @@ def current_of(events: Sequence[Event], project: str) -> GuidelineVersion | None
 
 
 def next_version(
-    events: Sequence[Event], spec: ProjectSpec, markdown: str, touches: Sequence[str], *, now: datetime
+    events: Sequence[Event], spec: ProjectSpec, text: GuidelineText, touches: Sequence[str], *, now: datetime
 ) -> GuidelineVersion | None:
     """The version to publish, one above all that exist; None where the text is already in force.
 
     Raises:
-        ConfigurationError: the text is empty or too long, or a touched class is not one of the project's.
+        ConfigurationError: the text is empty or too long, a touched class is not one of the project's, or the version
+            that the file names is another.
     """
-    if not markdown.strip():
+    if not text.markdown.strip():
         raise ConfigurationError("the guideline is empty")
-    unknown = sorted(set(touches) - set(getattr(spec.label, "classes", ())))
+    touches = sorted({*touches, *text.head.touches})
+    classes = set(getattr(spec.label, "classes", ()))
+    unknown = sorted({*touches, *(one.label for one in text.head.examples)} - classes) if classes else []
     if unknown:
-        raise ConfigurationError(f"--touches {unknown[0]}: not a class of {spec.project}")
+        raise ConfigurationError(f"{unknown[0]}: not a class of {spec.project}")
     current = current_of(events, spec.project)
-    if current is not None and current.markdown == markdown:
+    if current is not None and (current.markdown, current.examples) == (text.markdown, text.head.examples):
         return None
     highest = max((e.version for e in events if e.project_id == spec.project), default=0)
+    if text.head.version not in (None, highest + 1):
+        raise ConfigurationError(f"version: the file says {text.head.version}; the next one is {highest + 1}")
     try:
         return GuidelineVersion(
             project_id=spec.project,
             version=highest + 1,
-            markdown=markdown,
-            touched_classes=tuple(sorted(set(touches))),
+            markdown=text.markdown,
+            touched_classes=tuple(touches),
+            examples=text.head.examples,
             published_at=now,
         )
     except ValidationError as error:
@@ -92,10 +99,7 @@ def publish(
 ) -> None:
     """Publish a guideline as the project's current version; new rounds show it."""
     out = Output(as_json=as_json)
-    try:
-        markdown = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file}: cannot be read as UTF-8 text: {error}") from error
+    text = read_guideline(file)
     kafka = kafka_settings()
     with out.working(f"publishing the guideline of {project}"):
         known = asyncio.run(histories(kafka))
@@ -103,7 +107,7 @@ def publish(
         if applied is None:
             fail(f"there is no project {project!r}; known: {', '.join(sorted(known)) or 'none'}")
         events = asyncio.run(reference(kafka, GUIDELINES))
-        version = next_version(events, applied.spec, markdown, touches or [], now=utc_now())
+        version = next_version(events, applied.spec, text, touches or [], now=utc_now())
         if version is not None:
             asyncio.run(publish_guideline(kafka, version))
     shown = version or current_of(events, project)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from services.qc.handlers import Handlers, QcEraser
-from services.qc.jobs import GoldPlans, Jobs, Patterns, PeopleJobs
+from services.qc.jobs import GoldPlans, GuidelineReviews, Jobs, Patterns, PeopleJobs
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache
@@ -35,9 +35,6 @@ def build(settings: QcSettings) -> Service:
     handlers = Handlers(service.references, metrics, parameters)
     erasing = Erasing(QcEraser(), service.unit)
     jobs = Jobs(service.unit, service.references, settings, metrics, parameters)
-    people = PeopleJobs(service.unit, settings)
-    patterns = Patterns(service.unit, service.references)
-    plans = GoldPlans(service.unit, service.references, settings)
 
     service.reads(PROJECTS, GUIDELINES, GOLD_ANSWERS)
     service.writes(LABELS, ESCALATIONS, QUALITY, RELABELS, GOLD_ANSWERS)
@@ -53,11 +50,20 @@ def build(settings: QcSettings) -> Service:
 
     service.every(settings.snapshot_check_s, "snapshots", jobs.take_snapshots)
     service.every(settings.quality_interval_s, "quality", jobs.publish_quality)
-    service.every(settings.quality_interval_s, "skills", people.publish_skills)
     service.every(settings.erase_again_s, "erase again", erasing.again)
     service.every(FORGET_S, "forget", jobs.forget_snapshots)
     service.every(settings.gold_interval_s, "gold", jobs.score_gold)
+    service.every(settings.review_interval_s, "review", jobs.review)
+    _about_people(service, settings, metrics)
+    return service
+
+
+def _about_people(service: Service, settings: QcSettings, metrics: Metrics) -> None:
+    """What is measured of people and of guidelines, and what is planned for them."""
+    people, patterns = PeopleJobs(service.unit, settings), Patterns(service.unit, service.references)
+    plans = GoldPlans(service.unit, service.references, settings)
+    reviews = GuidelineReviews(service.unit, service.references, settings, metrics)
+    service.every(settings.quality_interval_s, "skills", people.publish_skills)
     service.every(settings.gold_interval_s, "gold plans", plans.plan)
     service.every(settings.patterns_interval_s, "patterns", patterns.publish)
-    service.every(settings.review_interval_s, "review", jobs.review)
-    return service
+    service.every(settings.review_interval_s, "guideline reviews", reviews.review)

@@ -24,6 +24,7 @@ from shared.events.models import (
 from shared.events.predictions import Abstention, Prediction, ShadowPrediction
 from shared.events.projects import (
     AutoAccept,
+    BorderlineExample,
     ConsensusPolicy,
     CostModel,
     GoldAnswer,
@@ -86,6 +87,7 @@ __all__ = [
     "Ask",
     "Audience",
     "AutoAccept",
+    "BorderlineExample",
     "ClassMix",
     "Collect",
     "Collected",

@@ -98,6 +98,9 @@ class ConsensusPolicy(FilePart):
 
 class RelabelPolicy(FilePart):
     budget_per_day: Count = Field(default=100, description="Relabel requests that monitor may make in 24 hours.")
+    review_per_day: Count = Field(
+        default=1000, description="Labels that a changed guideline may send back to people in a day."
+    )
     max_confidence: Probability = Field(
         default=0.6, description="A disagreement below this model confidence is worth another round."
     )
@@ -281,6 +284,14 @@ class ProjectPointer(Event):
         return self.applied_at
 
 
+class BorderlineExample(FilePart):
+    """A case that people disagree about, with its answer."""
+
+    text: ShortText = Field(description="The case, or what it shows.")
+    label: ShortText
+    why: ShortText = ""
+
+
 class GuidelineVersion(Event):
     """One version of the written guideline, and the classes that its change touches."""
 
@@ -291,6 +302,7 @@ class GuidelineVersion(Event):
     version: Version
     markdown: Text
     touched_classes: tuple[Name, ...] = ()
+    examples: Annotated[tuple[BorderlineExample, ...], Field(max_length=200)] = ()
     published_at: Timestamp
 
     @property

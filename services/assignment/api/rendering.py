@@ -59,4 +59,5 @@ def _brief(project_id: str, desk: Desk) -> dict[str, Any]:
         "instructions": project.spec.instructions if project is not None else "",
         "guideline_version": version,
         "guideline": guideline.markdown if guideline is not None else "",
+        "examples": [one.model_dump() for one in guideline.examples] if guideline is not None else [],
     }

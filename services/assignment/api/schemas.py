@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.assignment.api.identity import Role
 from services.assignment.api.problems import ProblemBody
-from shared.events import Audience, Content, SkipReason
+from shared.events import Audience, BorderlineExample, Content, SkipReason
 from shared.events.base import Count, ItemId, Name, ShortText, Slug
 from shared.labels import LabelSchema, LabelValue
 
@@ -58,6 +58,7 @@ class Brief(Part):
     instructions: str
     guideline_version: int = Field(description="0: none.")
     guideline: str = Field(description="Markdown; show it as text or through a sanitiser.")
+    examples: list[BorderlineExample] = Field(description="Borderline cases with their answers.")
 
 
 class NextResponse(Part):

@@ -135,6 +135,19 @@ def quarantine_of(project_id: str, annotator_id: str, reason: str, *, cause: str
     )
 
 
+def guideline_review_of(project_id: str, item_id: str, label: LiveLabel, version: int, *, now: datetime) -> Relabel:
+    """A label of a class whose meaning a guideline has changed since goes to people again."""
+    return Relabel(
+        project_id=project_id,
+        item_id=item_id,
+        round=label.version,
+        cause=RelabelCause.GUIDELINE,
+        evidence=f"given before guideline version {version} touched its class",
+        requested_by="qc",
+        requested_at=now,
+    )
+
+
 def review_of(project_id: str, item_id: str, label: LiveLabel, annotator_id: str, *, now: datetime) -> Relabel:
     """A label that stands on the word of somebody in quarantine is given to others."""
     return Relabel(

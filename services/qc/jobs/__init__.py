@@ -4,5 +4,6 @@ from services.qc.jobs.batch import Jobs
 from services.qc.jobs.patterns import Patterns
 from services.qc.jobs.people import PeopleJobs
 from services.qc.jobs.planning import GoldPlans
+from services.qc.jobs.reviewing import GuidelineReviews
 
-__all__ = ["GoldPlans", "Jobs", "Patterns", "PeopleJobs"]
+__all__ = ["GoldPlans", "GuidelineReviews", "Jobs", "Patterns", "PeopleJobs"]

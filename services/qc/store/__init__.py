@@ -17,6 +17,7 @@ from services.qc.store.gold import GoldStore
 from services.qc.store.goldplans import GoldPlanStore
 from services.qc.store.items import ItemStore, Known
 from services.qc.store.patterns import PatternStore
+from services.qc.store.reviews import ReviewStore
 from services.qc.store.snapshots import SnapshotStore
 from services.qc.store.trust import TrustStore
 
@@ -24,7 +25,16 @@ __all__ = ["Known", "ParameterCache", "Store"]
 
 
 class Store(
-    ItemStore, CountStore, GoldStore, GoldPlanStore, PatternStore, SnapshotStore, ConductStore, TrustStore, ErasingStore
+    ItemStore,
+    CountStore,
+    GoldStore,
+    GoldPlanStore,
+    PatternStore,
+    ReviewStore,
+    SnapshotStore,
+    ConductStore,
+    TrustStore,
+    ErasingStore,
 ):
     """All statements on one connection, inside its transaction."""
 

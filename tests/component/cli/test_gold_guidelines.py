@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.reading import reference
+from shared.events import GuidelineVersion
 from shared.runtime.settings import KafkaSettings
 from shared.topics import GOLD_ANSWERS, GOLD_ITEMS, GUIDELINES
 from tests.component.cli.conftest import Cli
@@ -58,3 +59,38 @@ def test_guidelines_are_versions(cli: Cli, applied: KafkaSettings, tmp_path: Pat
     assert len(run_sync(reference(applied, GUIDELINES))) == 3
     assert [row["current"] for row in cli("guidelines", "list", "--json").json["guidelines"]] == [False, True]
     assert "not a class" in cli("guidelines", "publish", file, "-p", "mood", "--touches", "purple").err
+
+
+HEAD = """---
+version: 1
+touches: [bad]
+examples:
+  - {text: "It works.", label: good, why: no complaint}
+---
+
+# Mood
+"""
+
+
+def test_a_guideline_says_in_its_head_what_it_touches(cli: Cli, applied: KafkaSettings, tmp_path: Path) -> None:
+    file = tmp_path / "guide.md"
+    file.write_text(HEAD)
+    first = cli("guidelines", "publish", file, "--project", "mood", "--json").json
+    assert (first["version"], first["touched_classes"]) == (1, ["bad"])
+    [version] = [e for e in run_sync(reference(applied, GUIDELINES)) if isinstance(e, GuidelineVersion)]
+    assert version.markdown == "# Mood\n"
+    assert (version.examples[0].label, version.examples[0].why) == ("good", "no complaint")
+    assert cli("guidelines", "publish", file, "-p", "mood", "--json").json["status"] == "unchanged"
+    for before, after, says in (
+        ("version: 1", "version: 7", "the file says 7; the next one is 2"),
+        ("[bad]", "[purple]", "purple: not a class"),
+        ("label: good", "label: fine", "fine: not a class"),
+        ("touches:", "touchs:", "guide.md:3: touchs"),
+        ("label: good,", "", "guide.md:5: examples[0].label"),
+        ("  - {", "  - {{", "guide.md:"),
+        ("---\n\n# Mood", "# Mood", "has no end"),
+    ):
+        file.write_text(HEAD.replace(before, after, 1) + "more")
+        ran = cli("guidelines", "publish", file, "-p", "mood")
+        assert ran.code == 1, before
+        assert says in ran.err, (before, ran.err)

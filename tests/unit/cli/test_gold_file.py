@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cli.frontmatter import GuidelineText
 from cli.gold import read_gold
 from cli.guidelines import current_of, next_version
 from shared.errors import ConfigurationError
@@ -115,16 +116,16 @@ def test_a_file_that_cannot_be_read_or_is_empty(tmp_path: Path) -> None:
 
 def test_guideline_versions_count_up_and_the_same_text_is_no_change() -> None:
     spec = make.project_spec()
-    first = next_version([], spec, "# One\n", ["neutral"], now=make.AT)
+    first = next_version([], spec, GuidelineText("# One\n"), ["neutral"], now=make.AT)
     assert first is not None
     assert (first.version, first.touched_classes) == (1, ("neutral",))
     events: list[GuidelineVersion | GuidelinePointer] = [first, make.guideline_pointer(1)]
     assert current_of(events, spec.project) == first
-    assert next_version(events, spec, "# One\n", [], now=make.AT) is None
-    second = next_version([*events, make.guideline_version(5)], spec, "# Two\n", [], now=make.AT)
+    assert next_version(events, spec, GuidelineText("# One\n"), [], now=make.AT) is None
+    second = next_version([*events, make.guideline_version(5)], spec, GuidelineText("# Two\n"), [], now=make.AT)
     assert second is not None
     assert second.version == 6
-    with pytest.raises(ConfigurationError, match="--touches purple"):
-        next_version([], spec, "# One\n", ["purple"], now=make.AT)
+    with pytest.raises(ConfigurationError, match="purple: not a class"):
+        next_version([], spec, GuidelineText("# One\n"), ["purple"], now=make.AT)
     with pytest.raises(ConfigurationError, match="empty"):
-        next_version([], spec, " \n", [], now=make.AT)
+        next_version([], spec, GuidelineText(" \n"), [], now=make.AT)

@@ -1,0 +1,86 @@
+"""Which labels a change of the guideline puts in doubt, and how far a review of them has come."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+from services.qc.domain.fold import ItemKey
+from services.qc.domain.item import ItemState, LiveLabel
+from services.qc.domain.rounds import Touched, outdated
+
+PASSES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One review; see the table of the same name."""
+
+    project_id: str
+    version: int
+    after: str = ""
+    passes: int = 0
+    not_before: datetime | None = None
+    day: date | None = None
+    used: int = 0
+
+    def due(self, now: datetime) -> bool:
+        """Whether there is anything to look at now."""
+        return self.passes < PASSES and (self.not_before is None or self.not_before <= now)
+
+    def left(self, budget: int, now: datetime) -> int:
+        """Requests that may still be made today."""
+        return max(budget - (self.used if self.day == now.date() else 0), 0)
+
+
+def affected(item: ItemState, guideline: int, touched: Touched) -> LiveLabel | None:
+    """The label, where everybody who gave it did so under a guideline whose meaning of its class has changed since."""
+    label = item.label
+    if label is None or item.erased:
+        return None
+    words = [
+        a
+        for a in item.answers.values()
+        if a.is_answer and not a.late and a.round == label.version and a.symbol == label.symbol
+    ]
+    return label if words and all(outdated(answer, guideline, touched) for answer in words) else None
+
+
+def reviewed(
+    review: Review,
+    items: Mapping[ItemKey, ItemState],
+    touched: Touched,
+    *,
+    chunk: int,
+    budget: int,
+    pause_s: float,
+    now: datetime,
+) -> tuple[Review, Sequence[tuple[ItemKey, LiveLabel]]]:
+    """Look at one chunk of items.
+
+    Args:
+        review: as it stands; due.
+        items: the next items of the project by id, at most `chunk`.
+        touched: what each guideline version changed.
+        chunk: fewer items than that are the last ones.
+        budget: requests of a day; where it is used up the review stops before the first item that it cannot pay.
+        pause_s: between the passes: the longest that a round which was open at the change may take.
+        now: the time.
+
+    Returns:
+        The review after them, and the labels to be given to people again.
+    """
+    left, found, last = review.left(budget, now), list[tuple[ItemKey, LiveLabel]](), review.after
+    stopped = False
+    for key, item in sorted(items.items()):
+        label = affected(item, review.version, touched)
+        if label is not None and len(found) == left:
+            stopped = True
+            break
+        if label is not None:
+            found.append((key, label))
+        last = key[1]
+    used = len(found) + (review.used if review.day == now.date() else 0)
+    fresh = replace(review, after=last, day=now.date(), used=used)
+    if not stopped and len(items) < chunk:
+        fresh = replace(fresh, after="", passes=review.passes + 1, not_before=now + timedelta(seconds=pause_s))
+    return fresh, found
