@@ -58,6 +58,8 @@ OF_PEOPLE: Mapping[str, Mapping[str, str]] = {
     },
     "monitor": {
         "measurements": "SELECT count(*) FROM measurements WHERE subject = 'annotator#' || $1",
+        "pairs": "SELECT count(*) FROM measurements AS m, jsonb_array_elements(m.measurement->'pairs') AS p"
+        " WHERE m.kind = 'pair_agreement' AND $1 IN (p->>'first', p->>'second')",
     },
 }
 

@@ -174,7 +174,9 @@ class MonitorEraser:
 
     async def erase_person(self, annotator_id: str, unit: Unit) -> Removed:
         """What was measured of the person goes."""
-        return +Removed(measurements=await Store(unit.connection).delete_measurements(f"annotator#{annotator_id}"))
+        return +Removed(
+            measurements=await Store(unit.connection).delete_measurements(f"annotator#{annotator_id}", annotator_id)
+        )
 
 
 def _arrived(items: Iterable[ItemKey]) -> Counts:

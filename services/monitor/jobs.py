@@ -54,6 +54,7 @@ class Jobs:
             window = await store.list_counts(int(since.timestamp()))
             spent = await store.count_relabels(names, since=unit.now - BUDGET_WINDOW)
             measured = await store.list_measurements("agreement")
+        agreement = [(project, Agreement.model_validate_json(text)) for project, _, text in measured]
         budgets = {p.project_id: p.spec.policy.relabel.budget_per_day - spent[p.project_id] for p in projects}
         self._collector.snapshot = Snapshot(
             taken_at=unit.now,
@@ -61,7 +62,7 @@ class Jobs:
             window=window,
             projects={p.project_id: frozenset(getattr(p.spec.label, "classes", ())) for p in projects},
             budget_left={project: max(left, 0) for project, left in budgets.items()},
-            agreement={project: Agreement.model_validate_json(text).percent for project, _, text in measured},
+            agreement={project: found.percent for project, found in agreement if found.scope == "project"},
         )
 
     async def prune(self) -> None:

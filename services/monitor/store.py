@@ -179,9 +179,14 @@ class Store:
             gone.setdefault((row["project_id"], row["item_id"]), Counter())["relabels"] += 1
         return gone
 
-    async def delete_measurements(self, subject: str) -> int:
-        """Forget what was measured of a subject; how many rows. The table is small."""
-        done = await self._connection.execute("DELETE FROM measurements WHERE subject = $1", subject)
+    async def delete_measurements(self, subject: str, person: str) -> int:
+        """Forget what was measured of a person, alone or in a pair; how many rows. The table is small."""
+        done = await self._connection.execute(
+            "DELETE FROM measurements WHERE subject = $1 OR (kind = 'pair_agreement' AND EXISTS (SELECT FROM"
+            " jsonb_array_elements(measurement->'pairs') AS p WHERE $2 IN (p->>'first', p->>'second')))",
+            subject,
+            person,
+        )
         return int(done.rsplit(" ", 1)[1])
 
     async def claim_windows(self, windows: Sequence[tuple[str, str, datetime]]) -> set[tuple[str, str]]:

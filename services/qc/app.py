@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from services.qc.handlers import Handlers, QcEraser
-from services.qc.jobs import GoldPlans, GuidelineReviews, Jobs, Patterns, PeopleJobs
+from services.qc.jobs import AgreementJobs, GoldPlans, GuidelineReviews, Jobs, Patterns, PeopleJobs
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache
@@ -35,6 +35,7 @@ def build(settings: QcSettings) -> Service:
     handlers = Handlers(service.references, metrics, parameters)
     erasing = Erasing(QcEraser(), service.unit)
     jobs = Jobs(service.unit, service.references, settings, metrics, parameters)
+    agreement = AgreementJobs(service.unit, service.references, settings, parameters)
 
     service.reads(PROJECTS, GUIDELINES, GOLD_ANSWERS)
     service.writes(LABELS, ESCALATIONS, QUALITY, RELABELS, GOLD_ANSWERS)
@@ -49,7 +50,7 @@ def build(settings: QcSettings) -> Service:
     service.consume(QUALITY, handlers.on_quality)
 
     service.every(settings.snapshot_check_s, "snapshots", jobs.take_snapshots)
-    service.every(settings.quality_interval_s, "quality", jobs.publish_quality)
+    service.every(settings.agreement_interval_s, "agreement", agreement.publish_agreement)
     service.every(settings.erase_again_s, "erase again", erasing.again)
     service.every(FORGET_S, "forget", jobs.forget_snapshots)
     service.every(settings.gold_interval_s, "gold", jobs.score_gold)

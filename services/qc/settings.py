@@ -44,6 +44,18 @@ class QcSettings(DatabaseServiceSettings):
         default=2000,
         description="Undecided rounds that a snapshot judges too, at most, on a scale without a list of classes.",
     )
+    agreement_interval_s: Annotated[float, Field(gt=0)] = Field(
+        default=30.0, description="How often agreement and calibration are measured where answers came, seconds."
+    )
+    agreement_answers: Annotated[int, Field(ge=1000, le=1_000_000)] = Field(
+        default=50_000, description="Answers of a project that they are measured on, at most: the newest."
+    )
+    agreement_resamples: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        default=200, description="Resamples behind their intervals."
+    )
+    agreement_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.1, description="Share of one processor that measuring them may take; after a long one the next waits."
+    )
     quality_interval_s: Annotated[float, Field(gt=0)] = Field(
         default=10.0, description="How often skill and agreement are published where they changed, seconds."
     )

@@ -148,13 +148,71 @@ class GoldResult(Value):
     answered: Category
 
 
+Coefficient = Annotated[float, Field(le=1.0, allow_inf_nan=False)]
+"""1: perfect; 0: as by chance."""
+Interval = tuple[float, float]
+Intervals = Annotated[dict[Name, Interval], Field(max_length=20)]
+
+
 class Agreement(Value):
-    """Agreement over the rounds that ended with two opinions or more."""
+    """Agreement over a project's recent rounds with two opinions or more; null where it is undefined.
+
+    Where one class rules, alpha falls though people agree, and AC1 does not: look at both.
+    """
 
     kind: Literal["agreement"] = "agreement"
     percent: Probability
     rounds: Count
     opinions: Count
+    scope: Literal["project", "class", "guideline", "slice"] = "project"
+    name: ShortText = Field(default="", description="The class (it against the rest), guideline version or slice.")
+    alpha: Coefficient | None = Field(default=None, description="Krippendorff's, by the scale's own metric.")
+    metric: Literal["nominal", "ordinal", "interval"] = "nominal"
+    ac1: Coefficient | None = None
+    ac2: Coefficient | None = Field(default=None, description="On an ordered scale; quadratic weights.")
+    fleiss: Coefficient | None = None
+    kappa: Coefficient | None = Field(default=None, description="Cohen's, the mean over pairs of annotators.")
+    intervals: Intervals = Field(default_factory=dict, description="95 %, by the bootstrap over rounds; by measure.")
+
+
+class AnnotatorPair(Value):
+    """How two people agree on what both answered."""
+
+    first: Name
+    second: Name
+    items: Count
+    percent: Probability
+    alpha: Coefficient | None = None
+    ac1: Coefficient | None = None
+    kappa: Coefficient | None = None
+    intervals: Intervals = Field(default_factory=dict)
+
+
+class PairAgreement(Value):
+    """The pairs of a project's busiest annotators with enough in common, the least agreeing first."""
+
+    kind: Literal["pair_agreement"] = "pair_agreement"
+    pairs: Annotated[tuple[AnnotatorPair, ...], Field(max_length=200)] = ()
+    considered: Count = Field(default=0, description="Pairs with enough in common, those left out here among them.")
+
+
+class ReliabilityBin(Value):
+    """Labels of about the same posterior."""
+
+    labels: Count
+    posterior: Probability
+    accuracy: Probability
+
+
+class Calibration(Value):
+    """Posteriors of consensus labels beside what is known to be true."""
+
+    kind: Literal["calibration"] = "calibration"
+    against: Literal["gold", "expert"]
+    error: NonNegative = Field(description="Debiased root mean squared gap between posterior and accuracy.")
+    labels: Count
+    accuracy: Probability
+    bins: Annotated[tuple[ReliabilityBin, ...], Field(max_length=100)] = ()
 
 
 class Quarantine(Value):
@@ -192,6 +250,8 @@ Measurement = Annotated[
     | ErrorPatterns
     | GoldResult
     | Agreement
+    | PairAgreement
+    | Calibration
     | Quarantine
     | Disagreement
     | ClassMix,

@@ -12,7 +12,7 @@ from services.qc.domain.facts import Facts, facts_of, gold_cell
 from services.qc.domain.fold import ItemKey
 from services.qc.domain.item import ItemState
 from services.qc.handlers import Handlers, QcEraser
-from services.qc.jobs import GoldPlans, GuidelineReviews, Jobs, Patterns, PeopleJobs
+from services.qc.jobs import AgreementJobs, GoldPlans, GuidelineReviews, Jobs, Patterns, PeopleJobs
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache, Store
@@ -91,6 +91,10 @@ class Qc:
     @property
     def jobs(self) -> Jobs:
         return Jobs(self.unit, self.reference.references, self.settings, self.metrics, self.parameters)
+
+    @property
+    def agreement(self) -> AgreementJobs:
+        return AgreementJobs(self.unit, self.reference.references, self.settings, self.parameters)
 
     @property
     def people(self) -> PeopleJobs:

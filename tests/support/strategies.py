@@ -238,7 +238,15 @@ _MEASUREMENTS = st.one_of(
         ev.GoldResult, annotator_id=names, annotation_id=st.uuids(), gold_item_id=item_ids, correct=st.booleans(),
         expected=classes, answered=classes,
     ),
-    st.builds(ev.Agreement, percent=probabilities, rounds=counts, opinions=counts),
+    st.builds(ev.Agreement, percent=probabilities, rounds=counts, opinions=counts, alpha=probabilities),
+    st.builds(ev.PairAgreement, considered=counts),
+    st.builds(
+        ev.Calibration,
+        against=st.sampled_from(["gold", "expert"]),
+        error=probabilities,
+        labels=counts,
+        accuracy=probabilities,
+    ),
     st.builds(ev.Quarantine, annotator_id=names, active=st.booleans(), reason=text),
     st.builds(ev.Disagreement, model_version=names, rate=probabilities, labels=counts, window_s=st.floats(0, 1e6)),
     st.builds(

@@ -7,7 +7,7 @@ AC1 does not (the prevalence paradox): always show alpha and AC1 side by side.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,21 +23,6 @@ TINY = 1e-12
 def agreeing_pairs(symbols: Iterable[str]) -> int:
     """How many pairs of the opinions are equal."""
     return sum(n * (n - 1) // 2 for n in Counter(symbols).values())
-
-
-def percent_agreement(rounds: Mapping[int, tuple[int, int]]) -> float | None:
-    """The mean over rounds of the share of equal pairs.
-
-    Args:
-        rounds: opinions in a round (two or more) -> (how many such rounds, their agreeing pairs in all).
-
-    Returns:
-        0 to 1, or None where no round has two opinions.
-    """
-    number = sum(count for count, _ in rounds.values())
-    if number == 0:
-        return None
-    return sum(pairs / (n * (n - 1) / 2) for n, (_, pairs) in sorted(rounds.items())) / number
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ the busiest annotators are paired, and only where they share enough units; a pai
 one and the same class only) is left out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,15 +37,26 @@ class PairTable:
     def __len__(self) -> int:
         return len(self.pairs)
 
+    def tables(self, weights: Floats) -> Floats:
+        """How often a pair gave two classes; `weights` (units, draws), result (pairs, classes, classes, draws)."""
+        found: Floats = self.cells @ weights
+        return found.reshape(len(self.pairs), self.classes, self.classes, weights.shape[1])
+
     def kappas(self, weights: Floats) -> Floats:
         """The kappa of each pair, NaN where undefined; `weights` (units, draws), result (pairs, draws)."""
-        tables = (self.cells @ weights).reshape(len(self.pairs), self.classes, self.classes, weights.shape[1])
+        tables = self.tables(weights)
         total = np.maximum(tables.sum(axis=(1, 2)), TINY)
         observed = np.einsum("pccd->pd", tables) / total
         expected = (tables.sum(axis=2) * tables.sum(axis=1)).sum(axis=1) / total**2
         known = (expected < 1.0 - TINY) & (total > TINY)
         kappa = (observed - expected) / np.where(known, 1.0 - expected, 1.0)
         return np.where(known, kappa, np.nan)
+
+    def only(self, places: Sequence[int]) -> "PairTable":
+        """These pairs, in this order."""
+        square = self.classes**2
+        rows = (np.asarray(places, dtype=np.int64)[:, None] * square + np.arange(square)).reshape(-1)
+        return PairTable(self.pairs[np.asarray(places, dtype=np.int64)], self.cells[rows], self.classes)
 
     def known(self) -> "PairTable":
         """Only the pairs whose kappa is defined."""

@@ -6,7 +6,6 @@ from datetime import datetime
 from services.qc.domain.item import Answer, LiveLabel
 from services.qc.domain.stopping import Request, Verdict
 from shared.events import (
-    Agreement,
     Annotation,
     Audience,
     CostModel,
@@ -159,21 +158,4 @@ def review_of(project_id: str, item_id: str, label: LiveLabel, annotator_id: str
         excluded_annotators=(annotator_id,),
         requested_by="qc",
         requested_at=now,
-    )
-
-
-def agreement_of(
-    project_id: str, rounds: dict[int, tuple[int, int]], percent: float, *, snapshot: int, now: datetime
-) -> Quality:
-    """Agreement over the ended rounds of a project with two opinions or more."""
-    number = sum(count for count, _ in rounds.values())
-    opinions = sum(n * count for n, (count, _) in rounds.items())
-    pairs = sum(agreeing for _, agreeing in rounds.values())
-    return Quality(
-        project_id=project_id,
-        subject="agreement",
-        sequence=f"{number}:{opinions}:{pairs}",
-        measurement=Agreement(percent=min(max(percent, 0.0), 1.0), rounds=number, opinions=opinions),
-        snapshot=snapshot,
-        measured_at=now,
     )

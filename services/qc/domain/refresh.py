@@ -39,6 +39,8 @@ class Given(NamedTuple):
     known: str | None = None
     blind: bool = False
     predicted: str | None = None
+    round: int = 1
+    guideline: int = 0
 
 
 def fits(people: int, scale: Scale) -> bool:

@@ -1,9 +1,10 @@
 """What qc does on its own clock."""
 
+from services.qc.jobs.agreement import AgreementJobs
 from services.qc.jobs.batch import Jobs
 from services.qc.jobs.patterns import Patterns
 from services.qc.jobs.people import PeopleJobs
 from services.qc.jobs.planning import GoldPlans
 from services.qc.jobs.reviewing import GuidelineReviews
 
-__all__ = ["GoldPlans", "GuidelineReviews", "Jobs", "Patterns", "PeopleJobs"]
+__all__ = ["AgreementJobs", "GoldPlans", "GuidelineReviews", "Jobs", "Patterns", "PeopleJobs"]

@@ -6,13 +6,12 @@ from typing import Any
 
 import structlog
 
-from services.qc.domain.agreement import percent_agreement
 from services.qc.domain.conduct import Judged
 from services.qc.domain.confirmation import stands_without
 from services.qc.domain.facts import Facts
 from services.qc.domain.fold import ItemKey
 from services.qc.domain.gold import Score, rescore
-from services.qc.domain.outcomes import agreement_of, review_of
+from services.qc.domain.outcomes import review_of
 from services.qc.domain.scale import scale_of, symbol_of
 from services.qc.domain.trust import heard_again, limits
 from services.qc.handlers.watching import Fired, Watch
@@ -31,20 +30,6 @@ class Jobs(Snapshots):
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
         self._watch = Watch(self._references.projects, self._metrics)
-        self._agreement: dict[str, dict[int, tuple[int, int]]] = {}
-
-    async def publish_quality(self) -> None:
-        """Publish the agreement of projects where it changed."""
-        async with self._unit() as unit:
-            store = Store(unit.connection)
-            agreement = await store.list_agreement()
-            numbers = await store.get_latest(agreement)
-            for project, rounds in agreement.items():
-                percent = percent_agreement(rounds)
-                if percent is not None and self._agreement.get(project) != rounds:
-                    number = numbers.get(project, 0)
-                    unit.emit(QUALITY, agreement_of(project, rounds, percent, snapshot=number, now=unit.now))
-        self._agreement = agreement
 
     async def review(self) -> None:
         """Look again at what somebody in quarantine answered; reopen the labels that do not stand without them.

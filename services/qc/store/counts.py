@@ -100,13 +100,3 @@ class CountStore:
             "SELECT class, answered FROM class_counts WHERE project_id = $1 AND answered <> 0", project_id
         )
         return {row["class"]: row["answered"] for row in rows}
-
-    async def list_agreement(self) -> dict[str, dict[int, tuple[int, int]]]:
-        """Project -> opinions in a round -> (rounds, agreeing pairs)."""
-        rows = await self._connection.fetch(
-            "SELECT project_id, opinions, rounds, pairs FROM agreement_counts WHERE rounds <> 0 ORDER BY 1, 2"
-        )
-        found: dict[str, dict[int, tuple[int, int]]] = {}
-        for row in rows:
-            found.setdefault(row["project_id"], {})[row["opinions"]] = (row["rounds"], row["pairs"])
-        return found

@@ -51,6 +51,14 @@ class SnapshotStore:
         )
         return {r["project_id"]: (r["given"], r["known"], r["created_at"]) for r in rows}
 
+    async def list_given_by_people(self) -> dict[str, int]:
+        """Project -> answers by those who are not erased; reads a row per annotator."""
+        rows = await self._connection.fetch(
+            "SELECT project_id, sum(given)::bigint AS given FROM annotators WHERE annotator_id <> ''"
+            " GROUP BY project_id"
+        )
+        return {row["project_id"]: row["given"] for row in rows}
+
     async def count_undecided(self, project_id: str) -> int:
         """Rounds of a project that were looked at and did not end."""
         found: int = await self._connection.fetchval(
@@ -83,8 +91,8 @@ class SnapshotStore:
             rows = await self._connection.fetch(
                 "SELECT a.item_id, a.annotator_id, a.symbol, a.seq,"
                 " CASE WHEN i.label_path = 'expert' THEN i.label_symbol END AS known, NOT a.saw_proposal,"
-                " a.predicted FROM"
-                " (SELECT item_id, annotator_id, symbol, seq, saw_proposal, predicted FROM annotations"
+                " a.predicted, a.round, a.guideline_version FROM (SELECT item_id, annotator_id, symbol, seq,"
+                " saw_proposal, predicted, round, guideline_version FROM annotations"
                 " WHERE project_id = $1 AND NOT gold AND outcome = 'answered' AND role = 'annotator'"
                 " AND annotator_id IS NOT NULL AND seq < $2"
                 " ORDER BY seq DESC LIMIT $3) a"
@@ -98,10 +106,20 @@ class SnapshotStore:
                 break
         return found
 
-    async def lock_project(self, project_id: str) -> bool:
-        """Whether this transaction may write the project's next snapshot; one replica at a time."""
+    async def list_gold_given(self, project_id: str, limit: int) -> list[Given]:
+        """The newest answers to gold items, newest first."""
+        rows = await self._connection.fetch(
+            "SELECT item_id, annotator_id, symbol, seq FROM annotations WHERE project_id = $1 AND gold"
+            " AND outcome = 'answered' AND annotator_id IS NOT NULL ORDER BY seq DESC LIMIT $2",
+            project_id,
+            limit,
+        )
+        return [Given(*row) for row in rows]
+
+    async def lock_project(self, project_id: str, work: str = "snapshot") -> bool:
+        """Whether this transaction may do this work for the project; one replica at a time."""
         found: bool = await self._connection.fetchval(
-            "SELECT pg_try_advisory_xact_lock(hashtextextended('qc.snapshot.' || $1, 0))", project_id
+            "SELECT pg_try_advisory_xact_lock(hashtextextended('qc.' || $2 || '.' || $1, 0))", project_id, work
         )
         return found
 

@@ -123,21 +123,25 @@ async def test_confusions_that_have_no_room_leave_the_counted_accuracies(qc: Qc,
 
 async def test_skill_and_agreement_are_published_where_they_changed(qc: Qc) -> None:
     await qc.handle(ANNOTATIONS, agreeing(range(6), "a", "b", "c"))
-    jobs = qc.jobs
+    agreement_jobs = qc.agreement
     for _ in range(2):
-        await jobs.publish_quality()
+        await agreement_jobs.publish_agreement()
         await qc.people.publish_skills()
     events = await qc.published(QUALITY)
     skills = [e.measurement for e in events if isinstance(e.measurement, Skill)]
     assert {s.annotator_id: s.judged for s in skills} == {"a": 6, "b": 6, "c": 6}
     assert all(0.5 < s.low < s.accuracy < s.high for s in skills)
-    [agreement] = [e.measurement for e in events if isinstance(e.measurement, Agreement)]
+    found = [e.measurement for e in events if isinstance(e.measurement, Agreement)]
+    assert len(found) == len({(one.scope, one.name) for one in found})
+    [agreement] = [one for one in found if one.scope == "project"]
     assert (agreement.percent, agreement.rounds, agreement.opinions) == (1.0, 6, 18)
     await qc.handle(ANNOTATIONS, agreeing(range(6, 7), "a", "b"))
-    await jobs.publish_quality()
+    await agreement_jobs.publish_agreement()
     await qc.people.publish_skills()
     later = (await qc.published(QUALITY))[len(events) :]
-    assert sorted(e.measurement.kind for e in later) == ["agreement", "skill", "skill"]
+    subjects = {e.subject for e in later}
+    assert {"agreement", "agreement#class:positive", "annotator#a", "annotator#b"} <= subjects
+    assert "agreement#pairs" not in subjects  # nobody has enough in common, before and after
 
 
 async def test_skill_events_are_bounded_per_run(qc: Qc) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.qc.domain.agreement import agreeing_pairs, percent_agreement
+from services.qc.domain.agreement import agreeing_pairs
 from services.qc.domain.conduct import Conduct
 from services.qc.domain.counts import ANY, MILLS, Source
 from services.qc.domain.facts import gold_correct
@@ -14,7 +14,7 @@ from services.qc.domain.gold import rescore, score
 from services.qc.domain.item import Answer
 from services.qc.domain.majority import expected_correct, winners
 from services.qc.domain.numeric import estimate, settled
-from services.qc.domain.outcomes import agreement_of, cost_of
+from services.qc.domain.outcomes import cost_of
 from services.qc.domain.reports import skill_of
 from services.qc.domain.scale import Kind, Scale, same, scale_of, symbol_of
 from services.qc.domain.skill import beta_cdf, beta_quantile, skill
@@ -62,10 +62,8 @@ def test_a_stepped_scale_takes_the_median_and_any_number_the_mean() -> None:
         estimate([], smooth)
 
 
-def test_percent_agreement_is_the_mean_over_rounds() -> None:
+def test_agreeing_pairs() -> None:
     assert agreeing_pairs("aab") == 1
-    assert percent_agreement({}) is None
-    assert percent_agreement({2: (2, 1), 3: (1, 1)}) == pytest.approx((1 + 0 + 1 / 3) / 3)
 
 
 def test_majority_counts_ties_at_expectation() -> None:
@@ -103,11 +101,6 @@ def test_skill_narrows_with_answers() -> None:
     assert event.event_id != skill_of(who, 11, 8000, cells, Conduct(), snapshot=3, now=make.AT).event_id
     moved = {("yes", "yes"): 8, ("no", "yes"): 2}
     assert event.event_id != skill_of(who, 10, 8000, moved, Conduct(), snapshot=3, now=make.AT).event_id
-
-
-def test_agreement_event() -> None:
-    event = agreement_of("p", {2: (3, 2)}, 2 / 3, snapshot=1, now=make.AT)
-    assert (event.measurement.rounds, event.measurement.opinions) == (3, 6)  # type: ignore[union-attr]
 
 
 def test_an_opinion_is_paid_once_and_the_prediction_in_the_first_round() -> None:
