@@ -32,9 +32,9 @@ def build(settings: QcSettings) -> Service:
     service = Service("qc", settings, migrations=MIGRATIONS)
     metrics = Metrics(service.registry)
     parameters = ParameterCache()
-    handlers = Handlers(service.references, metrics, parameters)
     erasing = Erasing(QcEraser(), service.unit)
     jobs = Jobs(service.unit, service.references, settings, metrics, parameters)
+    handlers = Handlers(service.references, metrics, parameters, jobs.catch_up)
     agreement = AgreementJobs(service.unit, service.references, settings, parameters)
 
     service.reads(PROJECTS, GUIDELINES, GOLD_ANSWERS)

@@ -70,6 +70,7 @@ class Qc:
     now: datetime = field(default_factory=lambda: make.at(1000))
     refused: list[tuple[str, str]] = field(default_factory=list)
     dead: int = 0
+    catches_up: bool = False
     settings: QcSettings = field(
         default_factory=lambda: QcSettings(
             kafka=KafkaSettings(allow_insecure=True, security_protocol="PLAINTEXT"), snapshot_min_answers=1
@@ -82,7 +83,8 @@ class Qc:
 
     @property
     def handlers(self) -> Handlers:
-        return Handlers(self.reference.references, self.metrics, self.parameters)
+        catch_up = self.jobs.catch_up if self.catches_up else None
+        return Handlers(self.reference.references, self.metrics, self.parameters, catch_up)
 
     @property
     def erasing(self) -> Erasing:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from services.qc.domain.conduct import Judged, judged_answers, newly_judged
@@ -27,6 +27,7 @@ from shared.labels import check_label
 from shared.topics import ESCALATIONS, LABELS, QUALITY
 
 Batch = Sequence[Received[Annotation]]
+CatchUp = Callable[[Iterable[str]], Awaitable[None]]
 
 
 class Handlers:
@@ -36,12 +37,16 @@ class Handlers:
         references: projects, guidelines and gold answers.
         metrics: what is counted for Prometheus.
         parameters: the newest snapshot of each project.
+        catch_up: takes a snapshot of projects where the newest knows too little to decide by; absent: decides anyway.
     """
 
-    def __init__(self, references: References, metrics: Metrics, parameters: ParameterCache) -> None:
+    def __init__(
+        self, references: References, metrics: Metrics, parameters: ParameterCache, catch_up: CatchUp | None = None
+    ) -> None:
         self._references = references
         self._metrics = metrics
         self._parameters = parameters
+        self._catch_up = catch_up
         self._watch = Watch(references.projects, metrics)
 
     async def on_annotations(self, batch: Batch, unit: Unit) -> None:
@@ -173,6 +178,8 @@ class Handlers:
         if not batch:
             return [], []
         store, events = Store(unit.connection), [received.event for received in batch]
+        if self._catch_up is not None:
+            await self._catch_up({event.project_id for event in events})
         items = await self._claim((key_of(event) for event in events), store)
         rounds = rounds_of(items)
         parameters = await self._parameters.latest({event.project_id for event in events}, store)
@@ -181,7 +188,7 @@ class Handlers:
         for place in folded.conflicts:
             unit.reject(batch[place].record, Reason.ID_CONFLICT, _CONFLICT)
         await store.save_annotations([events[place] for place in folded.new])
-        self._parameters.arrived.update(events[place].project_id for place in folded.new)
+        self._parameters.took_in([events[place].project_id for place in folded.new])
         await store.save_rounds({k: v for k, v in rounds_of(items).items() if rounds.get(k) != v})
         await store.save_labels({k: i.label for k, i in items.items() if i.label is not None and i.label != labels[k]})
         for project, facts in folded.delta.items():

@@ -8,7 +8,7 @@ window. What lies behind the window still counts, in the integers.
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -32,6 +32,8 @@ from shared.events import ConsensusPolicy
 log = structlog.get_logger(__name__)
 FORGET_ROWS = 1000
 LOOK_S = 1.0
+CATCH_UP_AT_MOST = 20_000
+"""Answers up to which a batch waits for a snapshot; a fit of so many takes a fraction of a second."""
 SHORT_S = 1.0
 """A refresh that took no longer is followed by no rest."""
 OpenUnit = Callable[[], AbstractAsyncContextManager[Unit]]
@@ -57,6 +59,7 @@ class Snapshots:
         self._rests_until = 0.0
         self._looked = -math.inf
         self._missing: dict[str, int] = {}
+        self._settled: dict[str, int] = {}
 
     def _wanted(self, known: int) -> int:
         """Answers after which a snapshot is due, from one that knew this many."""
@@ -88,7 +91,7 @@ class Snapshots:
             now = unit.now
         self._missing = {p: self._wanted(known) - given + known for p, (given, known, _) in growth.items()}
         due = [(at is not None, at or now, p, given) for p, (given, known, at) in growth.items()
-               if self._due(given, known, at, now)]  # fmt: skip
+               if self._settled.get(p) != given and self._due(given, known, at, now)]  # fmt: skip
         for *_, project, given in sorted(due):
             started = time.monotonic()
             if started < self._rests_until:
@@ -99,6 +102,18 @@ class Snapshots:
             if took > SHORT_S:
                 self._rests_until = started + took / self._settings.snapshot_share
 
+    async def catch_up(self, projects: Iterable[str]) -> None:
+        """Fit those projects now whose newest snapshot knows less than half of their answers, while they are few.
+
+        Asked before a batch is decided, so that a new project is not decided by what it knew before its people came.
+        """
+        least = self._settings.snapshot_min_answers
+        for project in sorted(projects):
+            if self._parameters.behind(project, least, CATCH_UP_AT_MOST):
+                async with self._unit() as unit:
+                    given, *_ = (await Store(unit.connection).list_growth()).get(project, (0,))
+                    await self._take(project, given, Store(unit.connection), unit.now)
+
     async def _take(self, project: str, given: int, store: Store, now: datetime) -> None:
         if not await store.lock_project(project):
             return
@@ -108,6 +123,7 @@ class Snapshots:
         number, known = await store.get_newest(project)
         name = digest(body)
         if name == known:
+            self._settled[project] = given
             return
         judged = round(sum(cell.weight for cell in cells) / MILLS)
         await store.save_snapshot(project, number + 1, now=now, judged=judged, given=given, digest=name, body=body)

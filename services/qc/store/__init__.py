@@ -42,12 +42,24 @@ class Store(
 class ParameterCache:
     """The newest parameters of each project in memory; a snapshot never changes, so it is read and built once.
 
-    `arrived`: project -> annotations that this replica took in since its last look at whether a snapshot is due.
+    `arrived`: project -> annotations that this replica took in since its last look at whether a snapshot is due;
+    `since`: since the newest snapshot that it knows.
     """
 
     def __init__(self) -> None:
         self._known: dict[str, Parameters] = {}
         self.arrived: Counter[str] = Counter()
+        self.since: Counter[str] = Counter()
+
+    def took_in(self, projects: Iterable[str]) -> None:
+        """Count annotations, each by its project."""
+        for counter in (self.arrived, self.since):
+            counter.update(projects)
+
+    def behind(self, project: str, least: int, most: int) -> bool:
+        """Whether the newest snapshot knows less than half of the answers, of at least and at most so many."""
+        known = self._known[project].crowd.total if project in self._known else 0.0
+        return self.since[project] >= max(least, known) and self.since[project] + known <= most
 
     async def latest(self, projects: Iterable[str], store: Store) -> dict[str, Parameters]:
         """The parameters of each project; those of snapshot 0 where there is none yet."""
@@ -56,6 +68,7 @@ class ParameterCache:
         changed = {p: n for p, n in numbers.items() if p not in self._known or self._known[p].snapshot != n}
         for project, body in (await store.get_bodies(changed)).items():
             self._known[project] = await asyncio.to_thread(_unpacked, changed[project], body)
+            self.since[project] = 0
         return {project: self._known[project] if project in numbers else NOTHING for project in wanted}
 
 

@@ -55,6 +55,22 @@ async def test_a_label_can_be_computed_again_from_the_snapshot_it_names(qc: Qc) 
     assert label.posterior > posterior([Opinion("a", "positive")] * 2, CLOSED, build(0, ()))["positive"]
 
 
+async def test_a_batch_is_not_decided_by_a_snapshot_that_knows_less_than_half(qc: Qc) -> None:
+    qc.settings = qc.settings.model_copy(update={"snapshot_min_answers": 20})
+    qc.catches_up = True
+    await qc.handle(ANNOTATIONS, agreeing(range(9), "a", "b"))
+    await qc.handle(ANNOTATIONS, agreeing(range(9, 10), "a", "b"))
+    assert await snapshots(qc) == []  # 18 are too few
+    await qc.handle(ANNOTATIONS, agreeing(range(10, 11), "a", "b"))
+    assert [row["given"] for row in await snapshots(qc)] == [20]
+    await qc.handle(ANNOTATIONS, agreeing(range(11, 20), "a", "b"))
+    await qc.handle(ANNOTATIONS, agreeing(range(20, 21), "a", "b"))
+    assert [row["given"] for row in await snapshots(qc)] == [20, 40]
+    named = [label.evidence.snapshot for label in await qc.published(LABELS)]
+    assert named == [0] * 10 + [1] * 10 + [2]
+    assert await qc.stored() == await qc.recomputed()
+
+
 async def test_old_snapshots_keep_their_digest_only(qc: Qc) -> None:
     qc.settings = qc.settings.model_copy(update={"snapshots_kept": 2})
     for n in range(5):
