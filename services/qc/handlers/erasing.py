@@ -53,7 +53,7 @@ class QcEraser:
         store = Store(unit.connection)
         doubted = await store.list_quarantines_of(annotator_id)
         removed: Removed = Counter()
-        projects: set[str] = set()
+        projects = await store.list_projects_of(annotator_id)
         while found := await store.list_answered_by(annotator_id, gold=False, limit=CHUNK):
             await self._blank((key for _, key in found), annotator_id, doubted, store)
             projects |= {key[0] for _, key in found}

@@ -106,6 +106,11 @@ class ErasingStore:
         )
         return [_gold(row) for row in rows]
 
+    async def list_projects_of(self, annotator_id: str) -> set[str]:
+        """The projects where a person ever answered; what they answered may be erased already."""
+        rows = await self._connection.fetch("SELECT project_id FROM annotators WHERE annotator_id = $1", annotator_id)
+        return {row["project_id"] for row in rows}
+
     async def list_quarantines_of(self, annotator_id: str) -> set[str]:
         """The projects where a person is in quarantine."""
         rows = await self._connection.fetch(
@@ -136,8 +141,15 @@ class ErasingStore:
         return rows
 
     async def blank_snapshots(self, annotator_id: str, projects: Iterable[str]) -> int:
-        """Let a person's counts in stored snapshots be nobody's; how many snapshots that changed."""
+        """Let a person's counts in stored snapshots be nobody's; how many snapshots that changed.
+
+        Waits for a snapshot that is being taken; the next one does not know the person.
+        """
         changed = 0
+        for project in sorted(set(projects)):
+            await self._connection.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended('qc.snapshot.' || $1, 0))", project
+            )
         numbers = await self._connection.fetch(
             "SELECT project_id, number FROM snapshots WHERE project_id = ANY($1::text[]) AND body IS NOT NULL"
             " ORDER BY project_id, number",

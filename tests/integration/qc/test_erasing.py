@@ -1,10 +1,12 @@
 """Forgetting items and people: the counts are those of what is left, wherever the erasure comes."""
 
 import random
+import zlib
 from typing import Any
 
 import pytest
 
+from services.qc.domain.counts import unpack
 from services.qc.store import Store
 from shared import events as ev
 from shared.topics import ANNOTATIONS, ERASURES, ESCALATIONS, GOLD_ANSWERS, LABELS, QUALITY
@@ -154,3 +156,15 @@ async def test_a_rebuild_brings_back_no_answer_of_an_erased_gold_item(qc: Qc) ->
     await qc.handle(QUALITY, [make.quality(other)], "rebuild_quality")
     async with qc.pool.acquire() as connection:
         assert await connection.fetchval("SELECT count(*) FROM gold_published") == 1
+
+
+async def test_a_snapshot_forgets_a_person_whose_items_were_erased_before(qc: Qc) -> None:
+    await qc.handle(ANNOTATIONS, [make.annotation("gone", by="ann"), make.annotation("stays", by="bob")])
+    await qc.jobs.take_snapshots()
+    await forget_outbox(qc)
+    await qc.handle(ERASURES, [make.erasure("gone")])
+    await qc.handle(ERASURES, [ANN])
+    async with qc.pool.acquire() as connection:
+        [body] = await connection.fetch("SELECT body FROM snapshots")
+    cells, _ = unpack(zlib.decompress(body["body"]).decode())
+    assert {one.annotator_id for one in cells} == {"", "bob"}
