@@ -32,6 +32,8 @@ OF_ITEMS: Mapping[str, Mapping[str, str]] = {
     "monitor": {
         "item that is not erased": "SELECT count(*) FROM items WHERE {item} AND bits & 2 = 0",
         "relabels": "SELECT count(*) FROM relabels WHERE {item}",
+        "audit": "SELECT count(*) FROM audits WHERE {item}",
+        "label under a certificate": "SELECT count(*) FROM accepted WHERE {item}",
     },
 }
 

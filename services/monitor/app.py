@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from services.monitor.handlers import Handlers, MonitorEraser
-from services.monitor.jobs import Jobs
+from services.monitor.jobs import Certifying, Jobs
 from services.monitor.metrics import FlowCollector
 from services.monitor.settings import MonitorSettings
 from shared.bus.erasing import Erasing
@@ -33,6 +33,7 @@ def build(settings: MonitorSettings) -> Service:
     handlers = Handlers(projects, bucket_s=settings.bucket_s)
     erasing = Erasing(MonitorEraser(), service.unit)
     collector = FlowCollector(max_classes=settings.metric_classes)
+    certifying = Certifying(service.unit, projects, settings)
     jobs = Jobs(service.unit, projects, settings, collector)
     service.registry.register(collector)
 
@@ -53,6 +54,9 @@ def build(settings: MonitorSettings) -> Service:
 
     service.every(settings.snapshot_interval_s, "snapshot", jobs.take_snapshot)
     service.every(settings.quality_interval_s, "quality", jobs.publish_quality)
+    service.every(settings.certify_interval_s, "certify", certifying.certify)
+    service.every(settings.certify_interval_s, "reopen", certifying.reopen)
     service.every(settings.erase_again_s, "erase again", erasing.again)
     service.every(settings.prune_interval_s, "prune", jobs.prune)
+    service.every(settings.prune_interval_s, "prune evidence", certifying.prune)
     return service

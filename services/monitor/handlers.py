@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 from zlib import crc32
 
+from services.monitor.domain.certifying import finding_of, read_back
 from services.monitor.domain.counters import Counts, Key, Kind
 from services.monitor.domain.facts import MAX_VERSION, State
 from services.monitor.domain.observe import ItemKey, Observed, erase, observe_all
-from services.monitor.domain.relabel import BUDGET_WINDOW, candidates, choose, request
-from services.monitor.store import Store
+from services.monitor.domain.relabel import BUDGET_WINDOW, candidates, choose, request, requested
+from services.monitor.store import CertificateStore, Store
 from shared.bus.records import Received
 from shared.bus.references import Projects
 from shared.bus.unit import Unit
@@ -16,6 +17,8 @@ from shared.db.erasures import Removed
 from shared.errors import Reason
 from shared.events import (
     Annotation,
+    AutoAccept,
+    Certificate,
     ClassMix,
     Disagreement,
     GoldResult,
@@ -66,8 +69,9 @@ class Handlers:
                 possible.append(received)
             else:
                 unit.reject(received.record, Reason.UNPROCESSABLE, f"version: at most {MAX_VERSION} is possible")
-        fresh = await self._observe(possible, unit)
-        await self._relabel([event for event in fresh if isinstance(event, Label)], unit)
+        fresh = [event for event in await self._observe(possible, unit) if isinstance(event, Label)]
+        await self._keep_evidence(fresh, unit)
+        await self._relabel(fresh, unit)
 
     async def on_annotations(self, batch: Sequence[Received[Annotation]], unit: Unit) -> None:
         await self._count_once(await self._known(batch, unit), _annotation, unit)
@@ -86,15 +90,22 @@ class Handlers:
         own = {r.event.event_id: r.event for r in batch if r.event.requested_by == "monitor"}
         store = Store(unit.connection)
         made = await store.save_relabels(list(own.values()), rebuilt=True)
-        await store.add_counts(_requested(own[event_id] for event_id in made), shard=0)
+        await store.add_counts(requested(own[event_id] for event_id in made), shard=0)
 
     async def rebuild_quality(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
-        """Take in windows that an earlier database published: they are never published again."""
+        """Take in what an earlier database published: windows and certificates are never published again."""
         own: dict[tuple[str, str], Quality] = {}
         for event in sorted((received.event for received in batch), key=lambda e: e.measured_at):
             if isinstance(event.measurement, ClassMix | Disagreement):
                 own[event.project_id, event.subject] = event
         await Store(unit.connection).claim_windows([(*key, event.measured_at) for key, event in own.items()])
+        store = CertificateStore(unit.connection)
+        for event in (received.event for received in batch):
+            told, auto = event.measurement, self._auto(event.project_id)
+            if isinstance(told, Certificate) and auto is not None:
+                ledger = read_back(await store.claim_ledger(event.project_id), told, auto, event.measured_at)
+                if ledger is not None:
+                    await store.save_ledger(event.project_id, ledger)
 
     async def _known(self, batch: Sequence[Received[E]], unit: Unit) -> list[Received[E]]:
         """The events of known projects; the others are refused."""
@@ -143,6 +154,19 @@ class Handlers:
         fresh = await store.mark_seen(list(events))
         await store.add_counts(Counts(key(events[event_id]) for event_id in fresh), shard=_shard(batch))
 
+    async def _keep_evidence(self, labels: Sequence[Label], unit: Unit) -> None:
+        """What certificates stand on, and what stands on them; no statement where no project asks for a guarantee."""
+        store = CertificateStore(unit.connection)
+        found = [((each.project_id, each.item_id), finding_of(each)) for each in labels if self._auto(each.project_id)]
+        await store.add_audits((key, finding) for key, finding in found if finding is not None)
+        await store.add_accepted([label for label in labels if label.evidence.certificate is not None])
+
+    def _auto(self, project_id: str) -> AutoAccept | None:
+        """The project's policy of auto-accept, where it asks for a guarantee."""
+        project = self._projects.current(project_id)
+        auto = project.spec.policy.auto_accept if project is not None else None
+        return auto if auto is not None and auto.guarantee is not None else None
+
     async def _relabel(self, labels: Sequence[Label], unit: Unit) -> None:
         """Ask for another round of low-confidence disagreements, as far as the budgets go."""
         store = Store(unit.connection)
@@ -158,7 +182,7 @@ class Handlers:
         for event in requests:
             if event.event_id in made:
                 unit.emit(RELABELS, event)
-        await store.add_counts(_requested(e for e in requests if e.event_id in made), shard=0)
+        await store.add_counts(requested(e for e in requests if e.event_id in made), shard=0)
 
 
 class MonitorEraser:
@@ -170,6 +194,7 @@ class MonitorEraser:
         grown, counts = erase(await store.claim_items(keys))
         await store.save_items(grown)
         await store.add_counts(counts, shard=0)
+        await CertificateStore(unit.connection).forget_items(keys)
         return await store.delete_relabels(keys)
 
     async def erase_person(self, annotator_id: str, unit: Unit) -> Removed:
@@ -181,10 +206,6 @@ class MonitorEraser:
 
 def _arrived(items: Iterable[ItemKey]) -> Counts:
     return Counts(Key(project, Kind.ITEMS, State.AWAITING_PREDICTION.value) for project, _ in items)
-
-
-def _requested(events: Iterable[Relabel]) -> Counts:
-    return Counts(Key(event.project_id, Kind.RELABELS, event.cause.value) for event in events)
 
 
 def _annotation(event: Annotation) -> Key:

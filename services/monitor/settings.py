@@ -27,6 +27,18 @@ class MonitorSettings(DatabaseServiceSettings):
     snapshot_interval_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         default=5.0, description="How often the metrics are read from the database, seconds."
     )
+    certify_interval_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=2.0, description="How often new audits are weighed for certificates, seconds."
+    )
+    certify_max_audits: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=2000, description="Audits of one project that are weighed in one transaction."
+    )
+    reopen_max_items: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=1000, description="Labels of a void certificate that one transaction opens again."
+    )
+    accepted_kept_days: Annotated[int, Field(ge=1)] = Field(
+        default=30, description="Age of audits and of labels accepted under a certificate kept, days."
+    )
     prune_interval_s: Annotated[int, Field(ge=1)] = Field(
         default=3600, description="How often old time buckets and event ids are deleted, seconds."
     )

@@ -30,12 +30,32 @@ from shared.labels.values import LabelValue
 Duration = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 
 
+class Guarantee(FilePart):
+    """A bound on the error of what is accepted without a person; monitor proves it from the blind audits."""
+
+    target_error: Annotated[float, Field(gt=0.0, le=0.5)] = Field(
+        description="The error of accepted proposals stays below this."
+    )
+    confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = Field(
+        default=0.95, description="Chance at least that a certificate is true when it is given."
+    )
+    starting_share: Share = Field(
+        default=0.5, description="The audit share while there is no certificate, or while the present one is in doubt."
+    )
+    valid_s: Duration = Field(default=86_400.0, description="How long a certificate holds without new evidence.")
+
+
 class AutoAccept(FilePart):
     """When the model's proposal becomes the label without a person."""
 
-    threshold: Probability = Field(description="Model confidence from which a proposal is accepted.")
+    threshold: Probability = Field(
+        description="Model confidence from which a proposal is accepted; with a guarantee the lowest that is tried."
+    )
     audit_share: Probability = Field(
         default=0.05, description="Share of those proposals that go to people blind instead, drawn uniformly."
+    )
+    guarantee: Guarantee | None = Field(
+        default=None, description="Accept only under a certificate that monitor gave. Absent: by the threshold alone."
     )
 
 

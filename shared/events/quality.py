@@ -232,6 +232,30 @@ class Disagreement(Value):
     window_s: NonNegative
 
 
+class Certificate(Value):
+    """Whether, and from which confidence, the proposals of one model may be accepted without a person.
+
+    The highest number about a project is the one that counts.
+    """
+
+    kind: Literal["certificate"] = "certificate"
+    number: Count
+    state: Literal["granted", "withdrawn"]
+    generation: BigCount
+    model_version: Name
+    threshold: Probability = Field(description="Confidence from which proposals are accepted, or were.")
+    target_error: Probability
+    confidence: Probability = Field(description="Chance at least that the error is below the target when granted.")
+    audits: Count = Field(default=0, description="Audits above the threshold that it stands on.")
+    error: Probability | None = Field(default=None, description="Mean loss of those audits; not the bound.")
+    audit_share: Probability = Field(description="Share of what may be accepted that is to be audited from now on.")
+    valid_until: Timestamp
+    doubtful_since: Timestamp | None = Field(
+        default=None, description="Withdrawn: what was accepted since is labelled again."
+    )
+    reason: ShortText = ""
+
+
 class ClassMix(Value):
     """Counts per class over a window."""
 
@@ -254,7 +278,8 @@ Measurement = Annotated[
     | Calibration
     | Quarantine
     | Disagreement
-    | ClassMix,
+    | ClassMix
+    | Certificate,
     Field(discriminator="kind"),
 ]
 

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from services.assignment.domain.aggregate import Aggregate, Round
 from services.assignment.domain.draws import Draws
 from services.assignment.domain.facts import Escalated, Fact
 from services.assignment.domain.fold import advance, fold
 from services.assignment.domain.priority import URGENCY_WEIGHT, priority
-from services.assignment.domain.routing import Routing, Way, accept, route
+from services.assignment.domain.routing import Routing, Standing, Way, accept, route
 from services.assignment.domain.states import ROUTE_OF_ENDING, Ending
 from shared.events import (
     Audience,
@@ -37,6 +38,7 @@ class Context:
     project_version: int
     guideline_version: int
     now: datetime
+    standing: Standing | None = None
 
 
 def step(known: Aggregate, fact: Fact, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
@@ -126,9 +128,9 @@ def route_event(asked: Round, state: RouteState, now: datetime) -> Route:
 
 
 def _open_first(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
-    routing = route(known.guess, context.policy, draws)
+    routing = route(known.guess, context.policy, draws, context.standing, context.now)
     if routing.way is Way.AUTO:
-        return _label(known, context, routing.reason)
+        return _label(known, context, routing.reason, routing.certificate)
     known = advance(known, 1, Ending.OPEN)
     asked = _round(known, context, routing)
     if routing.way is Way.SAMPLED_OUT:
@@ -156,11 +158,11 @@ def _reconsider(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggre
     known = known._replace(asked=asked)
     if asked.number > 1 or asked.would_auto or read_back:
         return known, ()
-    routing = accept(guess, context.policy, draws)
+    routing = accept(guess, context.policy, draws, context.standing, context.now)
     if routing is None:
         return known, ()
     if routing.way is Way.AUTO:
-        return _label(known, context, f"{routing.reason}; a later model")
+        return _label(known, context, f"{routing.reason}; a later model", routing.certificate)
     asked = replace(
         asked,
         step=asked.step + 1,
@@ -245,7 +247,7 @@ def _queued(known: Aggregate, now: datetime) -> Route:
     return route_event(known.asked, RouteState.QUEUED, now)
 
 
-def _label(known: Aggregate, context: Context, reason: str) -> tuple[Aggregate, Emitted]:
+def _label(known: Aggregate, context: Context, reason: str, certificate: UUID | None) -> tuple[Aggregate, Emitted]:
     """Accept the proposal: the label of round 1."""
     guess = known.guess
     if guess is None or guess.value is None:
@@ -257,7 +259,7 @@ def _label(known: Aggregate, context: Context, reason: str) -> tuple[Aggregate, 
         version=1,
         value=guess.value,
         path=Path.AUTO,
-        evidence=unchecked(Evidence, proposal=guess.proposal, reason=reason),
+        evidence=unchecked(Evidence, proposal=guess.proposal, reason=reason, certificate=certificate),
         opinions=0,
         cost=context.cost.prediction,
         project_version=context.project_version,

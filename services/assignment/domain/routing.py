@@ -1,11 +1,13 @@
 """Where an item goes after its prediction: the label at once, people, or nowhere."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 from services.assignment.domain.draws import Draws
 from services.assignment.domain.guess import Guess
-from shared.events import Policy
+from shared.events import AutoAccept, Policy
 
 
 class Way(StrEnum):
@@ -15,29 +17,55 @@ class Way(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """The newest certificate of a project; `threshold` is None where it was withdrawn."""
+
+    id: UUID
+    generation: int
+    threshold: float | None
+    audit_share: float
+    target_error: float
+    valid_until: datetime
+
+    def covers(self, guess: Guess, auto: AutoAccept, now: datetime) -> bool:
+        """Whether it speaks of this model, is no older than it says, and promises what the project asks for now."""
+        return (
+            auto.guarantee is not None
+            and self.threshold is not None
+            and self.generation == guess.generation
+            and now < self.valid_until
+            and self.target_error <= auto.guarantee.target_error
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Routing:
     """A routing decision.
 
     Attributes:
         would_auto: the item is in the audit lane: people answer it blind instead of the model.
         inclusion: probability with which an item like this goes this way by chance; 1 where chance had no part.
+        certificate: on which the label is accepted.
     """
 
     way: Way
     reason: str
     would_auto: bool = False
     inclusion: float = 1.0
+    certificate: UUID | None = None
 
 
-def route(guess: Guess | None, policy: Policy, draws: Draws) -> Routing:
+def route(guess: Guess | None, policy: Policy, draws: Draws, standing: Standing | None, now: datetime) -> Routing:
     """Route a new item by its first prediction.
 
     Args:
         guess: None where no prediction came in time.
         policy: of the project version that the round pins.
         draws: of this item.
+        standing: the project's certificate, which matters where the policy asks for a guarantee.
+        now: when.
     """
-    accepted = accept(guess, policy, draws)
+    accepted = accept(guess, policy, draws, standing, now)
     if accepted is not None:
         return accepted
     why = _why_people(guess, policy)
@@ -49,17 +77,36 @@ def route(guess: Guess | None, policy: Policy, draws: Draws) -> Routing:
     return Routing(Way.SAMPLED_OUT, f"{why}; not among the sampled {share:g}", inclusion=share)
 
 
-def accept(guess: Guess | None, policy: Policy, draws: Draws) -> Routing | None:
-    """AUTO, or PEOPLE for the audit lane, where the policy accepts the proposal; None where it does not."""
+def accept(
+    guess: Guess | None, policy: Policy, draws: Draws, standing: Standing | None, now: datetime
+) -> Routing | None:
+    """AUTO, or PEOPLE for the audit lane, where the policy accepts the proposal; None where it does not.
+
+    With a guarantee everything from the policy's threshold up is audited with the same probability, certified or not,
+    so that audits are a uniform sample at each confidence.
+    """
     auto = policy.auto_accept
     if auto is None or guess is None or guess.value is None or guess.confidence is None:
         return None
     if guess.confidence < auto.threshold:
         return None
-    if draws.audit < auto.audit_share:
-        reason = f"audit of confidence {guess.confidence:.4f}, drawn with probability {auto.audit_share:g}"
-        return Routing(Way.PEOPLE, reason, would_auto=True, inclusion=auto.audit_share)
-    return Routing(Way.AUTO, f"confidence {guess.confidence:.4f} reaches the threshold {auto.threshold:g}")
+    held = standing if standing is not None and standing.covers(guess, auto, now) else None
+    share = _audit_share(auto, held)
+    if draws.audit < share:
+        reason = f"audit of confidence {guess.confidence:.4f}, drawn with probability {share:g}"
+        return Routing(Way.PEOPLE, reason, would_auto=True, inclusion=share)
+    if auto.guarantee is None:
+        return Routing(Way.AUTO, f"confidence {guess.confidence:.4f} reaches the threshold {auto.threshold:g}")
+    if held is None or held.threshold is None or guess.confidence < held.threshold:
+        return None
+    reason = f"confidence {guess.confidence:.4f} reaches the certified {held.threshold:g}"
+    return Routing(Way.AUTO, reason, certificate=held.id)
+
+
+def _audit_share(auto: AutoAccept, held: Standing | None) -> float:
+    if auto.guarantee is None:
+        return auto.audit_share
+    return held.audit_share if held is not None else auto.guarantee.starting_share
 
 
 def _why_people(guess: Guess | None, policy: Policy) -> str:
@@ -69,4 +116,7 @@ def _why_people(guess: Guess | None, policy: Policy) -> str:
         return f"the model abstained: {guess.abstention.value}"
     if policy.auto_accept is None:
         return "the policy accepts nothing without a person"
-    return f"confidence {guess.confidence or 0.0:.4f} is below the threshold {policy.auto_accept.threshold:g}"
+    confidence, threshold = guess.confidence or 0.0, policy.auto_accept.threshold
+    if confidence >= threshold:
+        return f"no certificate for confidence {confidence:.4f}"
+    return f"confidence {confidence:.4f} is below the threshold {threshold:g}"

@@ -1,7 +1,7 @@
 """What every decision needs: the project as it is, and a way out."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -9,8 +9,10 @@ from services.assignment.domain.aggregate import Aggregate, Round
 from services.assignment.domain.annotations import Pinned, exhausted
 from services.assignment.domain.decide import Context, decide
 from services.assignment.domain.draws import draws_of
+from services.assignment.domain.routing import Standing
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.store.aggregates import save
+from services.assignment.store.certificates import list_certificates
 from shared.bus.records import Record
 from shared.bus.references import References
 from shared.bus.unit import Unit
@@ -18,8 +20,22 @@ from shared.events import Label, Route
 from shared.topics import ANNOTATIONS, LABELS, ROUTES
 
 
-def context_of(references: References, project_id: str, unit: Unit) -> Context:
-    """The project as it is now.
+async def standing(references: References, projects: Iterable[str], unit: Unit) -> dict[str, Standing]:
+    """The certificates of those projects that ask for a guarantee; no statement where none does."""
+    asking = {project for project in projects if _guaranteed(references, project)}
+    return await list_certificates(unit.connection, asking) if asking else {}
+
+
+def _guaranteed(references: References, project_id: str) -> bool:
+    project = references.projects.current(project_id)
+    auto = project.spec.policy.auto_accept if project is not None else None
+    return auto is not None and auto.guarantee is not None
+
+
+def context_of(
+    references: References, project_id: str, unit: Unit, certificates: Mapping[str, Standing] | None = None
+) -> Context:
+    """The project as it is now, with its certificate.
 
     Raises:
         LookupError: it is unknown.
@@ -28,7 +44,12 @@ def context_of(references: References, project_id: str, unit: Unit) -> Context:
     if project is None:
         raise LookupError(no_project(project_id))
     return Context(
-        project.spec.policy, project.spec.cost, project.version, references.guidelines.current(project_id), unit.now
+        project.spec.policy,
+        project.spec.cost,
+        project.version,
+        references.guidelines.current(project_id),
+        unit.now,
+        (certificates or {}).get(project_id),
     )
 
 
@@ -55,7 +76,7 @@ async def overdue(waiting: Iterable[Aggregate], references: References, metrics:
     """Route locked items whose prediction did not come in time."""
     before = {one.key: one for one in waiting}
     after = {}
-    for key, one in before.items():
+    for key, one in before.items():  # without a prediction nothing is accepted, so no certificate is needed
         after[key], said = decide(one, context_of(references, key[0], unit), draws_of(*key), overdue=True)
         publish(said, unit, metrics)
     await save(unit.connection, before, after)

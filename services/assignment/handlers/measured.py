@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from services.assignment.domain.routing import Standing
+from services.assignment.store.certificates import save_certificates
 from services.assignment.store.goldplans import save_gold_plans
 from services.assignment.store.measurements import Measured, Restraint, save_measurements, save_restraints
 from shared.bus.records import Received
 from shared.bus.unit import Unit
-from shared.events import ErrorPatterns, GoldPlan, Quality, RuleFired, Skill, SkillDrift
+from shared.events import Certificate, ErrorPatterns, GoldPlan, Quality, RuleFired, Skill, SkillDrift
 
 KEPT = (Skill, SkillDrift, ErrorPatterns)
 
@@ -21,6 +23,28 @@ async def keep(batch: Sequence[Received[Quality]], unit: Unit) -> None:
     )
     fired = [(e, m) for e in events if isinstance(m := e.measurement, RuleFired)]
     await save_restraints(unit.connection, [_restraint(event, one) for event, one in fired])
+
+
+async def keep_certificates(batch: Sequence[Received[Quality]], unit: Unit) -> None:
+    """The newest certificate of each project decides from which confidence its proposals are accepted."""
+    newest: dict[str, tuple[int, Standing]] = {}
+    for event in (received.event for received in batch):
+        about = event.measurement
+        if isinstance(about, Certificate) and about.number > newest.get(event.project_id, (0,))[0]:
+            newest[event.project_id] = about.number, _standing(event, about)
+    if newest:
+        await save_certificates(unit.connection, newest)
+
+
+def _standing(event: Quality, about: Certificate) -> Standing:
+    return Standing(
+        id=event.event_id,
+        generation=about.generation,
+        threshold=about.threshold if about.state == "granted" else None,
+        audit_share=about.audit_share,
+        target_error=about.target_error,
+        valid_until=about.valid_until,
+    )
 
 
 def _measured(event: Quality) -> Measured:

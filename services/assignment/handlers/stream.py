@@ -10,8 +10,9 @@ from services.assignment.domain.decide import MAX_ROUNDS, Context, step
 from services.assignment.domain.draws import draws_of
 from services.assignment.domain.facts import Escalated, Fact, ItemSeen, Labelled, Predicted, Relabelled
 from services.assignment.domain.guess import Guess
-from services.assignment.handlers.deciding import context_of, no_project, publish_all
-from services.assignment.handlers.measured import keep
+from services.assignment.domain.routing import Standing
+from services.assignment.handlers.deciding import context_of, no_project, publish_all, standing
+from services.assignment.handlers.measured import keep, keep_certificates
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.store.aggregates import load, save, with_rounds
 from services.assignment.store.items import (
@@ -112,8 +113,9 @@ class Handlers:
         await self._advance(facts, unit)
 
     async def on_quality(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
-        """Who is in quarantine is not asked; what was measured is kept for leads."""
+        """Who is in quarantine is not asked; certificates are obeyed; what was measured is kept for leads."""
         await keep(batch, unit)
+        await keep_certificates(batch, unit)
         marks = [
             (q.project_id, m.annotator_id, m.active, m.reason, q.measured_at)
             for q, m in ((received.event, received.event.measurement) for received in batch)
@@ -183,19 +185,26 @@ class Handlers:
 
     async def _step(self, before: Mapping[Key, Aggregate], facts: Sequence[Cause], unit: Unit) -> None:
         """Fold facts in offset order, decide, publish, save; a large batch in a thread, for people are waiting."""
+        certificates = await standing(self._references, {key[0] for key, _, _ in facts}, unit)
         if len(facts) > LARGE:
-            after = await asyncio.to_thread(self._decide, before, facts, unit)
+            after = await asyncio.to_thread(self._decide, before, facts, certificates, unit)
         else:
-            after = self._decide(before, facts, unit)
+            after = self._decide(before, facts, certificates, unit)
         await save(unit.connection, before, after)
 
-    def _decide(self, before: Mapping[Key, Aggregate], facts: Sequence[Cause], unit: Unit) -> dict[Key, Aggregate]:
+    def _decide(
+        self,
+        before: Mapping[Key, Aggregate],
+        facts: Sequence[Cause],
+        certificates: Mapping[str, Standing],
+        unit: Unit,
+    ) -> dict[Key, Aggregate]:
         after = dict(before)
         contexts: dict[str, Context] = {}
         told: list[tuple[Label | Route, Record | None]] = []
         for key, fact, record in facts:
             if key[0] not in contexts:
-                contexts[key[0]] = context_of(self._references, key[0], unit)
+                contexts[key[0]] = context_of(self._references, key[0], unit, certificates)
             after[key], said = step(after[key], fact, contexts[key[0]], draws_of(*key))
             told += [(event, record) for event in said]
         publish_all(told, unit, self._metrics)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from services.monitor.domain.counters import Counts, Key, Kind
 from services.monitor.domain.symbols import agree
 from shared.events import Label, Path, Relabel, RelabelCause, RelabelPolicy
 from shared.labels import category
@@ -84,3 +85,8 @@ def request(chosen: Candidate, *, now: datetime) -> Relabel:
         requested_by="monitor",
         requested_at=now,
     )
+
+
+def requested(events: Iterable[Relabel]) -> Counts:
+    """What requests add to the counters."""
+    return Counts(Key(event.project_id, Kind.RELABELS, event.cause.value) for event in events)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from shared import events as ev
-from shared.topics import ANNOTATIONS, ESCALATIONS, ITEMS, LABELS, PREDICTIONS, RELABELS, ROUTES
+from shared.topics import ANNOTATIONS, ESCALATIONS, ITEMS, LABELS, PREDICTIONS, QUALITY, RELABELS, ROUTES
 from tests.support import events as make
 from tests.support.assignment import Replica
 
@@ -220,3 +220,31 @@ async def _facts(replica: Replica) -> list[tuple[Any, ...]]:
     )
     tallies = await replica.sql("SELECT name, sum(delta) FROM tallies GROUP BY 1 HAVING sum(delta) <> 0 ORDER BY 1")
     return [tuple(row) for row in (*items, *rounds, *tallies)]
+
+
+def certificate(number: int, **more: Any) -> ev.Quality:
+    fields = {
+        "number": number, "state": "granted", "generation": 1, "model_version": "m1", "threshold": 0.9,
+        "target_error": 0.03, "confidence": 0.95, "audit_share": 0.0, "valid_until": make.at(10**9),
+    }  # fmt: skip
+    return make.quality(ev.Certificate(**(fields | more)), subject="certificate", sequence=f"{number}")
+
+
+async def test_with_a_guarantee_nothing_is_accepted_but_under_the_newest_certificate(replica: Replica) -> None:
+    auto = ev.AutoAccept(threshold=0.8, audit_share=0.0, guarantee=ev.Guarantee(target_error=0.03, starting_share=0.5))
+    replica.project(make.project_spec(policy=make.policy(auto_accept=auto)))
+
+    async def arrive(item_id: str) -> str:
+        await replica.handle(ITEMS, make.item(item_id))
+        await replica.handle(PREDICTIONS, make.prediction(item_id, confidence=0.95, generation=1))
+        return (await standings(replica))[item_id]
+
+    assert await arrive("before") == "open"
+    await replica.handle(QUALITY, certificate(1))
+    assert await arrive("certified") == "labelled"
+    (label,) = await replica.published(LABELS)
+    assert label.evidence.certificate == certificate(1).event_id
+    await replica.handle(QUALITY, certificate(3, state="withdrawn"), certificate(2))
+    assert await arrive("withdrawn") == "open"
+    await replica.handle(QUALITY, certificate(2, threshold=0.8))  # an older one, again
+    assert await arrive("still") == "open"

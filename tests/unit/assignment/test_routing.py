@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from services.assignment.domain.draws import Draws, draw, draws_of, is_blind, is_gold
 from services.assignment.domain.guess import Guess, newest
 from services.assignment.domain.priority import priority, uncertainty
-from services.assignment.domain.routing import Way, route
+from services.assignment.domain.routing import Standing, Way, route
 from services.assignment.domain.superseding import outdated
 from shared import events as ev
 from shared.labels import ChoiceSchema, RatingSchema
@@ -50,9 +50,47 @@ def test_routes(
     would_auto: bool,
     inclusion: float,
 ) -> None:
-    found = route(seen, policy, Draws(audit, sample))
+    found = route(seen, policy, Draws(audit, sample), None, make.AT)
     assert (found.way, found.would_auto, found.inclusion) == (way, would_auto, inclusion)
     assert found.reason
+
+
+def standing(**more: Any) -> Standing:
+    fields: dict[str, Any] = {
+        "id": UUID(int=7), "generation": 1, "threshold": 0.9, "audit_share": 0.1, "target_error": 0.03,
+        "valid_until": make.at(60),
+    }  # fmt: skip
+    return Standing(**(fields | more))
+
+
+PROVEN = make.policy(
+    auto_accept=ev.AutoAccept(threshold=0.8, audit_share=0.1, guarantee=ev.Guarantee(target_error=0.03))
+)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "audit", "held", "way", "inclusion"),
+    [
+        (0.95, 0.2, standing(), Way.AUTO, 1.0),
+        (0.95, 0.05, standing(), Way.PEOPLE, 0.1),
+        (0.85, 0.05, standing(), Way.PEOPLE, 0.1),  # audited below the certified threshold too
+        (0.85, 0.2, standing(), Way.PEOPLE, 1.0),
+        (0.95, 0.2, None, Way.PEOPLE, 0.5),  # nothing proven yet: half are audits
+        (0.95, 0.6, None, Way.PEOPLE, 1.0),
+        (0.95, 0.6, standing(threshold=None), Way.PEOPLE, 1.0),
+        (0.95, 0.6, standing(generation=2), Way.PEOPLE, 1.0),
+        (0.95, 0.6, standing(valid_until=make.AT), Way.PEOPLE, 1.0),
+        (0.95, 0.6, standing(target_error=0.05), Way.PEOPLE, 1.0),
+        (0.75, 0.0, standing(threshold=0.5), Way.PEOPLE, 1.0),  # below what the project would try
+    ],
+)
+def test_with_a_guarantee_only_a_certificate_accepts(
+    confidence: float, audit: float, held: Standing | None, way: Way, inclusion: float
+) -> None:
+    found = route(guess(confidence, generation=1), PROVEN, Draws(audit, 0.0), held, make.AT)
+    assert (found.way, found.inclusion) == (way, inclusion)
+    assert found.would_auto == (inclusion < 1.0)
+    assert (found.certificate is not None) == (way is Way.AUTO)
 
 
 def test_the_audit_lane_and_the_sample_are_uniform_shares() -> None:

@@ -115,9 +115,10 @@ class Store:
         return await self.count_relabels(names, since=since)
 
     async def count_relabels(self, projects: Sequence[str], *, since: datetime) -> dict[str, int]:
-        """Per project, the relabels made after `since`."""
+        """Per project, the relabels made after `since` that a budget pays for."""
         rows = await self._connection.fetch(
-            "SELECT p, (SELECT count(*) FROM relabels r WHERE r.project_id = p AND r.requested_at > $2) AS n"
+            "SELECT p, (SELECT count(*) FROM relabels r WHERE r.project_id = p AND r.requested_at > $2"
+            " AND r.cause <> 'drift') AS n"
             " FROM unnest($1::text[]) AS t(p)",
             list(projects),
             since,

@@ -1,0 +1,108 @@
+"""Certificates for auto-accept: audits are weighed, certificates published, labels of a void one opened again."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+import structlog
+
+from services.monitor.domain.certificate import Evidence
+from services.monitor.domain.certifying import Ledger, certify, rules_of
+from services.monitor.domain.relabel import requested
+from services.monitor.jobs.flow import OpenUnit
+from services.monitor.settings import MonitorSettings
+from services.monitor.store import CertificateStore, Store
+from services.monitor.store.certificates import OLD_ACCEPTED, OLD_AUDITS, Reopening
+from shared.bus.references import CurrentProject, Projects
+from shared.bus.unit import Unit
+from shared.events import Certificate, Quality, Relabel, RelabelCause
+from shared.topics import QUALITY, RELABELS
+
+log = structlog.get_logger(__name__)
+SUBJECT = "certificate"
+URGENCY = 0.9
+
+
+class Certifying:
+    """The jobs of one replica. Each may run in every replica at once: a project's row is locked meanwhile."""
+
+    def __init__(self, unit: OpenUnit, projects: Projects, settings: MonitorSettings) -> None:
+        self._unit = unit
+        self._projects = projects
+        self._settings = settings
+
+    async def certify(self) -> None:
+        """Weigh the new audits of every project that asks for a guarantee."""
+        for project in self._projects.all():
+            auto = project.spec.policy.auto_accept
+            if auto is not None and auto.guarantee is not None:
+                async with self._unit() as unit:
+                    await self._certify(project, unit)
+
+    async def _certify(self, project: CurrentProject, unit: Unit) -> None:
+        auto = project.spec.policy.auto_accept
+        rules = rules_of(auto) if auto is not None else None
+        if auto is None or rules is None:
+            return
+        store = CertificateStore(unit.connection)
+        ledger = await store.claim_ledger(project.project_id) or Ledger(rules, Evidence.none(rules))
+        findings = await store.take_audits(project.project_id, self._settings.certify_max_audits)
+        if not findings and rules == ledger.rules:
+            return
+        classes = len(getattr(project.spec.label, "classes", ()))
+        said, doubtful = await asyncio.to_thread(certify, ledger, findings, auto, classes=classes, now=unit.now)
+        await store.save_ledger(project.project_id, ledger)
+        for certificate in said:
+            unit.emit(QUALITY, _event(project.project_id, certificate, unit.now))
+            log.info("certificate", project_id=project.project_id, state=certificate.state, number=certificate.number)
+        if doubtful is not None:
+            await store.save_reopening(project.project_id, Reopening(doubtful, "", unit.now))
+
+    async def reopen(self) -> None:
+        """Ask for another round of what was accepted under a certificate that proved void; a chunk per run."""
+        async with self._unit() as unit:
+            store = CertificateStore(unit.connection)
+            for project_id, reopening in (await store.list_reopenings()).items():
+                items = await store.list_accepted(project_id, reopening, self._settings.reopen_max_items)
+                requests = [_doubt(project_id, item, at, unit.now) for item, at in items]
+                made = await Store(unit.connection).save_relabels(requests)
+                fresh = [request for request in requests if request.event_id in made]
+                for request in fresh:
+                    unit.emit(RELABELS, request)
+                await Store(unit.connection).add_counts(requested(fresh), shard=0)
+                done = len(items) < self._settings.reopen_max_items
+                rest = None if done else Reopening(items[-1][1], items[-1][0], reopening.until)
+                await store.save_reopening(project_id, rest)
+                log.info("labels_reopened", project_id=project_id, labels=len(made), done=done)
+
+    async def prune(self) -> None:
+        """Delete weighed audits and accepted labels past their age, a bounded number at a time."""
+        async with self._unit() as unit:
+            before = unit.now - timedelta(days=self._settings.accepted_kept_days)
+        for statement in (OLD_AUDITS, OLD_ACCEPTED):
+            gone = self._settings.prune_rows
+            while gone >= self._settings.prune_rows:
+                async with self._unit() as unit:
+                    gone = await Store(unit.connection).prune(statement, before, self._settings.prune_rows)
+
+
+def _event(project_id: str, certificate: Certificate, now: datetime) -> Quality:
+    return Quality(
+        project_id=project_id,
+        subject=SUBJECT,
+        sequence=str(certificate.number),
+        measurement=certificate,
+        measured_at=now,
+    )
+
+
+def _doubt(project_id: str, item_id: str, accepted_at: datetime, now: datetime) -> Relabel:
+    return Relabel(
+        project_id=project_id,
+        item_id=item_id,
+        round=1,
+        cause=RelabelCause.DRIFT,
+        evidence=f"accepted at {accepted_at.isoformat()}, when the certificate was no longer true",
+        urgency=URGENCY,
+        requested_by="monitor",
+        requested_at=now,
+    )

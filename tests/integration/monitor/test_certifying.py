@@ -1,0 +1,135 @@
+"""Certificates through monitor's handlers and jobs, on a real PostgreSQL."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from services.monitor.jobs import Certifying
+from services.monitor.settings import MonitorSettings
+from shared import events as ev
+from shared.runtime.settings import KafkaSettings
+from shared.topics import ERASURES, LABELS, QUALITY, RELABELS
+from tests.support import events as make
+from tests.support.monitor import Monitor, known_projects
+
+AUTO = ev.AutoAccept(threshold=0.9, audit_share=0.1, guarantee=ev.Guarantee(target_error=0.05, valid_s=1000.0))
+SPEC = make.project_spec(policy=make.policy(auto_accept=AUTO))
+
+
+def certifying(monitor: Monitor, **more: Any) -> Certifying:
+    monitor.projects = known_projects(SPEC)
+    kafka = KafkaSettings(security_protocol="PLAINTEXT", allow_insecure=True)
+    return Certifying(monitor.unit, monitor.projects, MonitorSettings(kafka=kafka, **more))
+
+
+def audit(number: int, *, right: bool = True, generation: int = 1, **more: Any) -> ev.Label:
+    """People's label of an audited item whose proposal was right or wrong."""
+    proposal = make.proposal("positive", confidence=0.97, generation=generation)
+    shares = {"positive": 0.998, "negative": 0.001, "neutral": 0.001}
+    if not right:
+        shares |= {"positive": 0.001, "negative": 0.998}
+    fields = {
+        "value": "positive" if right else "negative", "would_auto": True, "inclusion_probability": 0.5,
+        "distribution": shares, "evidence": ev.Evidence(proposal=proposal), "labelled_at": make.at(number),
+    }  # fmt: skip
+    return make.label(f"audit-{number}", **(fields | more))
+
+
+def accepted(number: int, certificate: ev.Quality) -> ev.Label:
+    evidence = ev.Evidence(proposal=make.proposal("positive"), certificate=certificate.event_id)
+    return make.auto_label(f"auto-{number}", evidence=evidence, labelled_at=make.at(number))
+
+
+async def told(monitor: Monitor, kind: type[Any] = ev.Quality, topic: str = QUALITY.name) -> list[Any]:
+    records = [record for record in await monitor.published() if record.topic == topic]
+    return [kind.model_validate(json.loads(record.value or b"")) for record in records]
+
+
+def states(events: Sequence[ev.Quality]) -> list[tuple[str, float, int]]:
+    found = [event.measurement for event in events]
+    return [(one.state, one.threshold, one.number) for one in found if isinstance(one, ev.Certificate)]
+
+
+async def test_audits_earn_a_certificate_and_lose_it_again(monitor: Monitor) -> None:
+    jobs = certifying(monitor, reopen_max_items=40)
+    await monitor.handle(LABELS, [audit(n) for n in range(300)])
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):  # as three replicas
+            group.create_task(jobs.certify())
+    first = await told(monitor)
+    assert [(state, number) for state, _, number in states(first)] == [("granted", n + 1) for n in range(len(first))]
+    certificate = first[-1].measurement
+    assert certificate.threshold == 0.9
+    assert certificate.audit_share == 0.1
+    assert (certificate.valid_until - monitor.now).total_seconds() == 1000.0
+
+    await monitor.handle(LABELS, [accepted(n, first[-1]) for n in range(320, 420)])
+    await monitor.handle(LABELS, [audit(n, right=False) for n in range(310, 360)])
+    await jobs.certify()
+    withdrawn = (await told(monitor))[-1].measurement
+    assert withdrawn.state == "withdrawn"
+    assert withdrawn.audit_share == 0.5
+    assert withdrawn.doubtful_since <= make.at(310)
+    for _ in range(4):
+        await jobs.reopen()
+    requests = await told(monitor, ev.Relabel, RELABELS.name)
+    assert {one.item_id for one in requests} == {f"auto-{n}" for n in range(320, 420)}
+    assert {one.cause for one in requests} == {ev.RelabelCause.DRIFT}
+    assert len(requests) == 100
+
+
+async def test_another_model_begins_anew_and_an_older_one_says_nothing(monitor: Monitor) -> None:
+    jobs = certifying(monitor)
+    await monitor.handle(LABELS, [audit(n, generation=2) for n in range(80)])
+    await jobs.certify()
+    await monitor.handle(LABELS, [audit(n, generation=1) for n in range(100, 400)])
+    await jobs.certify()
+    assert not await told(monitor)
+    await monitor.handle(LABELS, [audit(n, generation=3) for n in range(500, 800)])
+    await jobs.certify()
+    assert {event.measurement.generation for event in await told(monitor)} == {3}
+
+
+async def test_what_is_not_a_blind_audit_of_the_lane_is_no_evidence(monitor: Monitor) -> None:
+    jobs = certifying(monitor)
+    await monitor.handle(
+        LABELS,
+        [
+            *(audit(n, would_auto=False) for n in range(300)),
+            *(audit(n, version=2, supersedes=1) for n in range(300, 600)),
+            *(audit(n, evidence=ev.Evidence()) for n in range(600, 900)),
+        ],
+    )
+    await jobs.certify()
+    assert not await told(monitor)
+
+
+async def test_a_rebuilt_monitor_gives_no_certificate_again_and_still_watches(monitor: Monitor) -> None:
+    jobs = certifying(monitor)
+    await monitor.handle(LABELS, [audit(n) for n in range(300)])
+    await jobs.certify()
+    before = await told(monitor)
+    async with monitor.unit() as unit:
+        await unit.connection.execute("TRUNCATE certificates, audits, outbox, items")
+    await monitor.handle(QUALITY, before, "rebuild_quality")
+    await jobs.certify()
+    assert not await told(monitor)
+    await monitor.handle(LABELS, [audit(n, right=False) for n in range(400, 450)])
+    await jobs.certify()
+    assert states(await told(monitor))[-1][::2] == ("withdrawn", len(before) + 1)
+
+
+async def test_erased_items_leave_nothing_behind(monitor: Monitor) -> None:
+    jobs = certifying(monitor)
+    await monitor.handle(LABELS, [audit(n) for n in range(300)])
+    await jobs.certify()
+    certificate = (await told(monitor))[-1]
+    await monitor.handle(LABELS, [accepted(1, certificate), accepted(2, certificate)])
+    await monitor.handle(ERASURES, [make.erasure("auto-1"), make.erasure("audit-5")])
+    await monitor.handle(LABELS, [accepted(1, certificate)])
+    async with monitor.unit() as unit:
+        kept = await unit.connection.fetch("SELECT item_id FROM accepted")
+        gone = await unit.connection.fetchval("SELECT count(*) FROM audits WHERE item_id = 'audit-5'")
+    assert [row["item_id"] for row in kept] == ["auto-2"]
+    assert gone == 0

@@ -1,0 +1,123 @@
+"""Certificates: given for what is true, never for what is not more often than stated, withdrawn when it changes."""
+
+import math
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from services.monitor.domain.certificate import (
+    Audit,
+    Bets,
+    Decision,
+    Evidence,
+    Granted,
+    Rules,
+    Withdrawn,
+    loss_of,
+    lowest,
+    weigh,
+)
+from tests.support import lanes
+
+RULES = Rules(target=0.05, confidence=0.9, floor=0.8)
+
+
+def audits(losses: Sequence[float], confidence: float = 0.99) -> list[Audit]:
+    return [Audit(confidence, loss, lanes.START + timedelta(minutes=n)) for n, loss in enumerate(losses)]
+
+
+def weighed(losses: Sequence[float], confidence: float = 0.99) -> tuple[Evidence, list[Decision]]:
+    known = Evidence.none(RULES)
+    return known, weigh(known, audits(losses, confidence), RULES)
+
+
+def test_thresholds_run_from_the_strictest_to_the_floor() -> None:
+    assert RULES.thresholds[0] == 0.999
+    assert RULES.thresholds[-1] == 0.8
+    assert list(RULES.thresholds) == sorted(set(RULES.thresholds), reverse=True)
+    assert Rules(0.05, 0.9, 0.83).thresholds[-1] == 0.83
+
+
+def test_audits_without_a_loss_are_believed_after_about_log_over_target() -> None:
+    known, said = weighed([0.0] * 300, confidence=0.82)
+    assert known.certified == 0.8
+    assert isinstance(said[0], Granted)
+    assert math.log(1 / 0.1) / 0.05 < said[0].audits < 3 * math.log(len(RULES.thresholds) / 0.1) / 0.05
+    assert said[0].error == 0.0
+
+
+def test_audits_speak_only_of_their_confidence_and_below() -> None:
+    known, _ = weighed([0.0] * 300, confidence=0.91)
+    strict = [test for threshold, test in zip(RULES.thresholds, known.tests, strict=True) if threshold > 0.91]
+    assert all(test.audits == 0 for test in strict)
+    assert known.certified is not None
+    assert known.certified <= 0.9
+
+
+@pytest.mark.parametrize("error", [0.05, 0.08])
+def test_too_high_an_error_is_certified_no_more_often_than_stated(error: float) -> None:
+    """At the target, where it is hardest, and above; people err as well."""
+    runs, ever = 150, 0
+    for seed in range(runs):
+        draw, known = random.Random(f"{seed} {error}"), Evidence.none(RULES)
+        shares = [lanes.people(draw, wrong=draw.random() < error) for _ in range(400)]
+        losses = [loss_of(share, 1 / lanes.CLASSES, RULES.target) for share in shares]
+        ever += any(isinstance(one, Granted) for one in weigh(known, audits(losses), RULES))
+    stated = 1.0 - RULES.confidence
+    assert ever / runs <= stated + 2.0 * math.sqrt(stated * (1.0 - stated) / runs)
+
+
+def test_the_mean_loss_is_the_target_where_the_error_is_however_people_err() -> None:
+    for skill in (0.6, 0.8, 0.95):
+        draw = random.Random(f"{skill}")
+        for error, low, high in ((0.05, 0.045, 0.055), (0.15, 0.06, 1.0), (0.01, 0.0, 0.045)):
+            losses = [
+                loss_of(lanes.people(draw, wrong=draw.random() < error, skill=skill), 1 / lanes.CLASSES, 0.05)
+                for _ in range(30_000)
+            ]
+            assert low <= sum(losses) / len(losses) <= high, (skill, error)
+
+
+def test_a_refuted_threshold_passes_its_share_of_the_level_on() -> None:
+    rules = Rules(0.05, 0.9, 0.99)
+    assert len(rules.thresholds) == 3
+    share = 0.0999 / 3
+    sure, enough, half = (Bets(best=-math.log(level)) for level in (share, 2 * share, share))
+    none = Bets()
+    assert lowest([sure, enough, none], rules) == 1
+    assert lowest([none, enough, none], rules) is None  # alone it has its own share only
+    assert lowest([none, half, Bets(best=-math.log(2 * share))], rules) == 2
+    assert lowest([none, none, none], rules) is None
+
+
+def test_an_error_that_rises_withdraws_the_certificate_from_about_then() -> None:
+    draw = random.Random("rise")
+    good, bad = [0.0] * 700, [float(draw.random() < 0.4) for _ in range(200)]
+    known, said = weighed([*good, *bad])
+    breach = next(one for one in said if isinstance(one, Withdrawn))
+    since = (breach.since - lanes.START) / timedelta(minutes=1)
+    assert 400 <= since <= 720  # never later than the change by more than the first wrong ones
+    granted = [one for one in said if isinstance(one, Granted)]
+    assert granted
+    assert known.certified is None
+    assert sum(test.audits for test in known.tests) < len(known.tests) * 200  # evidence began anew
+
+
+def test_an_error_that_stays_is_rarely_taken_for_a_breach() -> None:
+    alarms = 0
+    for seed in range(20):
+        draw = random.Random(seed)
+        _, said = weighed([float(draw.random() < 0.02) for _ in range(3000)])
+        alarms += sum(isinstance(one, Withdrawn) for one in said)
+    assert alarms <= 3  # of 60,000 audits; at the target itself it would be one in 200
+
+
+@pytest.mark.parametrize("plan", [lanes.Plan(), lanes.Plan(worse=6.0), lanes.Plan(worse=6.0, ramp=5000)])
+def test_what_stands_at_the_end_is_below_the_target(plan: lanes.Plan) -> None:
+    """A few runs; `python -m tests.bench.certificates` makes a thousand."""
+    found = [lanes.stream(seed, plan) for seed in range(5)]
+    assert all(one.granted and one.standing > 0 for one in found)
+    assert all(one.error < plan.target for one in found)
+    assert any(one.withdrawn for one in found) == (plan.worse > 1.0)
