@@ -36,6 +36,7 @@ ENTRIES = (
     Entry("project", "cli.project.commands", "Validate and publish project files; list, show, pause, resume."),
     Entry("model", "cli.model", "Register, promote, roll back and list models."),
     Entry("gold", "cli.gold", "Import items whose answer is known."),
+    Entry("labels", "cli.labels", "Split a class; see what that touches."),
     Entry("guidelines", "cli.guidelines", "Publish a guideline version."),
     Entry("annotator", "cli.annotator", "Add people, give them tokens, quarantine, reinstate."),
     Entry("patterns", "cli.patterns", "Which classes people confuse, and which items they get wrong."),

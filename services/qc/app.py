@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from services.qc.handlers import Handlers, QcEraser
-from services.qc.jobs import AgreementJobs, GoldPlans, GuidelineReviews, Jobs, Patterns, PeopleJobs
+from services.qc.jobs import AgreementJobs, GoldPlans, Jobs, Patterns, PeopleJobs, Reviews
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache
@@ -63,8 +63,8 @@ def _about_people(service: Service, settings: QcSettings, metrics: Metrics) -> N
     """What is measured of people and of guidelines, and what is planned for them."""
     people, patterns = PeopleJobs(service.unit, settings), Patterns(service.unit, service.references)
     plans = GoldPlans(service.unit, service.references, settings)
-    reviews = GuidelineReviews(service.unit, service.references, settings, metrics)
+    reviews = Reviews(service.unit, service.references, settings, metrics)
     service.every(settings.quality_interval_s, "skills", people.publish_skills)
     service.every(settings.gold_interval_s, "gold plans", plans.plan)
     service.every(settings.patterns_interval_s, "patterns", patterns.publish)
-    service.every(settings.review_interval_s, "guideline reviews", reviews.review)
+    service.every(settings.review_interval_s, "reviews", reviews.review)

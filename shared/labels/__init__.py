@@ -9,6 +9,7 @@ from shared.labels.schema import (
     TranscriptSchema,
     check_label,
     class_set,
+    fits,
 )
 from shared.labels.values import (
     Box,
@@ -64,4 +65,5 @@ __all__ = [
     "category",
     "check_label",
     "class_set",
+    "fits",
 ]

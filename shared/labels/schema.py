@@ -158,6 +158,15 @@ def _check_inside(value: Spans | Relations, text: str) -> None:
             raise ValueError(f"spans[{i}].end: {span.end} is past the end of the text ({len(text)} code points)")
 
 
+def fits(value: LabelValue, schema: LabelSchema) -> bool:
+    """Whether `check_label` accepts a label, text apart."""
+    try:
+        check_label(value, schema)
+    except ValueError:
+        return False
+    return True
+
+
 def check_label(value: LabelValue, schema: LabelSchema, *, text: str | None = None) -> None:
     """Check a label against its project's schema.
 

@@ -12,7 +12,7 @@ from services.qc.domain.facts import Facts, facts_of, gold_cell
 from services.qc.domain.fold import ItemKey
 from services.qc.domain.item import ItemState
 from services.qc.handlers import Handlers, QcEraser
-from services.qc.jobs import AgreementJobs, GoldPlans, GuidelineReviews, Jobs, Patterns, PeopleJobs
+from services.qc.jobs import AgreementJobs, GoldPlans, Jobs, Patterns, PeopleJobs, Reviews
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache, Store
@@ -107,8 +107,8 @@ class Qc:
         return GoldPlans(self.unit, self.reference.references, self.settings)
 
     @property
-    def reviews(self) -> GuidelineReviews:
-        return GuidelineReviews(self.unit, self.reference.references, self.settings, self.metrics)
+    def reviews(self) -> Reviews:
+        return Reviews(self.unit, self.reference.references, self.settings, self.metrics)
 
     @property
     def patterns(self) -> Patterns:

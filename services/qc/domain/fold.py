@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from services.qc.domain.counts import Parameters
@@ -10,6 +10,7 @@ from services.qc.domain.facts import Facts, facts_of
 from services.qc.domain.item import Admission, Answer, End, ItemState, live_label
 from services.qc.domain.outcomes import escalation_of, label_of
 from services.qc.domain.overlap import beside, more_opinions
+from services.qc.domain.rereview import still_fits
 from services.qc.domain.rounds import Touched, round_of
 from services.qc.domain.scale import Scale
 from services.qc.domain.stopping import Request, Verdict, Wait, decide
@@ -80,6 +81,7 @@ def decide_one(
         excluded=context.excluded,
         prediction=predicted(event),
     )
+    current = replace(current, earlier=tuple(a for a in current.earlier if still_fits(a, context.scale)))
     policy = beside(current, event.policy, context.doubled)
     decision = decide(current, policy, context.scale, parameters, salt=event.key, costs=context.costs)
     if isinstance(decision, Wait) and policy is not event.policy:

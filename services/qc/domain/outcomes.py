@@ -134,6 +134,19 @@ def quarantine_of(project_id: str, annotator_id: str, reason: str, *, cause: str
     )
 
 
+def schema_review_of(project_id: str, item_id: str, label: LiveLabel, version: int, *, now: datetime) -> Relabel:
+    """A label of a class that the project no longer has goes to people again."""
+    return Relabel(
+        project_id=project_id,
+        item_id=item_id,
+        round=label.version,
+        cause=RelabelCause.SCHEMA,
+        evidence=f"its class is gone since project version {version}",
+        requested_by="qc",
+        requested_at=now,
+    )
+
+
 def guideline_review_of(project_id: str, item_id: str, label: LiveLabel, version: int, *, now: datetime) -> Relabel:
     """A label of a class whose meaning a guideline has changed since goes to people again."""
     return Relabel(

@@ -1,12 +1,16 @@
-"""Which labels a change of the guideline puts in doubt, and how far a review of them has come."""
+"""Which labels a change of the guideline or of the classes puts in doubt, and how far a review of them has come."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from services.qc.domain.fold import ItemKey
-from services.qc.domain.item import ItemState, LiveLabel
+from services.qc.domain.conduct import ItemKey
+from services.qc.domain.item import Answer, ItemState, LiveLabel
 from services.qc.domain.rounds import Touched, outdated
+from services.qc.domain.scale import Kind, Scale
+from shared.events import ProjectSpec
+from shared.labels import Choice, Choices, LabelValue
 
 PASSES = 2
 
@@ -34,21 +38,56 @@ class Review:
 
 def affected(item: ItemState, guideline: int, touched: Touched) -> LiveLabel | None:
     """The label, where everybody who gave it did so under a guideline whose meaning of its class has changed since."""
+    words = _words(item)
+    return item.label if words and all(outdated(answer, guideline, touched) for answer in words) else None
+
+
+def homeless(item: ItemState, classes: AbstractSet[str]) -> LiveLabel | None:
+    """The label, where it names a class that the project no longer has."""
+    return item.label if any(not _names(answer.value) <= classes for answer in _words(item)) else None
+
+
+def _words(item: ItemState) -> list[Answer]:
+    """The answers of its own round that gave the live label."""
     label = item.label
     if label is None or item.erased:
-        return None
-    words = [
+        return []
+    return [
         a
         for a in item.answers.values()
         if a.is_answer and not a.late and a.round == label.version and a.symbol == label.symbol
     ]
-    return label if words and all(outdated(answer, guideline, touched) for answer in words) else None
+
+
+def _names(value: LabelValue | None) -> frozenset[str]:
+    match value:
+        case Choice(choice=name):
+            return frozenset({name})
+        case Choices(choices=names):
+            return frozenset(names)
+        case _:
+            return frozenset()
+
+
+def still_fits(answer: Answer, scale: Scale) -> bool:
+    """Whether an answer names only classes that there are; an answer of before a split is none any more."""
+    return scale.kind is not Kind.CLOSED or answer.symbol in scale.classes
+
+
+def classes_gone(specs: Mapping[int, ProjectSpec]) -> int:
+    """The latest project version that no longer has a class of the one before; 0 where none ever went."""
+    found, before = 0, frozenset[str]()
+    for version, spec in sorted(specs.items()):
+        classes = frozenset(getattr(spec.label, "classes", ()))
+        found = version if before - classes else found
+        before = classes
+    return found
 
 
 def reviewed(
     review: Review,
     items: Mapping[ItemKey, ItemState],
-    touched: Touched,
+    doubtful: Callable[[ItemState], LiveLabel | None],
     *,
     chunk: int,
     budget: int,
@@ -60,7 +99,7 @@ def reviewed(
     Args:
         review: as it stands; due.
         items: the next items of the project by id, at most `chunk`.
-        touched: what each guideline version changed.
+        doubtful: the label of an item, where it is to be given again.
         chunk: fewer items than that are the last ones.
         budget: requests of a day; where it is used up the review stops before the first item that it cannot pay.
         pause_s: between the passes: the longest that a round which was open at the change may take.
@@ -72,7 +111,7 @@ def reviewed(
     left, found, last = review.left(budget, now), list[tuple[ItemKey, LiveLabel]](), review.after
     stopped = False
     for key, item in sorted(items.items()):
-        label = affected(item, review.version, touched)
+        label = doubtful(item)
         if label is not None and len(found) == left:
             stopped = True
             break

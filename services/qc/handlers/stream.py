@@ -22,8 +22,19 @@ from shared.bus.records import Received
 from shared.bus.references import References
 from shared.bus.unit import Unit
 from shared.errors import Reason
-from shared.events import Annotation, Escalation, GoldResult, Label, Outcome, Path, Quality, Quarantine
-from shared.labels import check_label
+from shared.events import (
+    Annotation,
+    Escalation,
+    GoldAnswer,
+    GoldResult,
+    Label,
+    Outcome,
+    Path,
+    ProjectSpec,
+    Quality,
+    Quarantine,
+)
+from shared.labels import check_label, fits
 from shared.topics import ESCALATIONS, LABELS, QUALITY
 
 Batch = Sequence[Received[Annotation]]
@@ -220,7 +231,11 @@ class Handlers:
         scores: list[tuple[Received[Annotation], Score]] = []
         for received in events.values():
             event, scale = received.event, contexts[received.event.project_id, received.event.project_version].scale
-            result = score(key_of(event), Answer.of(event), answers.get(key_of(event)), scale, unit.now)
+            answer, spec = (
+                answers.get(key_of(event)),
+                self._references.projects.spec(event.project_id, event.project_version),
+            )
+            result = score(key_of(event), Answer.of(event), answer if _fits(answer, spec) else None, scale, unit.now)
             scores.append((received, result))
             delta[event.project_id].add(result.delta)
         await store.save_annotations([received.event for received, _ in scores])
@@ -323,3 +338,8 @@ def _highest(numbers: Iterable[tuple[str, int]]) -> dict[str, int]:
     for project, number in numbers:
         found[project] = max(number, found.get(project, 0))
     return found
+
+
+def _fits(answer: GoldAnswer | None, spec: ProjectSpec | None) -> bool:
+    """Whether a known answer is one that people may give: its class may be gone."""
+    return answer is not None and spec is not None and fits(answer.value, spec.label)

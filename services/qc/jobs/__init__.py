@@ -5,6 +5,6 @@ from services.qc.jobs.batch import Jobs
 from services.qc.jobs.patterns import Patterns
 from services.qc.jobs.people import PeopleJobs
 from services.qc.jobs.planning import GoldPlans
-from services.qc.jobs.reviewing import GuidelineReviews
+from services.qc.jobs.reviewing import Reviews
 
-__all__ = ["AgreementJobs", "GoldPlans", "GuidelineReviews", "Jobs", "Patterns", "PeopleJobs"]
+__all__ = ["AgreementJobs", "GoldPlans", "Jobs", "Patterns", "PeopleJobs", "Reviews"]

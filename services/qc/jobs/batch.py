@@ -19,6 +19,7 @@ from services.qc.jobs.snapshots import Snapshots
 from services.qc.store import Store
 from shared.bus.unit import Unit
 from shared.events import GoldAnswer
+from shared.labels import fits
 from shared.topics import QUALITY, RELABELS
 
 log = structlog.get_logger(__name__)
@@ -72,11 +73,16 @@ class Jobs(Snapshots):
         async with self._unit() as unit:
             store = Store(unit.connection)
             scored = await store.list_gold_items()
-            known = {key: answer for key, _ in scored if (answer := answers.get(*key)) is not None}
+            known = {key: answer for key, _ in scored if self._fits(answer := answers.get(*key)) and answer is not None}
             self._metrics.pending(len({key for key, _ in scored} - known.keys()))
             wanted = {(*key, symbol_of(known[key].value)) for key, old in scored if _is_stale(known.get(key), old)}
             if wanted:
                 await self._rescore(wanted, known, store, unit)
+
+    def _fits(self, answer: GoldAnswer | None) -> bool:
+        """Whether a known answer is one that people may give now: its class may be gone."""
+        project = None if answer is None else self._references.projects.current(answer.project_id)
+        return answer is not None and project is not None and fits(answer.value, project.spec.label)
 
     async def _rescore(
         self, wanted: set[tuple[str, str, str]], known: dict[ItemKey, GoldAnswer], store: Store, unit: Unit

@@ -13,7 +13,7 @@ from services.qc.settings import QcSettings
 from services.qc.store import Store
 from shared.bus.references import CurrentProject, References
 from shared.bus.unit import Unit
-from shared.labels import Choice
+from shared.labels import Choice, fits
 from shared.topics import QUALITY
 
 OpenUnit = Callable[[], AbstractAsyncContextManager[Unit]]
@@ -64,7 +64,9 @@ class GoldPlans:
     def _answers(self, project_id: str) -> dict[str, str]:
         """Gold item -> class; on a scale without classes all are one."""
         found = self._references.gold_answers.of(project_id)
-        return {one.item_id: symbol_of(one.value) if isinstance(one.value, Choice) else "" for one in found}
+        project = self._references.projects.current(project_id)
+        kept = [one for one in found if project is not None and fits(one.value, project.spec.label)]
+        return {one.item_id: symbol_of(one.value) if isinstance(one.value, Choice) else "" for one in kept}
 
     async def _difficulty(self, project_id: str, store: Store) -> Mapping[str, Tried]:
         known, now = self._tried.get(project_id), time.monotonic()

@@ -1,23 +1,27 @@
-"""Labels of classes whose meaning a guideline changed go to people again: within a budget, a chunk at a time."""
+"""Labels that a changed guideline or a split class put in doubt go to people again: within a budget, in chunks."""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
-from services.qc.domain.outcomes import guideline_review_of
-from services.qc.domain.rereview import reviewed
+from services.qc.domain.item import ItemState, LiveLabel
+from services.qc.domain.outcomes import guideline_review_of, schema_review_of
+from services.qc.domain.rereview import affected, classes_gone, homeless, reviewed
 from services.qc.domain.rounds import Touched
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
 from services.qc.store import Store
+from services.qc.store.reviews import Table
 from shared.bus.references import CurrentProject, References
 from shared.bus.unit import Unit
 from shared.topics import RELABELS
 
 OpenUnit = Callable[[], AbstractAsyncContextManager[Unit]]
+REASONS = {"reviews": guideline_review_of, "schema_reviews": schema_review_of}
 
 
-class GuidelineReviews:
+class Reviews:
     """One replica at a time works on a review. Interrupted, it goes on where it was: a repeat is the same request."""
 
     def __init__(self, unit: OpenUnit, references: References, settings: QcSettings, metrics: Metrics) -> None:
@@ -25,21 +29,29 @@ class GuidelineReviews:
         self._references = references
         self._settings = settings
         self._metrics = metrics
-        self._over: set[tuple[str, int]] = set()
+        self._over: set[tuple[Table, str, int]] = set()
 
     async def review(self) -> None:
-        """A chunk of each project whose guideline in force, or one since the labels were made, touched a class."""
+        """A chunk of each project whose guideline touched a class, and of each that lost one."""
         for project in self._references.projects.all():
             version = self._references.guidelines.current(project.project_id)
             touched = self._touched(project.project_id, version)
-            if any(touched.values()) and (project.project_id, version) not in self._over:
-                await self._chunk(project, version, touched)
+            if any(touched.values()):
+                await self._chunk("reviews", project, version, partial(affected, guideline=version, touched=touched))
+            gone = self._gone(project)
+            if gone:
+                classes = frozenset(getattr(project.spec.label, "classes", ()))
+                await self._chunk("schema_reviews", project, gone, partial(homeless, classes=classes))
 
-    async def _chunk(self, project: CurrentProject, version: int, touched: Touched) -> None:
+    async def _chunk(
+        self, table: Table, project: CurrentProject, version: int, doubtful: Callable[[ItemState], LiveLabel | None]
+    ) -> None:
         name, policy, limit = project.project_id, project.spec.policy, self._settings.review_max_items
+        if (table, name, version) in self._over:
+            return
         async with self._unit() as unit:
             store = Store(unit.connection)
-            review = await store.claim_review(name, version)
+            review = await store.claim_review(table, name, version)
             if review is None or not review.due(unit.now):
                 return
             items = await store.claim_items(await store.list_labelled(name, review.after, limit))
@@ -48,19 +60,23 @@ class GuidelineReviews:
                 reviewed,
                 review,
                 items,
-                touched,
+                doubtful,
                 chunk=limit,
                 budget=policy.relabel.review_per_day,
                 pause_s=policy.unresolved_after_s,
                 now=unit.now,
             )
             for key, label in found:
-                unit.emit(RELABELS, guideline_review_of(*key, label, version, now=unit.now))
-            await store.save_review(fresh)
+                unit.emit(RELABELS, REASONS[table](*key, label, version, now=unit.now))
+            await store.save_review(table, fresh)
         self._metrics.reviewed(name, confirmed=len(items) - len(found), reopened=len(found))
         if not fresh.due(fresh.not_before or unit.now):
-            self._over.add((name, version))
+            self._over.add((table, name, version))
 
     def _touched(self, project_id: str, current: int) -> Touched:
         versions = (self._references.guidelines.version(project_id, n) for n in range(1, current + 1))
         return {one.version: frozenset(one.touched_classes) for one in versions if one is not None}
+
+    def _gone(self, project: CurrentProject) -> int:
+        specs = {n: self._references.projects.spec(project.project_id, n) for n in range(1, project.version + 1)}
+        return classes_gone({n: spec for n, spec in specs.items() if spec is not None})

@@ -1,9 +1,12 @@
 """How far reviews have come."""
 
-from typing import Any
+from typing import Any, Literal
 
 from services.qc.domain.fold import ItemKey
 from services.qc.domain.rereview import Review
+
+Table = Literal["reviews", "schema_reviews"]
+"""Reviews after a change of the guideline, and after one of the classes."""
 
 
 class ReviewStore:
@@ -11,21 +14,25 @@ class ReviewStore:
 
     _connection: Any
 
-    async def claim_review(self, project: str, version: int) -> Review | None:
-        """Lock the review of this guideline version, made where missing; None while another replica works on it."""
+    async def claim_review(self, table: Table, project: str, version: int) -> Review | None:
+        """Lock the review of this version, made where missing; None while another replica works on it."""
         await self._connection.execute(
-            "INSERT INTO reviews (project_id, version) VALUES ($1, $2) ON CONFLICT DO NOTHING", project, version
+            f"INSERT INTO {table} (project_id, version) VALUES ($1, $2) ON CONFLICT DO NOTHING",  # noqa: S608  # one of two
+            project,
+            version,
         )
         row = await self._connection.fetchrow(
-            "SELECT * FROM reviews WHERE project_id = $1 AND version = $2 FOR UPDATE SKIP LOCKED", project, version
+            f"SELECT * FROM {table} WHERE project_id = $1 AND version = $2 FOR UPDATE SKIP LOCKED",  # noqa: S608
+            project,
+            version,
         )
         return None if row is None else Review(**dict(row))
 
-    async def save_review(self, review: Review) -> None:
+    async def save_review(self, table: Table, review: Review) -> None:
         """Write a claimed review."""
         await self._connection.execute(
-            "UPDATE reviews SET after = $3, passes = $4, not_before = $5, day = $6, used = $7"
-            " WHERE project_id = $1 AND version = $2",
+            f"UPDATE {table} SET after = $3, passes = $4, not_before = $5, day = $6, used = $7"  # noqa: S608
+            " WHERE project_id = $1 AND version = $2",  # one of two
             review.project_id,
             review.version,
             review.after,

@@ -1,7 +1,8 @@
 """A changed guideline sends the labels of the classes it touched to people again; real PostgreSQL."""
 
 from shared.events import Relabel, RelabelCause, RelabelPolicy
-from shared.topics import ANNOTATIONS, GUIDELINES, RELABELS
+from shared.labels import ChoiceSchema
+from shared.topics import ANNOTATIONS, GOLD_ANSWERS, GUIDELINES, LABELS, PROJECTS, QUALITY, RELABELS
 from tests.support import events as make
 from tests.support.qc import Qc, Reference
 from tests.support.qc_domain import policy
@@ -54,3 +55,35 @@ async def test_a_change_reopens_its_labels_in_chunks_within_the_budget_and_resum
     for _ in range(9):
         await qc.reviews.review()
     assert len(await asked(qc)) == 13
+
+
+SPLIT = ("negative", "fair", "mixed", "positive")
+
+
+async def test_a_split_class_sends_its_labels_to_people_again_and_its_answers_count_no_more(qc: Qc) -> None:
+    await give(qc, "neutral", range(4))
+    await give(qc, "positive", range(3))
+    spec = make.project_spec(label=ChoiceSchema(classes=SPLIT))
+    qc.reference.publish(PROJECTS, make.project_version(2, spec=spec), make.project_pointer(2))
+    for _ in range(3):
+        await qc.reviews.review()
+    found: list[Relabel] = await qc.published(RELABELS)
+    assert {(one.cause, one.round) for one in found} == {(RelabelCause.SCHEMA, 1)}
+    assert [one.item_id for one in found] == [f"neutral{n}" for n in range(4)]
+    again = make.annotation("neutral0", by="ben", value="mixed", round=2, policy=RULES, project_version=2)
+    await qc.handle(ANNOTATIONS, [again])
+    label = (await qc.published(LABELS))[-1]
+    assert (label.version, label.value, label.supersedes) == (2, make.choice("mixed"), 1)
+    assert [vote.annotator_id for vote in label.evidence.votes] == ["ben"]
+    assert await qc.stored() == await qc.recomputed()
+
+
+async def test_gold_of_a_class_that_is_gone_convicts_nobody(qc: Qc) -> None:
+    qc.reference.publish(GOLD_ANSWERS, *(make.gold_answer(f"gold-{n}", value="neutral") for n in range(20)))
+    spec = make.project_spec(label=ChoiceSchema(classes=SPLIT))
+    qc.reference.publish(PROJECTS, make.project_version(2, spec=spec), make.project_pointer(2))
+    given = [make.annotation(f"gold-{n}", by="ann", value="fair", gold=True, project_version=2) for n in range(20)]
+    await qc.handle(ANNOTATIONS, given)
+    await qc.jobs.score_gold()
+    await qc.plans.plan()
+    assert await qc.published(QUALITY) == []
