@@ -53,9 +53,9 @@ def test_pace_is_the_same_in_any_order_and_less_what_was_erased() -> None:
 
 
 def test_a_constant_accuracy_is_alarmed_about_no_oftener_than_stated() -> None:
-    people, alarms = 400, 0
+    people, alarms = 120, 0
     for seed in range(people):
-        alarms += alarm_of([0.85] * 600, seed) is not None
+        alarms += alarm_of([0.85] * 400, seed) is not None
     assert alarms / people <= FALSE_ALARM
 
 
