@@ -20,7 +20,8 @@ from tests.support.wal import wal_of
 NOT_OURS = re.compile(
     r"\s*(BEGIN|COMMIT|ROLLBACK|SELECT pg_advisory_unlock|WITH RECURSIVE typeinfo|SELECT\s+current_setting)"
 )
-WAL_PER_ITEM = 1_500
+WAL_PER_ITEM = 1_700
+"""1,385 measured; a vacuum of the server that falls into the test adds to it."""
 CHOICE = {"kind": "choice", "choice": "positive"}
 
 
