@@ -7,7 +7,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from shared.bus.client import make_admin
 from shared.errors import ConfigurationError
@@ -188,6 +188,8 @@ async def _configs(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str
         return found
     for response in await admin.describe_configs(resources):
         for code, message, _, name, entries in response.resources:
+            if code == UnknownTopicOrPartitionError.errno:
+                continue  # deleted since it was listed
             if code != 0:
                 error: type[KafkaError] = for_code(code)
                 raise ConfigurationError(f"the broker does not describe topic {name}: {message or error.__name__}")

@@ -7,6 +7,7 @@ from services.assignment.domain.fold import fold
 from services.assignment.domain.leases import LeaseState
 from services.assignment.store.aggregates import load, save
 from services.assignment.store.leases import Answered, recount, restore
+from services.assignment.store.rounds import mark_exhausted
 from services.assignment.store.rows import Key
 from shared.bus.records import Received
 from shared.bus.unit import Unit
@@ -31,6 +32,8 @@ async def rebuild_annotations(batch: Sequence[Received[Annotation]], unit: Unit)
     ends = [r.event for r in batch if not r.event.gold and r.event.outcome is Outcome.EXHAUSTED]
     told = [event for event in once.values() if event.annotation_id in new and not event.gold]
     await _read_back([(event.round, _key(event), _opined(event)) for event in (*told, *ends)], unit)
+    if ends:  # of rounds before the latest too
+        await mark_exhausted(unit.connection, ((*_key(event), event.round) for event in ends))
     if told:  # an older backup knows rounds that have ended since, and leases that have become answers
         await recount(unit.connection, (_key(event) for event in told))
 

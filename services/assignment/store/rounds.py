@@ -210,6 +210,18 @@ async def mark_refreshed(connection: Any, ids: Sequence[int], generations: Seque
     )
 
 
+async def mark_exhausted(connection: Any, places: Iterable[tuple[str, str, int]]) -> None:
+    """Rounds of (project, item, number), the latest or not, in which nobody is asked any more."""
+    ordered = sorted(set(places))
+    await connection.execute(
+        "UPDATE rounds AS r SET exhausted = true FROM unnest($1::text[], $2::text[], $3::smallint[]) AS n(p, i, number)"
+        " WHERE r.project_id = n.p AND r.item_id = n.i AND r.number = n.number AND NOT r.exhausted",
+        [place[0] for place in ordered],
+        [place[1] for place in ordered],
+        [place[2] for place in ordered],
+    )
+
+
 async def list_stale(connection: Any, project_id: str, versions: Sequence[int], limit: int) -> list[Key]:
     """Items with an open round that pins one of these project versions."""
     rows = await connection.fetch(

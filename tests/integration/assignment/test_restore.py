@@ -33,8 +33,8 @@ async def facts(replica: Replica) -> list[tuple[Any, ...]]:
     """What must be the same; which lease became an answer, and its round's row, are not among it."""
     items = await replica.sql("SELECT item_id, standing, round, label_version, content_hash FROM items ORDER BY 1")
     rounds = await replica.sql(
-        "SELECT item_id, number, wanted, answered, skipped, active, granted, expert_answered, ended, free FROM rounds"
-        " ORDER BY 1, 2"
+        "SELECT item_id, number, wanted, answered, skipped, active, granted, expert_answered, exhausted, ended, free"
+        " FROM rounds ORDER BY 1, 2"
     )
     leases = await replica.sql(
         "SELECT item_id, round, annotator_id, state, late, gold FROM leases WHERE state <> 'expired' ORDER BY 1, 2, 3"
@@ -77,4 +77,33 @@ async def test_leases_of_an_older_backup_become_the_answers_that_were_given(repl
     assert await facts(replica) == before
     assert await replica.published() == []
     await replica.queue.expire_leases()
+    assert await facts(replica) == before
+
+
+async def test_a_round_before_the_latest_stays_exhausted(replica: Replica) -> None:
+    """The round's successor is known by its route before the annotation that exhausted it is read back."""
+    replica.project(make.project_spec(policy=make.policy(auto_accept=None, overlap=ev.Overlap(min=2, max=3))))
+    await replica.handle(ITEMS, make.item("i1"))
+    await replica.handle(PREDICTIONS, make.prediction("i1", confidence=0.6))
+    ann = await replica.person("ann")
+    (task,) = (await ann.post("/v1/next", json={})).json()["tasks"]
+    assert (await ann.post(f"/v1/leases/{task['lease_id']}/submit", json={"value": CHOICE})).is_success
+    async with replica.client() as admin:
+        done = await admin.post(f"/v1/projects/{make.PROJECT}/exhaust", json={"item_ids": ["i1"]})
+        assert done.is_success, done.text
+    await replica.handle(LABELS, make.label("i1", opinions=1))
+    await replica.handle(RELABELS, make.relabel("i1"))
+    before, said = await facts(replica), {topic: await replica.published(topic) for topic in (ROUTES, ANNOTATIONS)}
+    assert [row["exhausted"] for row in await replica.sql("SELECT exhausted FROM rounds ORDER BY number")] == [
+        True, False,
+    ]  # fmt: skip
+
+    await replica.sql(f"TRUNCATE {', '.join(TABLES)}, outbox")
+    await replica.rebuild(ROUTES, *said[ROUTES])
+    await replica.rebuild(LABELS, make.label("i1", opinions=1))
+    await replica.rebuild(ANNOTATIONS, *said[ANNOTATIONS])
+    await replica.handle(ITEMS, make.item("i1"))
+    await replica.handle(PREDICTIONS, make.prediction("i1", confidence=0.6))
+    await replica.handle(LABELS, make.label("i1", opinions=1))
+    await replica.handle(RELABELS, make.relabel("i1"))
     assert await facts(replica) == before
