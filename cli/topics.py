@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from rich.console import Console
 
 from cli import acls
@@ -30,6 +31,8 @@ app = typer.Typer(no_args_is_help=True)
 app.command("acls")(acls.command)
 
 DAY_MS = 86_400_000
+COORDINATOR_WITHIN_S = 20.0
+COORDINATOR_RETRY_S = 0.2
 END_WITHIN_S = 10.0
 
 
@@ -204,7 +207,14 @@ async def _committed(
 ) -> dict[int, int | None]:
     group = kafka.physical(f"{service}.{topic.name}")
     places = [TopicPartition(kafka.physical(topic.name), partition) for partition in partitions]
-    offsets = await admin.list_consumer_group_offsets(group, partitions=places)
+    async with asyncio.timeout(COORDINATOR_WITHIN_S):
+        while True:
+            try:
+                offsets = await admin.list_consumer_group_offsets(group, partitions=places)
+            except GroupCoordinatorNotAvailableError:  # a cluster makes its topic of offsets when first asked
+                await asyncio.sleep(COORDINATOR_RETRY_S)
+            else:
+                break
     return {
         place.partition: offsets[place].offset if place in offsets and offsets[place].offset >= 0 else None
         for place in places
