@@ -1,6 +1,7 @@
 """What monitor does with each topic's events: a handful of statements per batch."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 from zlib import crc32
 
@@ -99,13 +100,19 @@ class Handlers:
             if isinstance(event.measurement, ClassMix | Disagreement):
                 own[event.project_id, event.subject] = event
         await Store(unit.connection).claim_windows([(*key, event.measured_at) for key, event in own.items()])
-        store = CertificateStore(unit.connection)
+        told: dict[str, tuple[Certificate, datetime]] = {}
         for event in (received.event for received in batch):
-            told, auto = event.measurement, self._auto(event.project_id)
-            if isinstance(told, Certificate) and auto is not None:
-                ledger = read_back(await store.claim_ledger(event.project_id), told, auto, event.measured_at)
+            about = event.measurement
+            known = told.get(event.project_id)
+            if isinstance(about, Certificate) and (known is None or about.number > known[0].number):
+                told[event.project_id] = about, event.measured_at
+        store = CertificateStore(unit.connection)
+        for project_id, (certificate, at) in sorted(told.items()):
+            auto = self._auto(project_id)
+            if auto is not None:
+                ledger = read_back(await store.claim_ledger(project_id), certificate, auto, at)
                 if ledger is not None:
-                    await store.save_ledger(event.project_id, ledger)
+                    await store.save_ledger(project_id, ledger)
 
     async def _known(self, batch: Sequence[Received[E]], unit: Unit) -> list[Received[E]]:
         """The events of known projects; the others are refused."""

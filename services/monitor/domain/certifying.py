@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from services.monitor.domain.certificate import Audit, Evidence, Granted, Rules, Watch, Withdrawn, loss_of, weigh
+from services.monitor.domain.certificate import Audit, Bets, Evidence, Granted, Rules, Watch, Withdrawn, loss_of, weigh
 from services.monitor.domain.symbols import agree
 from shared.events import AutoAccept, Certificate, Label, Path
 from shared.labels import category
@@ -94,7 +94,7 @@ def certify(
     said: list[Certificate] = []
     doubtful: datetime | None = None
     if rules != ledger.rules:
-        ledger.rules, ledger.evidence = rules, Evidence.none(rules)
+        _rule(ledger, rules)
     fresh = 0
     for found in findings:
         if found.generation < ledger.generation:
@@ -124,6 +124,15 @@ def read_back(ledger: Ledger | None, told: Certificate, auto: AutoAccept, at: da
     return Ledger(rules, evidence, told.generation, told.model_version, told.number, at, told.audit_share)
 
 
+def _rule(ledger: Ledger, rules: Rules) -> None:
+    """Gather evidence anew under other rules; what stands and promises enough by them is watched on."""
+    before, asked = ledger.evidence, ledger.rules.target
+    ledger.rules, ledger.evidence = rules, Evidence.none(rules)
+    if rules.target >= asked:
+        ledger.evidence.certified, ledger.evidence.watch = before.certified, before.watch
+        ledger.evidence.began = before.began
+
+
 def _prior(ledger: Ledger, symbol: str, classes: int) -> float:
     """Of the class in people's posterior: flat, or its share among what was proposed if that is more."""
     ledger.symbols[symbol] = ledger.symbols.get(symbol, 0) + 1
@@ -145,30 +154,28 @@ def _renewed(ledger: Ledger, auto: AutoAccept, fresh: int, now: datetime) -> lis
     aged = now - ledger.issued_at >= timedelta(seconds=RENEWED * auto.guarantee.valid_s)
     if not aged and _share(ledger, auto) == ledger.audit_share:
         return []
-    place = ledger.rules.thresholds.index(certified) if certified in ledger.rules.thresholds else None
-    test = ledger.evidence.tests[place] if place is not None else None
-    audits = test.audits if test is not None else 0
-    error = test.losses / test.audits if test is not None and test.audits else 0.0
-    return [_say(ledger, Granted(certified, audits, error), auto, now)]
+    bets = dict(zip(ledger.rules.thresholds, ledger.evidence.tests, strict=True)).get(certified, Bets())
+    error = bets.losses / bets.audits if bets.audits else 0.0
+    return [_say(ledger, Granted(certified, bets.audits, error), auto, now)]
 
 
 def _say(ledger: Ledger, decision: Granted | Withdrawn, auto: AutoAccept, now: datetime) -> Certificate:
-    granted = isinstance(decision, Granted)
+    granted = decision if isinstance(decision, Granted) else None
     ledger.number, ledger.issued_at, ledger.audit_share = ledger.number + 1, now, _share(ledger, auto)
-    valid_s = auto.guarantee.valid_s if granted and auto.guarantee is not None else 0.0
+    valid_s = auto.guarantee.valid_s if granted is not None and auto.guarantee is not None else 0.0
     return Certificate(
         number=ledger.number,
-        state="granted" if granted else "withdrawn",
+        state="withdrawn" if granted is None else "granted",
         generation=ledger.generation,
         model_version=ledger.model_version,
         threshold=decision.threshold,
         target_error=ledger.rules.target,
         confidence=ledger.rules.confidence,
-        audits=decision.audits if isinstance(decision, Granted) else 0,
-        error=decision.error if isinstance(decision, Granted) else None,
+        audits=0 if granted is None else granted.audits,
+        error=None if granted is None else granted.error,
         audit_share=ledger.audit_share,
         valid_until=now + timedelta(seconds=valid_s),
-        doubtful_since=None if isinstance(decision, Granted) else decision.since,
+        doubtful_since=decision.since if isinstance(decision, Withdrawn) else None,
         reason=_reason(decision, ledger.rules),
     )
 

@@ -55,7 +55,7 @@ class Certifying:
             unit.emit(QUALITY, _event(project.project_id, certificate, unit.now))
             log.info("certificate", project_id=project.project_id, state=certificate.state, number=certificate.number)
         if doubtful is not None:
-            await store.save_reopening(project.project_id, Reopening(doubtful, "", unit.now))
+            await store.begin_reopening(project.project_id, doubtful, unit.now)
 
     async def reopen(self) -> None:
         """Ask for another round of what was accepted under a certificate that proved void; a chunk per run."""

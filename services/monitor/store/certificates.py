@@ -84,8 +84,18 @@ class CertificateStore:
         )
         return [Finding(*tuple(row)[1:]) for row in sorted(rows, key=lambda row: row["seq"])]
 
+    async def begin_reopening(self, project_id: str, since: datetime, until: datetime) -> None:
+        """Labels accepted in [since, until] are to be opened again, besides what is still left of an earlier one."""
+        await self._connection.execute(
+            "UPDATE certificates SET reopen_after = CASE WHEN reopen_from <= $2 THEN reopen_after ELSE '' END,"
+            " reopen_from = least(reopen_from, $2), reopen_until = $3 WHERE project_id = $1",
+            project_id,
+            since,
+            until,
+        )
+
     async def save_reopening(self, project_id: str, reopening: Reopening | None) -> None:
-        """What is still to be opened again; an earlier start of the one at hand stays."""
+        """What is still to be opened again; None: nothing."""
         if reopening is None:
             await self._connection.execute(
                 "UPDATE certificates SET reopen_from = NULL, reopen_after = '', reopen_until = NULL"

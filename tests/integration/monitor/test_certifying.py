@@ -133,3 +133,33 @@ async def test_erased_items_leave_nothing_behind(monitor: Monitor) -> None:
         gone = await unit.connection.fetchval("SELECT count(*) FROM audits WHERE item_id = 'audit-5'")
     assert [row["item_id"] for row in kept] == ["auto-2"]
     assert gone == 0
+
+
+async def test_a_second_breach_leaves_nothing_of_the_first_closed(monitor: Monitor) -> None:
+    jobs = certifying(monitor, reopen_max_items=10)
+    await monitor.handle(LABELS, [audit(n) for n in range(300)])
+    await jobs.certify()
+    await monitor.handle(LABELS, [accepted(n, (await told(monitor))[-1]) for n in range(320, 350)])
+    await monitor.handle(LABELS, [audit(n, right=False) for n in range(400, 406)])
+    await jobs.certify()
+    await jobs.reopen()  # a third of them
+    await monitor.handle(LABELS, [audit(n) for n in range(500, 1200)])
+    await monitor.handle(LABELS, [audit(n, right=False) for n in range(1300, 1350)])
+    await jobs.certify()
+    assert [state for state, _, _ in states(await told(monitor))].count("withdrawn") == 2
+    for _ in range(6):
+        await jobs.reopen()
+    requests = await told(monitor, ev.Relabel, RELABELS.name)
+    assert {one.item_id for one in requests} == {f"auto-{n}" for n in range(320, 350)}
+
+
+async def test_what_stands_is_watched_on_when_the_policy_changes(monitor: Monitor) -> None:
+    jobs = certifying(monitor)
+    await monitor.handle(LABELS, [audit(n) for n in range(300)])
+    await jobs.certify()
+    looser = make.policy(auto_accept=AUTO.model_copy(update={"threshold": 0.85}))
+    monitor.projects = known_projects(make.project_spec(policy=looser))
+    jobs._projects = monitor.projects
+    await monitor.handle(LABELS, [audit(n, right=False) for n in range(400, 450)])
+    await jobs.certify()
+    assert states(await told(monitor))[-1][0] == "withdrawn"
