@@ -91,7 +91,10 @@ async def _references(ledger: Ledger, kafka: KafkaSettings) -> None:
     projects = [event for event in await reference(kafka, PROJECTS) if isinstance(event, ProjectVersion)]
     ledger.add(
         "projects",
-        [(p.project_id, p.version, p.spec.policy.overlap.max, p.spec.external_predictions) for p in projects],
+        [
+            (p.project_id, p.version, max(one.overlap.max for one in p.spec.policies), p.spec.external_predictions)
+            for p in projects
+        ],
     )
     for event in await reference(kafka, MODELS):
         match event:

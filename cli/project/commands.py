@@ -10,6 +10,7 @@ import yaml
 from rich.console import Console
 
 from cli.output import JsonFlag, Output, fail, table
+from cli.project import presets
 from cli.project.loader import load
 from cli.project.versions import Application, ProjectHistory, closes_rounds, fold, plan
 from cli.reading import reference
@@ -154,6 +155,25 @@ def show(
         to.print(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True).rstrip(), markup=False)
 
     out.result(document, render)
+
+
+@app.command("presets")
+def show_presets(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Of one; absent: all.", show_default=False)] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the presets of policies, or show one as YAML: `policy: {preset: NAME}` in a project file takes it."""
+    out = Output(as_json=as_json)
+    if name is None:
+        known = [{"preset": one, "about": presets.about(one)} for one in presets.names()]
+        rows = [[one["preset"], one["about"]] for one in known]
+        out.result({"presets": known}, lambda to: to.print(table(("preset", "about"), rows)))
+        return
+    if name not in presets.names():
+        fail(f"there is no preset {name!r}; known: {', '.join(presets.names())}")
+    policy = presets.policy_of(name).model_dump(mode="json", exclude_none=True)
+    document = {"preset": name, "about": presets.about(name), "policy": policy}
+    out.result(document, lambda to: to.print(presets.text_of(name).rstrip(), markup=False, highlight=False))
 
 
 @app.command("pause")

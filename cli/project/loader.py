@@ -10,6 +10,7 @@ from jmespath.exceptions import JMESPathError
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from cli.project.presets import expand
 from cli.project.yamltree import Mistake, Path, Plain, Tree, dotted, parse
 from shared.errors import ConfigurationError
 from shared.events import Mapping, ProjectSpec
@@ -48,6 +49,9 @@ def loads(content: bytes, name: str = "project.yaml") -> ProjectSpec:
         raise ProjectFileError(name, tree.mistakes)
     if not isinstance(tree.data, dict):
         raise ProjectFileError(name, [Mistake(tree.place(()), "", "a project file is a mapping: `project: name` ...")])
+    tree.data, unknown = expand(tree)
+    if unknown:
+        raise ProjectFileError(name, unknown)
     try:
         spec = ProjectSpec.model_validate(tree.data, extra="forbid")
     except ValidationError as error:

@@ -171,8 +171,7 @@ class Handlers:
     def _auto(self, project_id: str) -> AutoAccept | None:
         """The project's policy of auto-accept, where it asks for a guarantee."""
         project = self._projects.current(project_id)
-        auto = project.spec.policy.auto_accept if project is not None else None
-        return auto if auto is not None and auto.guarantee is not None else None
+        return project.spec.guaranteed if project is not None else None
 
     async def _relabel(self, labels: Sequence[Label], unit: Unit) -> None:
         """Ask for another round of low-confidence disagreements, as far as the budgets go."""

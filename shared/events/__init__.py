@@ -21,25 +21,29 @@ from shared.events.models import (
     ModelVersion,
     TextInput,
 )
+from shared.events.policies import (
+    AutoAccept,
+    ConsensusPolicy,
+    GoldPolicy,
+    Guarantee,
+    Overlap,
+    Policy,
+    RelabelPolicy,
+    Slice,
+    SliceOf,
+)
 from shared.events.predictions import Abstention, Prediction, ShadowPrediction
 from shared.events.projects import (
-    AutoAccept,
     BorderlineExample,
-    ConsensusPolicy,
     CostModel,
     GoldAnswer,
     GoldItem,
-    GoldPolicy,
-    Guarantee,
     GuidelinePointer,
     GuidelineVersion,
     Mapping,
-    Overlap,
-    Policy,
     ProjectPointer,
     ProjectSpec,
     ProjectVersion,
-    RelabelPolicy,
     Source,
 )
 from shared.events.quality import (
@@ -160,6 +164,8 @@ __all__ = [
     "Skill",
     "SkillDrift",
     "SkipReason",
+    "Slice",
+    "SliceOf",
     "Source",
     "Speed",
     "TextContent",

@@ -6,13 +6,11 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from shared.events.base import (
-    Count,
     Event,
     FilePart,
     ItemEvent,
     Name,
     NonNegative,
-    Probability,
     Share,
     ShortText,
     Slug,
@@ -21,131 +19,12 @@ from shared.events.base import (
     Version,
     derived_id,
 )
-from shared.events.items import Content, MetadataKey
+from shared.events.items import Content, Metadata, MetadataKey
+from shared.events.policies import PROJECT_WIDE, AutoAccept, Policy, Slice
 from shared.events.rules import Rules, repeated
 from shared.labels.schema import LabelSchema
 from shared.labels.text import NoNul
 from shared.labels.values import LabelValue
-
-Duration = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
-
-
-class Guarantee(FilePart):
-    """A bound on the error of what is accepted without a person; monitor proves it from the blind audits."""
-
-    target_error: Annotated[float, Field(gt=0.0, le=0.5)] = Field(
-        description="The error of accepted proposals stays below this."
-    )
-    confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = Field(
-        default=0.95, description="Chance at least that a certificate is true when it is given."
-    )
-    starting_share: Share = Field(
-        default=0.5, description="The audit share while there is no certificate, or while the present one is in doubt."
-    )
-    valid_s: Duration = Field(default=86_400.0, description="How long a certificate holds without new evidence.")
-
-
-class AutoAccept(FilePart):
-    """When the model's proposal becomes the label without a person."""
-
-    threshold: Probability = Field(
-        description="Model confidence from which a proposal is accepted; with a guarantee the lowest that is tried."
-    )
-    audit_share: Probability = Field(
-        default=0.05, description="Share of those proposals that go to people blind instead, drawn uniformly."
-    )
-    guarantee: Guarantee | None = Field(
-        default=None, description="Accept only under a certificate that monitor gave. Absent: by the threshold alone."
-    )
-
-
-class Overlap(FilePart):
-    """How many opinions a round may take."""
-
-    min: Annotated[int, Field(ge=1, le=100)] = 1
-    max: Annotated[int, Field(ge=1, le=100)] = 3
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.max < self.min:
-            raise ValueError(f"max {self.max} is below min {self.min}")
-        return self
-
-
-class GoldPolicy(FilePart):
-    """Items whose answer is known, and what becomes of people who get them wrong."""
-
-    share: Probability = Field(
-        default=0.05, description="Share of the leases of somebody unknown that are gold items, mixed in blindly."
-    )
-    least_share: Probability | None = Field(
-        default=None, description="What it falls to as somebody's own gold proves them; absent: a fifth of it."
-    )
-    acceptable: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
-        default=None,
-        description="Accuracy on gold from which nobody is to be quarantined; absent: halfway between guessing and"
-        " perfect.",
-    )
-    unacceptable: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
-        default=None, description="Accuracy that the test finds soonest; absent: a little better than guessing."
-    )
-    false_alarm: Annotated[float, Field(gt=0.0, le=0.5)] = Field(
-        default=0.01, description="Chance that somebody of acceptable accuracy is ever quarantined for their gold."
-    )
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.acceptable is not None and self.unacceptable is not None and self.unacceptable >= self.acceptable:
-            raise ValueError(f"unacceptable {self.unacceptable:g} is not below acceptable {self.acceptable:g}")
-        if self.least_share is not None and self.least_share > self.share:
-            raise ValueError(f"least_share {self.least_share:g} is above share {self.share:g}")
-        return self
-
-
-class ConsensusPolicy(FilePart):
-    """How the opinions of a round on a list of classes become one label."""
-
-    method: Literal["default", "majority", "weighted-majority", "one-coin", "dawid-skene", "ordinal"] = Field(
-        default="default",
-        description="Model of the people; the default picks its own complexity. ordinal: of an ordered choice only.",
-    )
-    prediction: bool = Field(
-        default=True,
-        description="The model's prediction is one more opinion, of a weight learned from blind answers, where nobody"
-        " saw it.",
-    )
-
-
-class RelabelPolicy(FilePart):
-    budget_per_day: Count = Field(default=100, description="Relabel requests that monitor may make in 24 hours.")
-    review_per_day: Count = Field(
-        default=1000, description="Labels that a changed guideline may send back to people in a day."
-    )
-    max_confidence: Probability = Field(
-        default=0.6, description="A disagreement below this model confidence is worth another round."
-    )
-
-
-class Policy(FilePart):
-    """How items become labels. Pinned by every round at its start."""
-
-    auto_accept: AutoAccept | None = Field(default=None, description="Absent: every item goes to people.")
-    sample_share: Share = Field(
-        default=1.0, description="Share of the items that need people and do go to them; the rest is sampled out."
-    )
-    overlap: Overlap = Overlap()
-    target_posterior: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
-    experts: bool = Field(default=False, description="Whether a round may go to an expert at its maximum of opinions.")
-    skip_limit: Annotated[int, Field(ge=1, le=100)] = 2
-    blind_share: Probability = Field(default=0.0, description="Share of the leases that hide the model's proposal.")
-    lease_s: Duration = 300.0
-    blocked_after_s: Duration = 60.0
-    unresolved_after_s: Duration = 86_400.0
-    on_unresolved: Literal["best_posterior", "unresolved"] = "best_posterior"
-    prediction_timeout_s: Duration = 600.0
-    gold: GoldPolicy = GoldPolicy()
-    consensus: ConsensusPolicy = ConsensusPolicy()
-    relabel: RelabelPolicy = RelabelPolicy()
 
 
 class CostModel(FilePart):
@@ -225,6 +104,9 @@ class ProjectSpec(FilePart):
     data: DataKind
     label: LabelSchema
     policy: Policy = Policy()
+    slices: Annotated[tuple[Slice, ...], Field(max_length=50)] = Field(
+        default=(), description="Items with another policy, by what they are; an item has that of the first it fits."
+    )
     cost: CostModel = CostModel()
     sources: Annotated[tuple[Source, ...], Field(max_length=100)] = ()
     uri_prefixes: Annotated[tuple[UriPrefix, ...], Field(max_length=100)] = ()
@@ -235,6 +117,39 @@ class ProjectSpec(FilePart):
     def external_predictions(self) -> bool:
         """Whether the proposals come from a model that is not ours."""
         return any(source.kind == "predictions" for source in self.sources)
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """The project's own, and those of its slices."""
+        return (self.policy, *(one.policy for one in self.slices))
+
+    @property
+    def guaranteed(self) -> AutoAccept | None:
+        """The auto-accept that asks for a guarantee; one certificate of the project serves every slice with it."""
+        asking = (one.auto_accept for one in self.policies if one.auto_accept is not None)
+        return next((auto for auto in asking if auto.guarantee is not None), None)
+
+    def slice_of(self, metadata: Metadata, source: str | None) -> str | None:
+        """The name of the first slice that an item fits."""
+        return next((one.name for one in self.slices if one.when.holds(metadata, source)), None)
+
+    def policy_of(self, name: str | None) -> Policy:
+        """The policy of a slice; the project's own where it has none of this name (any more)."""
+        return next((one.policy for one in self.slices if one.name == name), self.policy) if name else self.policy
+
+    @model_validator(mode="after")
+    def _slices_fit_together(self) -> Self:
+        if len({one.name for one in self.slices}) != len(self.slices):
+            raise ValueError("two slices have the same name")
+        for one in self.slices:
+            own = [name for name in PROJECT_WIDE if getattr(one.policy, name) != getattr(self.policy, name)]
+            if own or one.policy.consensus.method != self.policy.consensus.method:
+                what = own[0] if own else "consensus.method"
+                raise ValueError(f"slice {one.name!r} has its own {what}, which is of the whole project: say it there")
+        asking = [one.auto_accept for one in self.policies if one.auto_accept and one.auto_accept.guarantee]
+        if any(auto != asking[0] for auto in asking):
+            raise ValueError("policies that ask for a guarantee must ask for the same: certificates are the project's")
+        return self
 
     @model_validator(mode="after")
     def _source_names_are_unique(self) -> Self:

@@ -20,10 +20,11 @@ from shared.events.base import (
     Round,
     Share,
     ShortText,
+    Slug,
     Timestamp,
     derived_id,
 )
-from shared.events.projects import Policy
+from shared.events.policies import Policy
 from shared.labels.values import LabelValue, Value
 
 
@@ -55,6 +56,7 @@ class Route(ItemEvent):
     step: Count
     state: RouteState
     reason: ShortText
+    slice: Slug | None = Field(default=None, description="Whose policy it has; null: the project's own.")
     audience: Audience | None = None
     opinions_wanted: Count = 0
     would_auto: bool = False

@@ -115,7 +115,7 @@ class Leading:
         spec = self._desk.references.projects.spec(project_id, asked.project_version)
         project = self._desk.project(project_id)
         gold = self._desk.gold_share(project) if project is not None else 0.0
-        share = blind_share(spec.policy, gold) if spec is not None else gold
+        share = blind_share(spec.policy_of(asked.slice), gold) if spec is not None else gold
         blind = asked.would_auto or is_blind(share, project_id, asked.item_id, person.id)
         key = (project_id, asked.item_id)
         return Grant(uuid4(), asked.id, key, asked.number, person.id, asked.audience, blind, lease_s)

@@ -141,13 +141,19 @@ class Taking:
         async with self._desk.service.database.pool.acquire(timeout=10) as connection:
             return await take(connection, wanted)
 
-    def _blind(self, project: CurrentProject) -> tuple[list[bytes], bytes]:
-        """Thresholds of the blind share by project version; the current one's where a version is unknown."""
-        specs = (self._desk.references.projects.spec(project.project_id, v) for v in range(1, project.version + 1))
+    def _blind(self, project: CurrentProject) -> tuple[bytes, list[str], list[bytes]]:
+        """The threshold of the blind share, and those of versions and slices with another share."""
+        specs = {v: self._desk.references.projects.spec(project.project_id, v) for v in range(1, project.version + 1)}
         gold = self._desk.gold_share(project)
-        current = threshold(blind_share(project.spec.policy, gold))
-        shares = (None if spec is None else blind_share(spec.policy, gold) for spec in specs)
-        return [current if share is None else threshold(share) for share in shares], current
+        usual = blind_share(project.spec.policy, gold)
+        found = {
+            f"{version}/{name or ''}": blind_share(spec.policy_of(name), gold)
+            for version, spec in specs.items()
+            if spec is not None
+            for name in (None, *(one.name for one in spec.slices))
+        }
+        others = {place: share for place, share in found.items() if share != usual}
+        return threshold(usual), list(others), [threshold(share) for share in others.values()]
 
     def _render(self, one: Offer, project: CurrentProject) -> str:
         spec, version = self._spec(project, one.project_version)
@@ -230,7 +236,7 @@ class Taking:
                 )
             elif content is not None:
                 spec, version = self._spec(project, asked.project_version)
-                share = blind_share(spec.policy, self._desk.gold_share(project))
+                share = blind_share(spec.policy_of(asked.slice), self._desk.gold_share(project))
                 blind = asked.would_auto or is_blind(share, asked.project_id, asked.item_id, who)
                 handed.append(Handed(lease_id, asked, None, content, spec, version, blind, asked.guess))
         return handed

@@ -26,6 +26,9 @@ class Round:
         excluded: people whose answers are in doubt; they are not asked.
         guess: what the round shows to people; pinned by the first lease.
         generation: of the prediction that the round was routed by; -1 for none.
+        slice: whose policy it has; None is the project's own.
+        likely: the class that the model thinks of.
+        spread: the part of the priority that other items decide.
     """
 
     project_id: str
@@ -55,6 +58,9 @@ class Round:
     project_version: int = 0
     guideline_version: int = 0
     item_created_at: datetime | None = None
+    slice: str | None = None
+    likely: str | None = None
+    spread: float = 0.0
 
     @property
     def free(self) -> int:
@@ -106,6 +112,9 @@ class Aggregate(NamedTuple):
         relabels: round whose result is doubted -> why. They stay; a round's number says which were honoured.
         asked: the latest round, where people are or were asked.
         bare: its content was forgotten, so nobody can be asked about it any more.
+        slice: of the project, as its producer's metadata said when it came; None is none.
+        language: that its metadata named.
+        sketch: 32 numbers that stand for its content (domain/sketch.py), where the policy needs them.
     """
 
     project_id: str
@@ -119,6 +128,9 @@ class Aggregate(NamedTuple):
     relabels: Mapping[int, Wish] = NO_WISHES
     asked: Round | None = None
     bare: bool = False
+    slice: str | None = None
+    language: str | None = None
+    sketch: bytes | None = None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """Decisions about an item: each is made once, when what it needs is first known, and is a fact from then on."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -31,7 +32,7 @@ Emitted = tuple[Label | Route, ...]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The project as it stands now; a round that opens pins it."""
+    """The project as it stands now; a round that opens pins it. `slices`: their policies, by name."""
 
     policy: Policy
     cost: CostModel
@@ -39,6 +40,15 @@ class Context:
     guideline_version: int
     now: datetime
     standing: Standing | None = None
+    slices: Mapping[str, Policy] = field(default_factory=dict)
+
+    def policy_of(self, known: Aggregate) -> Policy:
+        """The policy of an item."""
+        return self.slices.get(known.slice, self.policy) if known.slice is not None else self.policy
+
+    def slice_of(self, known: Aggregate) -> str | None:
+        """The item's slice, where the project still has it."""
+        return known.slice if known.slice in self.slices else None
 
 
 def step(known: Aggregate, fact: Fact, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
@@ -113,6 +123,7 @@ def route_event(asked: Round, state: RouteState, now: datetime) -> Route:
         step=asked.step,
         state=state,
         reason=asked.reason[:2000],
+        slice=asked.slice,
         audience=asked.audience if state in (RouteState.QUEUED, RouteState.BLOCKED) else None,
         opinions_wanted=asked.wanted,
         would_auto=asked.would_auto,
@@ -128,7 +139,7 @@ def route_event(asked: Round, state: RouteState, now: datetime) -> Route:
 
 
 def _open_first(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
-    routing = route(known.guess, context.policy, draws, context.standing, context.now)
+    routing = route(known.guess, context.policy_of(known), draws, context.standing, context.now)
     if routing.way is Way.AUTO:
         return _label(known, context, routing.reason, routing.certificate)
     known = advance(known, 1, Ending.OPEN)
@@ -158,7 +169,7 @@ def _reconsider(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggre
     known = known._replace(asked=asked)
     if asked.number > 1 or asked.would_auto or read_back:
         return known, ()
-    routing = accept(guess, context.policy, draws, context.standing, context.now)
+    routing = accept(guess, context.policy_of(known), draws, context.standing, context.now)
     if routing is None:
         return known, ()
     if routing.way is Way.AUTO:
@@ -225,7 +236,7 @@ def _round(
         known.item_id,
         known.round,
         audience=Audience.ANNOTATOR,
-        wanted=context.policy.overlap.min,
+        wanted=context.policy_of(known).overlap.min,
         step=1,
         reason=routing.reason,
         priority=priority(known.guess, created_at, urgency=urgency, audit=routing.would_auto),
@@ -238,6 +249,7 @@ def _round(
         project_version=context.project_version,
         guideline_version=context.guideline_version,
         item_created_at=created_at,
+        slice=context.slice_of(known),
     )
 
 

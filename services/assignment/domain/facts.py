@@ -11,6 +11,9 @@ from shared.events import Ask, Audience, Outcome, Proposal, RouteState
 class ItemSeen:
     content_hash: str
     created_at: datetime
+    slice: str | None = None
+    language: str | None = None
+    sketch: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Routed:
     project_version: int
     guideline_version: int
     item_created_at: datetime
+    slice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,14 @@ def _item(known: Aggregate, fact: ItemSeen) -> Aggregate:
     asked = known.asked
     if asked is not None and asked.item_created_at is None:
         asked = replace(asked, item_created_at=fact.created_at)
-    return known._replace(content_hash=fact.content_hash, created_at=fact.created_at, asked=asked)
+    return known._replace(
+        content_hash=fact.content_hash,
+        created_at=fact.created_at,
+        asked=asked,
+        slice=fact.slice,
+        language=fact.language,
+        sketch=fact.sketch,
+    )
 
 
 def _escalated(known: Aggregate, fact: Escalated) -> Aggregate:
@@ -97,6 +104,7 @@ def _routed(known: Aggregate, fact: Routed) -> Aggregate:
         project_version=max(asked.project_version, fact.project_version),
         guideline_version=max(asked.guideline_version, fact.guideline_version),
         item_created_at=asked.item_created_at or fact.item_created_at,
+        slice=asked.slice or fact.slice,
     )
     return known._replace(asked=_stepped(asked, fact))
 

@@ -28,8 +28,7 @@ async def standing(references: References, projects: Iterable[str], unit: Unit) 
 
 def _guaranteed(references: References, project_id: str) -> bool:
     project = references.projects.current(project_id)
-    auto = project.spec.policy.auto_accept if project is not None else None
-    return auto is not None and auto.guarantee is not None
+    return project is not None and project.spec.guaranteed is not None
 
 
 def context_of(
@@ -50,6 +49,7 @@ def context_of(
         references.guidelines.current(project_id),
         unit.now,
         (certificates or {}).get(project_id),
+        {one.name: one.policy for one in project.spec.slices},
     )
 
 
@@ -95,7 +95,7 @@ def pinned_of(asked: Round, references: References, now: datetime) -> Pinned | N
         if current is None:
             return None
         spec, version = current.spec, current.version
-    return Pinned(spec.policy, version, asked.guideline_version, asked.item_created_at or now)
+    return Pinned(spec.policy_of(asked.slice), version, asked.guideline_version, asked.item_created_at or now)
 
 
 def exhaust(asked: Round, pinned: Pinned, unit: Unit, metrics: AssignmentMetrics) -> Round:

@@ -68,6 +68,7 @@ def _routed(event: Route) -> Routed:
         project_version=event.project_version,
         guideline_version=event.guideline_version,
         item_created_at=event.item_created_at,
+        slice=event.slice,
     )
 
 

@@ -37,6 +37,7 @@ from shared.events import (
     Label,
     Path,
     Prediction,
+    ProjectSpec,
     Quality,
     Quarantine,
     Relabel,
@@ -139,7 +140,7 @@ class Handlers:
                 )
                 unit.reject(received.record, Reason.CONTENT_KIND, detail)
             else:
-                arrived.append((_new_item(item), received.record))
+                arrived.append((_new_item(item, project.spec), received.record))
         return arrived
 
     async def _meet(
@@ -164,7 +165,7 @@ class Handlers:
             elif stored is None:
                 hashes[new.key] = new.content_hash
                 parked.append(new)
-                facts.append((new.key, ItemSeen(new.content_hash, new.created_at), record))
+                facts.append((new.key, _seen(new), record))
             elif stored in (new.content_hash, ERASED_CONTENT):
                 again.append(new.key[0])
             else:
@@ -227,9 +228,20 @@ def _key(event: ItemEvent) -> Key:
     return event.project_id, event.item_id
 
 
-def _new_item(item: Item) -> NewItem:
+def _new_item(item: Item, spec: ProjectSpec) -> NewItem:
     content: bytes = item.content.__pydantic_serializer__.to_json(item.content, exclude_none=True)
-    return NewItem(_key(item), content_hash(item.content), content.decode(), item.created_at)
+    source = item.origin.source if item.origin is not None else None
+    return NewItem(
+        _key(item),
+        content_hash(item.content),
+        content.decode(),
+        item.created_at,
+        slice=spec.slice_of(item.metadata, source) if spec.slices else None,
+    )
+
+
+def _seen(new: NewItem) -> ItemSeen:
+    return ItemSeen(new.content_hash, new.created_at, new.slice, new.language, new.sketch)
 
 
 def _misfit(prediction: Prediction, project: CurrentProject) -> str | None:

@@ -18,6 +18,9 @@ class NewItem:
     content_hash: str
     content: str
     created_at: datetime
+    slice: str | None = None
+    language: str | None = None
+    sketch: bytes | None = None
 
 
 def columns(keys: Iterable[Key]) -> tuple[list[str], list[str]]:
@@ -28,21 +31,17 @@ def columns(keys: Iterable[Key]) -> tuple[list[str], list[str]]:
 
 async def insert_items(connection: Any, items: Sequence[NewItem]) -> set[Key]:
     """Insert what is new, and count it. Returns the keys that were new; the others' rows are left alone."""
-    ordered = sorted(items, key=lambda item: item.key)
     rows = await connection.fetch(
-        "WITH fresh AS ("
-        " INSERT INTO items (project_id, item_id, standing, content_hash, content, created_at, received_at)"
-        " SELECT p, i, 'awaiting_prediction', h, c, t, now()"
-        " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS n(p, i, h, c, t)"
+        "WITH fresh AS ("  # noqa: S608  # constants
+        " INSERT INTO items (project_id, item_id, standing, content_hash, content, created_at, received_at, slice,"
+        "  language, sketch)"
+        " SELECT p, i, 'awaiting_prediction', h, c, t, now(), slice, language, sketch"
+        f" FROM unnest({_GIVEN}) AS n(p, i, h, c, t, slice, language, sketch)"
         " ON CONFLICT DO NOTHING RETURNING project_id, item_id"
         "), counted AS ("
         " INSERT INTO tallies SELECT project_id, 'awaiting_prediction', count(*) FROM fresh GROUP BY project_id"
         ") SELECT project_id, item_id FROM fresh",
-        [item.key[0] for item in ordered],
-        [item.key[1] for item in ordered],
-        [item.content_hash for item in ordered],
-        [item.content for item in ordered],
-        [item.created_at for item in ordered],
+        *_given(items),
     )
     return {(row["project_id"], row["item_id"]) for row in rows}
 
@@ -79,23 +78,37 @@ async def park_items(connection: Any, keys: Iterable[Key]) -> None:
 
 async def fill_items(connection: Any, items: Sequence[NewItem]) -> None:
     """Give parked rows the item that has come now."""
-    ordered = sorted(items, key=lambda item: item.key)
     await connection.execute(
-        "UPDATE items AS i SET content_hash = n.h, content = n.c, created_at = n.t, received_at = now()"
-        " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS n(p, i, h, c, t)"
+        "UPDATE items AS i SET content_hash = n.h, content = n.c, created_at = n.t, received_at = now(),"  # noqa: S608
+        " slice = n.slice, language = n.language, sketch = n.sketch"
+        f" FROM unnest({_GIVEN}) AS n(p, i, h, c, t, slice, language, sketch)"
         " WHERE i.project_id = n.p AND i.item_id = n.i AND i.content_hash IS NULL",
+        *_given(items),
+    )
+
+
+_GIVEN = "$1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::bytea[]"
+
+
+def _given(items: Sequence[NewItem]) -> list[list[Any]]:
+    ordered = sorted(items, key=lambda item: item.key)
+    return [
         [item.key[0] for item in ordered],
         [item.key[1] for item in ordered],
         [item.content_hash for item in ordered],
         [item.content for item in ordered],
         [item.created_at for item in ordered],
-    )
+        [item.slice for item in ordered],
+        [item.language for item in ordered],
+        [item.sketch for item in ordered],
+    ]
 
 
 async def blank_items(connection: Any, keys: Iterable[Key]) -> None:
     """Remove all that erased items hold; whether they had come stays."""
     await connection.execute(
         "UPDATE items AS i SET content = NULL, created_at = NULL, guess = NULL, relabels = NULL,"
+        " slice = NULL, language = NULL, sketch = NULL,"
         " content_hash = CASE WHEN i.content_hash IS NULL THEN NULL ELSE $3 END"
         " FROM unnest($1::text[], $2::text[]) AS k(p, i) WHERE i.project_id = k.p AND i.item_id = k.i",
         *columns(keys),

@@ -55,7 +55,8 @@ class Wanted:
     Attributes:
         ids: of the leases to grant; as many as are wanted.
         most: leases that a person may hold.
-        blind: below which draw the proposal is hidden, by project version, and for versions that are not known.
+        blind: below which draw the proposal is hidden: usually, and in the places (project version / slice) where it is
+            another one.
     """
 
     project_id: str
@@ -64,7 +65,7 @@ class Wanted:
     ids: Sequence[UUID]
     most: int
     lease_s: float
-    blind: tuple[Sequence[bytes], bytes]
+    blind: tuple[bytes, Sequence[str], Sequence[bytes]]
 
 
 def threshold(share: float) -> bytes:
@@ -72,7 +73,10 @@ def threshold(share: float) -> bytes:
     return ALWAYS if share >= 1.0 else math.ceil(share * 2.0 ** (8 * DRAW_BYTES)).to_bytes(DRAW_BYTES, "big")
 
 
-_SEEN = "r.id, r.project_id, r.item_id, r.number, r.priority, r.blocked_at, r.would_auto, r.guess, r.project_version"
+_SEEN = (
+    "r.id, r.project_id, r.item_id, r.number, r.priority, r.blocked_at, r.would_auto, r.guess, r.project_version,"
+    " r.slice"
+)
 _DRAWN = (
     "substring(sha256(convert_to(concat_ws(E'\\x1f', 'blind', p.project_id, p.item_id, $3::text), 'UTF8')) FOR "
     f"{DRAW_BYTES})"
@@ -103,7 +107,8 @@ def statement_for(count: int) -> str:
         " INSERT INTO leases (id, round_id, project_id, item_id, round, gold, annotator_id, role, state, blind,"
         "  expires_at)"
         " SELECT ($4::uuid[])[p.place], p.id, p.project_id, p.item_id, p.number, false, $3, $2, 'active',"
-        f"  p.would_auto OR {_DRAWN} < coalesce(($7::bytea[])[p.project_version], $8),"
+        f"  p.would_auto OR {_DRAWN} < coalesce(($9::bytea[])[array_position($8::text[],"
+        "  p.project_version || '/' || coalesce(p.slice, ''))], $7),"
         "  clock_timestamp() + make_interval(secs => $6)"
         "  FROM picked AS p WHERE NOT EXISTS (SELECT FROM picked WHERE blocked_at IS NOT NULL)"
         f" {ONCE} DO NOTHING RETURNING token, id, round_id, blind, expires_at"

@@ -10,7 +10,7 @@ CONTENTS = "contents"
 AT_REST = [state.value for state in RESTING]
 
 _BLANK = (
-    "UPDATE items AS i SET content = NULL, guess = NULL FROM unnest($1::text[], $2::text[]) AS k(p, i)"
+    "UPDATE items AS i SET content = NULL, guess = NULL, sketch = NULL FROM unnest($1::text[], $2::text[]) AS k(p, i)"
     " WHERE i.project_id = k.p AND i.item_id = k.i"
 )
 _BLANK_ROUNDS = (

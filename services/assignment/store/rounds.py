@@ -91,7 +91,8 @@ _WRITTEN = (
     ("blocked_at", "timestamptz"), ("step", "integer"), ("reason", "text"), ("priority", "double precision"),
     ("urgency", "double precision"), ("would_auto", "boolean"), ("inclusion", "double precision"),
     ("excluded", "text"), ("guess", "text"), ("generation", "integer"), ("project_version", "integer"),
-    ("guideline_version", "integer"), ("item_created_at", "timestamptz"),
+    ("guideline_version", "integer"), ("item_created_at", "timestamptz"), ("slice", "text"), ("likely", "text"),
+    ("spread", "double precision"),
 )  # fmt: skip
 _NAMES = ", ".join(name for name, _ in _WRITTEN)
 _VALUES = _NAMES.replace("excluded", "string_to_array(excluded, E'\\x1f')")

@@ -18,13 +18,14 @@ Key = tuple[str, str]
 
 ITEM_COLUMNS = (
     "i.project_id, i.item_id, i.round, i.ending, i.label_version, i.content_hash, i.created_at, i.guess, i.relabels,"
+    " i.slice, i.language, i.sketch,"
     " i.content IS NULL AND i.content_hash IS NOT NULL AS bare"
 )
 ROUND_COLUMNS = (
     "r.id, r.project_id, r.item_id, r.number, r.audience, r.wanted, r.answered, r.skipped, r.active, r.granted,"
     " r.expert_answered, r.expert_active, r.exhausted, r.ended, r.blocked_at, r.step, r.reason, r.priority, r.urgency,"
     " r.would_auto, r.inclusion, r.excluded, r.guess, r.generation,"
-    " r.project_version, r.guideline_version, r.item_created_at"
+    " r.project_version, r.guideline_version, r.item_created_at, r.slice, r.likely, r.spread"
 )
 LEASE_COLUMNS = (
     "l.token, l.id, l.round_id, l.project_id, l.item_id, l.round, l.gold, l.annotator_id, l.role, l.state, l.blind,"
@@ -73,6 +74,9 @@ def load_item(row: Mapping[str, Any]) -> Aggregate:
         ending=Ending(row["ending"]),
         label_version=row["label_version"],
         relabels=load_relabels(row["relabels"]),
+        slice=row["slice"],
+        language=row["language"],
+        sketch=row["sketch"],
         bare=row["bare"],
     )
 

@@ -33,13 +33,12 @@ class Certifying:
     async def certify(self) -> None:
         """Weigh the new audits of every project that asks for a guarantee."""
         for project in self._projects.all():
-            auto = project.spec.policy.auto_accept
-            if auto is not None and auto.guarantee is not None:
+            if project.spec.guaranteed is not None:
                 async with self._unit() as unit:
                     await self._certify(project, unit)
 
     async def _certify(self, project: CurrentProject, unit: Unit) -> None:
-        auto = project.spec.policy.auto_accept
+        auto = project.spec.guaranteed
         rules = rules_of(auto) if auto is not None else None
         if auto is None or rules is None:
             return

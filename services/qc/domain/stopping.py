@@ -153,12 +153,14 @@ def _pays(
 ) -> bool:
     """Whether asking on is expected to save more than it costs; always where nobody said what an error costs."""
     method = Method(policy.consensus.method)
-    if costs.error is None or scale.kind is not Kind.CLOSED or method.votes or best.distribution is None:
+    priced = costs.opinion * policy.error_opinions if policy.error_opinions is not None else None
+    error = costs.error if costs.error is not None else priced
+    if error is None or scale.kind is not Kind.CLOSED or method.votes or best.distribution is None:
         return True
     stranger = table_of(parameters, scale.classes, method).stranger()
     left = policy.overlap.max - len(current.fresh)
     shares = [best.distribution[name] for name in scale.classes]
-    return worth_asking(shares, stranger, left=left, opinion=costs.opinion, error=costs.error)
+    return worth_asking(shares, stranger, left=left, opinion=costs.opinion, error=error)
 
 
 def _by_opinions(

@@ -123,8 +123,8 @@ async def test_next_reads_the_queue_by_its_index_however_long_it_is(replica: Rep
     for statement, arguments in (
         (UNTOUCHED.format(limit=1), person),
         (BEGUN_FIRST.format(limit=1), person),
-        (statement_for(1), (*person, [uuid4()], 200, 300.0, [], b"")),
-        (statement_for(50), (*person, [uuid4() for _ in range(50)], 200, 300.0, [], b"")),
+        (statement_for(1), (*person, [uuid4()], 200, 300.0, b"", [], [])),
+        (statement_for(50), (*person, [uuid4() for _ in range(50)], 200, 300.0, b"", [], [])),
     ):
         for _ in range(7):  # past the point where PostgreSQL takes a generic plan
             rows = await replica.sql(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) {statement}", *arguments)

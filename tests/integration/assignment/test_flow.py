@@ -248,3 +248,62 @@ async def test_with_a_guarantee_nothing_is_accepted_but_under_the_newest_certifi
     assert await arrive("withdrawn") == "open"
     await replica.handle(QUALITY, certificate(2, threshold=0.8))  # an older one, again
     assert await arrive("still") == "open"
+
+
+async def test_a_slice_of_items_has_a_policy_of_its_own(replica: Replica) -> None:
+    """First match by metadata; the route names the slice, and the round, its blindness and its answers keep to it."""
+    accepting = make.policy(auto_accept=ev.AutoAccept(threshold=0.9, audit_share=0.0), gold=ev.GoldPolicy(share=0.0))
+    manual = accepting.model_copy(
+        update={"auto_accept": None, "overlap": ev.Overlap(min=3, max=3), "blind_share": 1.0, "preset": "full_manual"}
+    )
+    medical = ev.Slice(name="medical", when=ev.SliceOf(metadata={"domain": ("medical",)}), policy=manual)
+    spec = make.project_spec(policy=accepting, slices=(medical,))
+    replica.project(spec, version=2)
+    await replica.handle(PREDICTIONS, make.prediction("early", confidence=0.99))
+    await replica.handle(
+        ITEMS,
+        make.item("m", metadata={"domain": "medical"}),
+        make.item("early", metadata={"domain": "medical"}),
+        make.item("plain", metadata={"domain": "sport"}),
+        make.item("shown"),
+    )
+    await replica.handle(
+        PREDICTIONS, *(make.prediction(name, confidence=0.99) for name in ("m", "plain")), make.prediction("shown")
+    )
+    routes = {route.item_id: route for route in await replica.published(ROUTES)}
+    assert {name: (one.slice, one.opinions_wanted) for name, one in routes.items()} == {
+        "m": ("medical", 3), "early": ("medical", 3), "shown": (None, 1),
+    }  # fmt: skip
+    assert (await standings(replica))["plain"] == "labelled"
+    ann = await replica.person("ann")
+    tasks = (await ann.post("/v1/next", json={"count": 10})).json()["tasks"]
+    assert sorted(task["proposal"] is None for task in tasks) == [False, True, True]
+    for task in tasks:
+        await ann.post(f"/v1/leases/{task['lease_id']}/submit", json={"value": CHOICE})
+    given = {one.item_id: one for one in await replica.published(ANNOTATIONS)}
+    assert given["m"].policy == manual
+    assert not given["m"].saw_proposal
+    assert given["shown"].policy == accepting
+    replica.project(make.project_spec(policy=accepting), version=3)  # the slice is gone: its open rounds keep it
+    bea = await replica.person("bea")
+    for task in (await bea.post("/v1/next", json={"count": 2})).json()["tasks"]:
+        assert task["proposal"] is None
+        await bea.post(f"/v1/leases/{task['lease_id']}/submit", json={"value": CHOICE})
+    assert [one.policy for one in (await replica.published(ANNOTATIONS))[-2:]] == [manual, manual]
+    await replica.handle(RELABELS, make.relabel("plain"), make.relabel("m"))
+    await replica.handle(LABELS, make.label("m", opinions=3))
+    last = {route.item_id: route for route in await replica.published(ROUTES)}
+    assert [(last[name].round, last[name].slice) for name in ("plain", "m")] == [(2, None), (2, None)]
+
+
+async def test_slices_are_read_back_from_the_routes(replica: Replica) -> None:
+    await replica.rebuild(ROUTES, make.route("i1", slice="medical", project_version=2))
+    manual = make.policy(auto_accept=None, overlap=ev.Overlap(min=3, max=3))
+    medical = ev.Slice(name="medical", when=ev.SliceOf(metadata={"domain": ("medical",)}), policy=manual)
+    replica.project(make.project_spec(slices=(medical,)), version=2)
+    await replica.handle(ITEMS, make.item("i1", metadata={"domain": "medical"}))
+    ann = await replica.person("ann")
+    (task,) = (await ann.post("/v1/next", json={})).json()["tasks"]
+    await ann.post(f"/v1/leases/{task['lease_id']}/submit", json={"value": CHOICE})
+    (given,) = await replica.published(ANNOTATIONS)
+    assert given.policy == manual

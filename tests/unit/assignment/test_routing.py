@@ -149,3 +149,24 @@ def test_only_a_class_gone_or_another_kind_outdates_a_round() -> None:
     rated = make.project_spec(label=RatingSchema(min=1, max=5))
     assert outdated(rated, make.project_spec(label=RatingSchema(min=1, max=7)))
     assert not outdated(rated, rated)
+
+
+def sliced(*slices: tuple[str, dict[str, Any], ev.Policy]) -> ev.ProjectSpec:
+    made = tuple(
+        ev.Slice(name=name, when=ev.SliceOf.model_validate(when), policy=policy) for name, when, policy in slices
+    )
+    return make.project_spec(slices=made)
+
+
+def test_an_item_has_the_first_slice_that_it_fits() -> None:
+    spec = sliced(
+        ("shop", {"source": "shop", "metadata": {"stars": [1, 2]}}, MANUAL),
+        ("low", {"metadata": {"stars": [1, "one"]}}, MANUAL),
+        ("flagged", {"metadata": {"flag": True}}, MANUAL),
+    )
+    assert spec.slice_of({"stars": 1}, "shop") == "shop"
+    assert spec.slice_of({"stars": 1.0}, None) == "low"
+    assert spec.slice_of({"stars": 2}, "mail") is None
+    assert spec.slice_of({"flag": 1}, None) is None  # 1 is not true
+    assert spec.slice_of({"flag": True}, "shop") == "flagged"
+    assert spec.slice_of({}, "shop") is None

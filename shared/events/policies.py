@@ -1,0 +1,183 @@
+"""The policy of a project: how its items become labels, and which policy an item has."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from shared.events.base import Count, FilePart, Probability, Share, ShortText, Slug
+from shared.events.items import Metadata, MetadataKey
+
+MetadataValue = ShortText | int | float | bool
+
+
+def _several(given: object) -> object:
+    """One value may be written without a list."""
+    return given if isinstance(given, list | tuple) else (given,)
+
+
+MetadataValues = Annotated[tuple[MetadataValue, ...], Field(min_length=1, max_length=1000), BeforeValidator(_several)]
+Duration = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+
+
+class Guarantee(FilePart):
+    """A bound on the error of what is accepted without a person; monitor proves it from the blind audits."""
+
+    target_error: Annotated[float, Field(gt=0.0, le=0.5)] = Field(
+        description="The error of accepted proposals stays below this."
+    )
+    confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = Field(
+        default=0.95, description="Chance at least that a certificate is true when it is given."
+    )
+    starting_share: Share = Field(
+        default=0.5, description="The audit share while there is no certificate, or while the present one is in doubt."
+    )
+    valid_s: Duration = Field(default=86_400.0, description="How long a certificate holds without new evidence.")
+
+
+class AutoAccept(FilePart):
+    """When the model's proposal becomes the label without a person."""
+
+    threshold: Probability = Field(
+        description="Model confidence from which a proposal is accepted; with a guarantee the lowest that is tried."
+    )
+    audit_share: Probability = Field(
+        default=0.05, description="Share of those proposals that go to people blind instead, drawn uniformly."
+    )
+    guarantee: Guarantee | None = Field(
+        default=None, description="Accept only under a certificate that monitor gave. Absent: by the threshold alone."
+    )
+
+
+class Overlap(FilePart):
+    """How many opinions a round may take."""
+
+    min: Annotated[int, Field(ge=1, le=100)] = 1
+    max: Annotated[int, Field(ge=1, le=100)] = 3
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max < self.min:
+            raise ValueError(f"max {self.max} is below min {self.min}")
+        return self
+
+
+class GoldPolicy(FilePart):
+    """Items whose answer is known, and what becomes of people who get them wrong."""
+
+    share: Probability = Field(
+        default=0.05, description="Share of the leases of somebody unknown that are gold items, mixed in blindly."
+    )
+    least_share: Probability | None = Field(
+        default=None, description="What it falls to as somebody's own gold proves them; absent: a fifth of it."
+    )
+    acceptable: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
+        default=None,
+        description="Accuracy on gold from which nobody is to be quarantined; absent: halfway between guessing and"
+        " perfect.",
+    )
+    unacceptable: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
+        default=None, description="Accuracy that the test finds soonest; absent: a little better than guessing."
+    )
+    false_alarm: Annotated[float, Field(gt=0.0, le=0.5)] = Field(
+        default=0.01, description="Chance that somebody of acceptable accuracy is ever quarantined for their gold."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.acceptable is not None and self.unacceptable is not None and self.unacceptable >= self.acceptable:
+            raise ValueError(f"unacceptable {self.unacceptable:g} is not below acceptable {self.acceptable:g}")
+        if self.least_share is not None and self.least_share > self.share:
+            raise ValueError(f"least_share {self.least_share:g} is above share {self.share:g}")
+        return self
+
+
+class ConsensusPolicy(FilePart):
+    """How the opinions of a round on a list of classes become one label."""
+
+    method: Literal["default", "majority", "weighted-majority", "one-coin", "dawid-skene", "ordinal"] = Field(
+        default="default",
+        description="Model of the people; the default picks its own complexity. ordinal: of an ordered choice only.",
+    )
+    prediction: bool = Field(
+        default=True,
+        description="The model's prediction is one more opinion, of a weight learned from blind answers, where nobody"
+        " saw it.",
+    )
+
+
+class RelabelPolicy(FilePart):
+    budget_per_day: Count = Field(default=100, description="Relabel requests that monitor may make in 24 hours.")
+    review_per_day: Count = Field(
+        default=1000, description="Labels that a changed guideline may send back to people in a day."
+    )
+    max_confidence: Probability = Field(
+        default=0.6, description="A disagreement below this model confidence is worth another round."
+    )
+
+
+class Policy(FilePart):
+    """How items become labels. Pinned by every round at its start."""
+
+    preset: Slug | None = Field(default=None, description="The preset that it was made from; all its values are here.")
+    auto_accept: AutoAccept | None = Field(default=None, description="Absent: every item goes to people.")
+    sample_share: Share = Field(
+        default=1.0, description="Share of the items that need people and do go to them; the rest is sampled out."
+    )
+    overlap: Overlap = Overlap()
+    target_posterior: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
+    error_opinions: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="What a wrong label costs, in opinions, where `cost.error` says nothing: one more opinion is asked"
+        " for only while that is worth it.",
+    )
+    experts: bool = Field(default=False, description="Whether a round may go to an expert at its maximum of opinions.")
+    skip_limit: Annotated[int, Field(ge=1, le=100)] = 2
+    blind_share: Probability = Field(default=0.0, description="Share of the leases that hide the model's proposal.")
+    lease_s: Duration = 300.0
+    blocked_after_s: Duration = 60.0
+    unresolved_after_s: Duration = 86_400.0
+    on_unresolved: Literal["best_posterior", "unresolved"] = "best_posterior"
+    prediction_timeout_s: Duration = 600.0
+    gold: GoldPolicy = GoldPolicy()
+    consensus: ConsensusPolicy = ConsensusPolicy()
+    relabel: RelabelPolicy = RelabelPolicy()
+
+
+PROJECT_WIDE = ("prediction_timeout_s", "lease_s", "blocked_after_s", "gold", "relabel")
+"""What a slice cannot have of its own: it is about people, or about all items together."""
+
+
+class SliceOf(FilePart):
+    """Which items: those that meet every condition, each by one of its values."""
+
+    metadata: Annotated[dict[MetadataKey, MetadataValues], Field(max_length=20)] = Field(
+        default_factory=dict, description="Key of the item's metadata -> the values that it may have."
+    )
+    source: Annotated[tuple[Slug, ...], Field(max_length=100), BeforeValidator(_several)] = Field(
+        default=(), description="Names of the project's sources."
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.metadata and not self.source:
+            raise ValueError("a slice needs a condition: metadata or source")
+        return self
+
+    def holds(self, metadata: Metadata, source: str | None) -> bool:
+        """Whether an item with this metadata from this source (None: it came by itself) is one of these."""
+        if self.source and source not in self.source:
+            return False
+        return all(name in metadata and _among(metadata[name], values) for name, values in self.metadata.items())
+
+
+def _among(value: object, values: tuple[MetadataValue, ...]) -> bool:
+    """Equal and of one kind: 1 is 1.0, but not true."""
+    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in values)
+
+
+class Slice(FilePart):
+    """Items with a policy of their own. The first slice that an item fits is its."""
+
+    name: Slug
+    when: SliceOf
+    policy: Policy
