@@ -97,7 +97,8 @@ def _filled(
 def _for_slice(preset: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
     """What a slice may take from a preset; the method of consensus is the project's."""
     own = {name: value for name, value in preset.items() if name not in PROJECT_WIDE}
-    return own | {"consensus": _over(usual.get("consensus") or {}, preset["consensus"])}
+    before = usual.get("consensus")
+    return own | {"consensus": _over(before if isinstance(before, dict) else {}, preset["consensus"])}
 
 
 def _over(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
