@@ -106,6 +106,5 @@ def _over(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     merged = dict(values)
     for name, value in given.items():
         before = merged.get(name)
-        both = isinstance(before, dict) and isinstance(value, dict)
-        merged[name] = _over(before, value) if both else value
+        merged[name] = _over(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
     return merged
