@@ -16,7 +16,8 @@ from cli.project.yamltree import Mistake, dotted, parse
 from cli.reading import reference
 from cli.settings import SOURCE, checked, kafka_settings
 from services.prelabel.settings import PrelabelSettings
-from services.prelabel.store.files import ModelRefused, keep_model, sha256_of
+from services.prelabel.store.files import ModelRefused, sha256_of, store_model
+from services.prelabel.store.objects import ObjectUnavailable
 from services.prelabel.store.sessions import load_model
 from shared.bus.publisher import Publisher
 from shared.bus.records import outgoing
@@ -85,9 +86,17 @@ async def _publish(kafka: KafkaSettings, event: ModelVersion | ModelPointer) -> 
 
 
 def make_version(
-    spec: ProjectSpec, content: bytes, manifest: Manifest, directory: Path, *, version: str | None, now: datetime
+    spec: ProjectSpec,
+    content: bytes,
+    manifest: Manifest,
+    directory: Path,
+    *,
+    version: str | None,
+    now: datetime,
+    store: str = "",
+    on_trial: bool = False,
 ) -> ModelVersion:
-    """Check a model as prelabel will, and put its file into the model directory.
+    """Check a model as prelabel will, and put its file into the model directory, or the object store.
 
     Raises:
         ConfigurationError: prelabel would refuse it: why.
@@ -100,14 +109,17 @@ def make_version(
         sha256=sha256,
         size_bytes=len(content),
         manifest=manifest,
+        status="shadow" if on_trial else "candidate",
         registered_at=now,
     )
     try:
         load_model(content, made, generation=0, schema=spec.label)
-        path = keep_model(content, directory)
+        uri = store_model(content, directory=directory, store=store)
     except ModelRefused as error:
         raise ConfigurationError(f"the model is refused: {error}") from error
-    return made.model_copy(update={"uri": path.resolve().as_uri()})
+    except ObjectUnavailable as error:
+        raise ConfigurationError(f"the model is not kept: {error}") from error
+    return made.model_copy(update={"uri": uri})
 
 
 async def register_model(
@@ -119,6 +131,8 @@ async def register_model(
     directory: Path,
     version: str | None = None,
     now: datetime | None = None,
+    store: str = "",
+    on_trial: bool = False,
 ) -> ModelVersion:
     """Check, keep and publish a model version. The same file and manifest again changes nothing.
 
@@ -130,6 +144,8 @@ async def register_model(
         directory: prelabel's model directory.
         version: its name; absent: the first 12 characters of its sha256.
         now: when it was registered.
+        store: of objects, instead of the directory.
+        on_trial: prelabel runs it beside the live one, and the trainer's gate decides about it.
 
     Raises:
         ConfigurationError: the model would be refused.
@@ -139,7 +155,15 @@ async def register_model(
     if project is None or project.current is None:
         fail(f"project {project_id} is unknown; apply its file first: labelstream project apply FILE")
     made = await asyncio.to_thread(
-        make_version, project.current.spec, content, manifest, directory, version=version, now=now or utc_now()
+        make_version,
+        project.current.spec,
+        content,
+        manifest,
+        directory,
+        version=version,
+        now=now or utc_now(),
+        store=store,
+        on_trial=on_trial,
     )
     before = (await models(kafka, project_id)).versions.get(made.version)
     if before is not None:
@@ -180,11 +204,15 @@ async def rollback_model(kafka: KafkaSettings, project_id: str, *, now: datetime
     """Make the version live again that was live before.
 
     Raises:
-        CommandFailed: there was none before, or another promotion came in between.
+        CommandFailed: there was none before, it is retired, or another promotion came in between.
     """
-    before = (await models(kafka, project_id)).pointer
+    history = await models(kafka, project_id)
+    before = history.pointer
     if before is None or before.previous is None:
         fail(f"{project_id} has no earlier live model; promote a version by name")
+    former = history.versions.get(before.previous)
+    if former is not None and former.status == "retired":
+        fail(f"{project_id}: {before.previous}, which was live before, is retired; promote another version by name")
     return await _point(kafka, project_id, before.previous, before, now or utc_now())
 
 
@@ -206,24 +234,38 @@ async def _point(
 
 @app.command("register")
 def register(
+    *,
     project: Project,
     file: Annotated[Path, typer.Option("--file", "-f", help="The model (ONNX, one file).", show_default=False)],
     manifest: Annotated[Path, typer.Option("--manifest", "-m", help="Its manifest (YAML).", show_default=False)],
     version: Annotated[
         str | None, typer.Option("--version", help="Its name.", show_default="first 12 of its sha256")
     ] = None,
+    trial: Annotated[
+        bool, typer.Option("--trial", help="Run it beside the live one; the trainer's gate promotes or retires it.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Check a model as prelabel will, copy it into the model directory, and publish it. It is not live yet."""
+    """Check a model as prelabel will, copy it into the model directory or store, and publish it. It is not live yet."""
     out = Output(as_json=as_json)
     described = read_manifest(manifest)
     try:
         content = file.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{file}: {error.strerror}; give the path of an ONNX file") from error
-    kafka, directory = kafka_settings(), checked(PrelabelSettings).model_dir
+    kafka, settings = kafka_settings(), checked(PrelabelSettings)
+    registering = register_model(
+        kafka,
+        project,
+        content,
+        described,
+        directory=settings.model_dir,
+        version=version,
+        store=settings.model_store,
+        on_trial=trial,
+    )
     with out.working(f"registering {file.name}"):
-        made = asyncio.run(register_model(kafka, project, content, described, directory=directory, version=version))
+        made = asyncio.run(registering)
     document = {"project": project, "version": made.version, "sha256": made.sha256, "uri": made.uri}
     hint = f"labelstream model promote --project {project} {made.version}"
     out.result(document, lambda to: to.print(f"{project}: {made.version} is registered; make it live: {hint}"))

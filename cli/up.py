@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import secrets
 import signal
@@ -19,7 +20,7 @@ from cli.output import JsonFlag, Output
 from cli.stack.embedded import Stack, StackOptions
 from cli.stack.paths import data_root
 from shared.errors import ConfigurationError
-from shared.topics import ASSIGNMENT, SERVICES
+from shared.topics import ASSIGNMENT, PROCESSES, SERVICES
 
 FIRST_PORT = 8001
 ADMIN_TOKEN = f"{PREFIX}ASSIGNMENT_ADMIN_TOKEN"
@@ -48,7 +49,7 @@ def command(
     partitions: Annotated[int, typer.Option(min=1, help="Partitions of each topic.")] = 4,
     as_json: JsonFlag = False,
 ) -> None:
-    """Start broker, PostgreSQL and the four services, and keep them running; Ctrl-C drains.
+    """Start broker, PostgreSQL, the four services and the trainer, and keep them running; Ctrl-C drains.
 
     With LABELSTREAM_KAFKA_BOOTSTRAP set, that broker is used; with LABELSTREAM_<SERVICE>_DATABASE_URL set for every
     service, those databases are. Every other LABELSTREAM_ variable reaches the services.
@@ -76,16 +77,22 @@ def stack_options(broker: Broker | None, *, data_dir: Path | None, partitions: i
         data_dir=kept,
         run_dir=(kept or DATA_DIR) / "logs",
         partitions=partitions,
+        services=started(),
         ports=_ports(given),
         model_dir=Path(given.get(MODEL_DIR) or (kept or DATA_DIR) / "models").absolute(),
         settings={name: value for name, value in given.items() if "KAFKA" not in name} | {ADMIN_TOKEN: admin_token},
     )
 
 
+def started() -> tuple[str, ...]:
+    """The services, and the trainer where its extra is installed."""
+    return PROCESSES if importlib.util.find_spec("skl2onnx") is not None else SERVICES
+
+
 def _ports(given: Mapping[str, str]) -> dict[str, int]:
     """The usual port of each service where it is free; the settings' own otherwise."""
-    wanted = {name: given.get(f"{PREFIX}{name.upper()}_PORT") for name in SERVICES}
-    usual = {name: int(wanted[name] or FIRST_PORT + number) for number, name in enumerate(SERVICES)}
+    wanted = {name: given.get(f"{PREFIX}{name.upper()}_PORT") for name in PROCESSES}
+    usual = {name: int(wanted[name] or FIRST_PORT + number) for number, name in enumerate(PROCESSES)}
     return {name: port for name, port in usual.items() if wanted[name] or _free(port)}
 
 

@@ -12,7 +12,9 @@ compile() {
 }
 
 compile requirements.lock --extra all --extra dev ${1:+"$1"}
-for service in prelabel assignment qc monitor; do
+for service in assignment qc monitor; do
     compile "requirements/$service.lock" --extra "$service" --constraint requirements.lock
 done
-compile requirements/operator.lock --extra cli --extra prelabel --constraint requirements.lock
+compile requirements/prelabel.lock --extra prelabel --extra s3 --constraint requirements.lock
+compile requirements/trainer.lock --extra s3 --extra training --constraint requirements.lock
+compile requirements/operator.lock --extra cli --extra prelabel --extra s3 --constraint requirements.lock

@@ -12,7 +12,7 @@ from starlette.routing import Mount
 
 from shared.runtime.service import Service
 from shared.runtime.settings import KafkaSettings, ServiceSettings
-from shared.topics import ASSIGNMENT, SERVICES
+from shared.topics import ASSIGNMENT, PACKAGES, PROCESSES
 
 ASYNCAPI = Path("docs/asyncapi")
 OPENAPI = Path("docs/openapi.json")
@@ -20,7 +20,7 @@ OPENAPI = Path("docs/openapi.json")
 
 def build(name: str) -> Service:
     """A service as wired, never started; its documents depend on no setting."""
-    module = importlib.import_module(f"services.{name}.settings")
+    module = importlib.import_module(f"{PACKAGES[name]}.settings")
     (cls,) = (
         value
         for value in vars(module).values()
@@ -29,7 +29,7 @@ def build(name: str) -> Service:
     kafka = KafkaSettings(security_protocol="PLAINTEXT", allow_insecure=True)
     extra: dict[str, Any] = {"database_allow_insecure": True} if "database_url" in cls.model_fields else {}
     settings: BaseSettings = cls(kafka=kafka, **extra)
-    service: Service = importlib.import_module(f"services.{name}.app").build(settings)
+    service: Service = importlib.import_module(f"{PACKAGES[name]}.app").build(settings)
     return service
 
 
@@ -68,5 +68,5 @@ def as_json(document: dict[str, Any]) -> str:
 
 def pages() -> dict[Path, str]:
     """Every document, by its path in the repository."""
-    found = {ASYNCAPI / f"{name}.json": as_json(asyncapi(name)) for name in SERVICES}
+    found = {ASYNCAPI / f"{name}.json": as_json(asyncapi(name)) for name in PROCESSES}
     return found | {OPENAPI: as_json(openapi())}

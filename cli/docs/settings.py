@@ -12,10 +12,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from shared.topics import SERVICES
+from shared.topics import PACKAGES
 
 PATH = Path("docs/settings.md")
-MODULES = ("shared.runtime.settings", *(f"services.{service}.settings" for service in SERVICES), "cli.settings")
+MODULES = ("shared.runtime.settings", *(f"{package}.settings" for package in PACKAGES.values()), "cli.settings")
 HEAD = """# Settings
 
 Generated from the settings classes by `python -m cli.docs`; do not edit. Every setting is an environment variable.

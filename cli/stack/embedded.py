@@ -18,7 +18,7 @@ from cli.stack.tansu import Tansu
 from shared.bus.admin import create_topics
 from shared.errors import ConfigurationError
 from shared.runtime.settings import KafkaSettings
-from shared.topics import PRELABEL, SERVICES
+from shared.topics import PRELABEL, PROCESSES, SERVICES, TRAINER
 
 BrokerKind = Literal["tansu", "kafka", "external"]
 _ENV = "LABELSTREAM_"
@@ -36,7 +36,7 @@ class StackOptions:
         run_dir: for log files; the temporary directory when None.
         prefix: before every topic and group; an external broker's own LABELSTREAM_KAFKA_PREFIX when empty.
         partitions: of each topic that groups read.
-        services: which of the four to start, in this order.
+        services: which of the four, and the trainer, to start, in this order.
         ports: service to HTTP port; free ones where absent.
         kafka_port: of Apache Kafka's clients; a free one when None.
         model_dir: prelabel's model files; below the data or temporary directory when None.
@@ -133,9 +133,11 @@ class Stack:
         if name in self.database_urls:
             environment[f"{own}DATABASE_URL"] = self.database_urls[name]
             environment[f"{own}DATABASE_ALLOW_INSECURE"] = str(self.postgres is not None).lower()
-        if name == PRELABEL:
+        if name == TRAINER:
+            environment[f"{own}DIRECTORY"] = str(self._keep_dir / "training")
+        if name in {PRELABEL, TRAINER}:
             environment[f"{own}MODEL_DIR"] = str(self.options.model_dir or self._keep_dir / "models")
-        own_names = tuple(f"{_ENV}{other.upper()}_" for other in SERVICES if other != name)
+        own_names = tuple(f"{_ENV}{other.upper()}_" for other in PROCESSES if other != name)
         given = {key: value for key, value in self.options.settings.items() if not key.startswith(own_names)}
         return {**environment, **given}
 

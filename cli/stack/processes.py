@@ -1,4 +1,4 @@
-"""The four services as child processes."""
+"""The services, and the trainer, as child processes."""
 
 import asyncio
 import os
@@ -10,15 +10,16 @@ from pathlib import Path
 import httpx
 
 from cli.stack.children import Child, ChildFailed
+from shared.topics import PACKAGES
 
 _DRAIN_S = 20.0
 
 
 class ServiceProcess:
-    """`python -m services.<name>`, with its settings in the environment and its output in a log file.
+    """`python -m` of a service, with its settings in the environment and its output in a log file.
 
     Args:
-        name: one of shared.topics.SERVICES.
+        name: one of shared.topics.PROCESSES.
         environment: its settings; added to the parent's environment, whose own LABELSTREAM_* are dropped.
         directory: for its log file.
         url: where its HTTP listens.
@@ -106,7 +107,7 @@ class ServiceProcess:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LABELSTREAM_")}
         return Child(
             self.name,
-            [sys.executable, "-m", f"services.{self.name}"],
+            [sys.executable, "-m", PACKAGES[self.name]],
             log=self.log,
             env={**inherited, "PYTHONUNBUFFERED": "1", **self.environment},
         )

@@ -8,7 +8,7 @@ from services.prelabel.settings import PrelabelSettings
 from services.prelabel.store.live import LiveModels
 from services.prelabel.store.media import FetchLimits, MediaFetcher
 from shared.runtime.service import Service
-from shared.topics import ERASURES, ITEMS, MODELS, PREDICTIONS, PRELABEL, PROJECTS, REFRESHES
+from shared.topics import ERASURES, ITEMS, MODELS, PREDICTIONS, PRELABEL, PROJECTS, REFRESHES, SHADOW_PREDICTIONS
 
 REFRESH_SHARE = 10
 
@@ -33,7 +33,7 @@ def build(settings: PrelabelSettings) -> Service:
     service.reads(PROJECTS, MODELS, ERASURES)
     service.forward(ITEMS, handlers.on_items)
     service.forward(REFRESHES, handlers.on_refreshes, max_records=max(1, settings.max_records // REFRESH_SHARE))
-    service.writes(PREDICTIONS, ITEMS)
+    service.writes(PREDICTIONS, SHADOW_PREDICTIONS, ITEMS)
     service.on_start(follower.start)
     service.every(settings.model_poll_s, "models", follower.poll)
     service.background("sources", sources.run)

@@ -3,9 +3,11 @@
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
+
+import structlog
 
 from services.prelabel.domain.questions import Question, by_project
 from services.prelabel.metrics import Metrics
@@ -13,12 +15,15 @@ from services.prelabel.settings import PrelabelSettings
 from services.prelabel.store.inference import Fetched, Work, predict
 from services.prelabel.store.live import LiveModels, Slot
 from services.prelabel.store.media import MediaFetcher
+from services.prelabel.store.sessions import LoadedModel
 from shared.bus.records import Outgoing, Received, Record, outgoing
 from shared.bus.references import CurrentProject, References
 from shared.clock import Clock
-from shared.events import ImageInput, Item, MediaContent, Prediction, Refresh
-from shared.topics import PREDICTIONS, PRELABEL
+from shared.events import ImageInput, Item, MediaContent, Prediction, Refresh, ShadowPrediction, unchecked
+from shared.runtime.logging import where
+from shared.topics import PREDICTIONS, PRELABEL, SHADOW_PREDICTIONS
 
+log = structlog.get_logger(__name__)
 E = TypeVar("E", Item, Refresh)
 
 NO_LIVE_MODEL = "the project has no live model"
@@ -38,6 +43,8 @@ class _Group:
     questions: list[Question]
     slot: Slot | None
     fetched: Fetched
+    shadow: LoadedModel | None = None
+    shadow_fetched: Fetched = field(default_factory=dict)
 
 
 class Handlers:
@@ -76,7 +83,7 @@ class Handlers:
         projects, wanted = await self._ours(batch)
         for project in projects.values():
             await self._ensure(project)
-        return await self._answer(wanted, projects)
+        return await self._answer(wanted, projects, shadows=True)
 
     async def on_refreshes(self, batch: Sequence[Received[Refresh]]) -> list[Outgoing]:
         """Open items whose prediction is stale; they wait for the model that made it so."""
@@ -98,13 +105,21 @@ class Handlers:
         self._metrics.skipped.labels("erased").inc(len(ours) - len(wanted))
         return projects, wanted
 
-    async def _answer(self, wanted: Sequence[Received[E]], projects: dict[str, CurrentProject]) -> list[Outgoing]:
+    async def _answer(
+        self, wanted: Sequence[Received[E]], projects: dict[str, CurrentProject], *, shadows: bool = False
+    ) -> list[Outgoing]:
         groups = await self._groups([Question.of(one.event) for one in wanted], projects)
+        for group in groups if shadows else ():
+            await self._add_shadow(group, projects)
         now, work = self._clock(), Work()
+        causes = [one.record for one in wanted]
         async with self._worker:
-            outputs = await asyncio.to_thread(self._run, [one.record for one in wanted], groups, now, work)
+            outputs: list[tuple[Prediction, Outgoing]] = await asyncio.to_thread(self._run, causes, groups, now, work)
+            trials: list[Outgoing] = []
+            if any(group.shadow is not None for group in groups):
+                trials = await asyncio.to_thread(self._run_shadows, causes, groups, now)
         self._observe(outputs, work)
-        return [record for _, record in outputs]
+        return [*(record for _, record in outputs), *trials]
 
     async def _groups(self, questions: Sequence[Question], projects: dict[str, CurrentProject]) -> list[_Group]:
         """One snapshot of every slot that the batch needs, and the media its questions point at."""
@@ -115,6 +130,17 @@ class Handlers:
             fetched = await self._fetch(asked, projects[name], slot)
             groups.append(_Group(positions, asked, slot, fetched))
         return groups
+
+    async def _add_shadow(self, group: _Group, projects: dict[str, CurrentProject]) -> None:
+        """The model on trial of the group's project, and the media as it reads them."""
+        name = group.questions[0].project_id
+        slot = self._live.shadow(name)
+        if slot is None or slot.model is None:
+            return
+        serving = group.slot.model if group.slot else None
+        same = serving is not None and serving.manifest.input == slot.model.manifest.input
+        group.shadow = slot.model
+        group.shadow_fetched = group.fetched if same else await self._fetch(group.questions, projects[name], slot)
 
     async def _fetch(self, asked: Collection[Question], project: CurrentProject, slot: Slot | None) -> Fetched:
         if slot is None or slot.model is None or not isinstance(slot.model.manifest.input, ImageInput):
@@ -145,6 +171,35 @@ class Handlers:
             for position, one in zip(group.positions, predictions, strict=True):
                 made[position] = (one, outgoing(PREDICTIONS, one, source=PRELABEL, cause=causes[position]))
         return [made[position] for position in range(len(causes))]
+
+    def _run_shadows(self, causes: Sequence[Record], groups: Sequence[_Group], now: datetime) -> list[Outgoing]:
+        """What the models on trial say of the same items. A trial that fails costs no item anything."""
+        found: list[Outgoing] = []
+        for group in groups:
+            if group.shadow is None:
+                continue
+            name, version = group.questions[0].project_id, group.shadow.identity.version
+            try:
+                made = predict(
+                    group.questions,
+                    group.shadow,
+                    group.shadow_fetched,
+                    why_no_model="",
+                    predicted_at=now,
+                    max_pixels=self._settings.image_max_pixels,
+                    work=Work(),
+                )
+            except Exception as error:  # noqa: BLE001  # whatever a model on trial provokes, the live one has answered
+                log.warning("shadow_failed", project=name, version=version, **where(error))
+                self._metrics.shadows.labels(name, "failed").inc(len(group.questions))
+                continue
+            for position, one in zip(group.positions, made, strict=True):
+                event = unchecked(ShadowPrediction, **dict(one))
+                found.append(outgoing(SHADOW_PREDICTIONS, event, source=PRELABEL, cause=causes[position]))
+            abstained = sum(one.abstention is not None for one in made)
+            self._metrics.shadows.labels(name, "abstained").inc(abstained)
+            self._metrics.shadows.labels(name, "proposed").inc(len(made) - abstained)
+        return found
 
     def _observe(self, outputs: Sequence[tuple[Prediction, Outgoing]], work: Work) -> None:
         outcomes = Counter((one.project_id, one.abstention) for one, _ in outputs)

@@ -16,6 +16,12 @@ class Metrics:
             ["project", "outcome"],
             registry=registry,
         )
+        self.shadows = Counter(
+            "labelstream_prelabel_shadow_predictions",
+            "Predictions of models on trial: proposed, abstained, failed",
+            ["project", "outcome"],
+            registry=registry,
+        )
         self.skipped = Counter(
             "labelstream_prelabel_skipped",
             "Items not predicted: the project is unknown, its predictions come from elsewhere, or the item is erased",

@@ -32,6 +32,10 @@ class PrelabelSettings(ServiceSettings):
     model_dir: Path = Field(
         default=Path(".labelstream/models"), description="Directory of model files by content hash, shared by replicas."
     )
+    model_store: str = Field(
+        default="",
+        description="s3://bucket/prefix that `labelstream model register` puts models into; absent: the directory.",
+    )
     model_max_bytes: Positive = Field(default=1_000_000_000, description="A larger model file is refused, in bytes.")
     model_poll_s: Seconds = Field(
         default=1.0, description="How often live models are compared with models.v1, seconds."

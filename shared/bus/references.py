@@ -192,6 +192,24 @@ class Models:
         model = self.version(project_id, pointer.version)
         return None if model is None else LiveModel(model, pointer.generation)
 
+    def pointer(self, project_id: str) -> ModelPointer | None:
+        """The latest promotion or rollback."""
+        found = self.table.latest.get(f"{project_id}#live")
+        return found if isinstance(found, ModelPointer) else None
+
+    def shadow(self, project_id: str) -> ModelVersion | None:
+        """The model on trial: of those with that status the one registered last, unless it is live."""
+        pointer = self.pointer(project_id)
+        live = None if pointer is None else pointer.version
+        found = [
+            event
+            for event in self.table.latest.values()
+            if isinstance(event, ModelVersion)
+            and (event.project_id, event.status) == (project_id, "shadow")
+            and event.version != live
+        ]
+        return max(found, key=lambda event: (event.registered_at, event.version), default=None)
+
     def version(self, project_id: str, version: str) -> ModelVersion | None:
         found = self.table.latest.get(f"{project_id}/{version}")
         return found if isinstance(found, ModelVersion) else None

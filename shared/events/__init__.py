@@ -88,6 +88,7 @@ from shared.events.rounds import (
     Vote,
 )
 from shared.events.rules import Action, Collect, Collected, Rule, Then, When
+from shared.events.training import Gate, Training
 
 __all__ = [
     "Abstention",
@@ -118,6 +119,7 @@ __all__ = [
     "Evidence",
     "FeaturesContent",
     "FeaturesInput",
+    "Gate",
     "GoldAnswer",
     "GoldItem",
     "GoldMark",
@@ -171,6 +173,7 @@ __all__ = [
     "TextContent",
     "TextInput",
     "Then",
+    "Training",
     "Vote",
     "When",
     "content_hash",

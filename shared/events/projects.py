@@ -22,6 +22,7 @@ from shared.events.base import (
 from shared.events.items import Content, Metadata, MetadataKey
 from shared.events.policies import PROJECT_WIDE, AutoAccept, Policy, Slice
 from shared.events.rules import Rules, repeated
+from shared.events.training import Training
 from shared.labels.schema import LabelSchema
 from shared.labels.text import NoNul
 from shared.labels.values import LabelValue
@@ -112,6 +113,7 @@ class ProjectSpec(FilePart):
     uri_prefixes: Annotated[tuple[UriPrefix, ...], Field(max_length=100)] = ()
     instructions: Text = ""
     rules: Rules = Field(default=(), description="What is watched in how people work, and what is done about it.")
+    training: Training | None = Field(default=None, description="Absent: models come from the operator alone.")
 
     @property
     def external_predictions(self) -> bool:
@@ -162,6 +164,12 @@ class ProjectSpec(FilePart):
         twice = repeated(self.rules)
         if twice is not None:
             raise ValueError(f"two rules have the name {twice!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _trains_what_it_serves(self) -> Self:
+        if self.training is not None and self.external_predictions:
+            raise ValueError("training: the predictions come from a source, so there is no model to train")
         return self
 
     @model_validator(mode="after")

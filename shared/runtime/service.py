@@ -69,6 +69,7 @@ class Service:
         self.jobs: list[tuple[str, float, Job]] = []
         self.tasks: list[tuple[str, Job]] = []
         self.hooks: list[Job] = []
+        self.stops: list[Job] = []
         self.checks: dict[str, Check] = {}
         self.health = Health(self)
         self.fatal = asyncio.Event()
@@ -135,6 +136,10 @@ class Service:
         )
         self._add(consumer, max_records)
 
+    def add(self, consumer: Consumer[Any], *, max_records: int | None = None) -> None:
+        """Read a topic with a consumer of the service's own kind."""
+        self._add(consumer, max_records)
+
     def _add(self, consumer: Consumer[Any], max_records: int | None) -> None:
         consumer.register(self.broker, max_records=max_records or self.settings.max_records)
         self.consumers.append(consumer)
@@ -165,6 +170,10 @@ class Service:
     def on_start(self, hook: Job) -> None:
         """Run once, when references are loaded and before consumers start."""
         self.hooks.append(hook)
+
+    def on_stop(self, hook: Job) -> None:
+        """Run once, after the drain."""
+        self.stops.append(hook)
 
     def readiness(self, name: str, check: Check) -> None:
         """Add a readiness check: None, or why not."""

@@ -57,6 +57,8 @@ async def bring_up(service: "Service") -> None:
             await service.publisher.close()
         if service.has_database:
             await service.database.close()
+        for hook in service.stops:
+            await hook()
 
 
 def _steps(service: "Service", group: asyncio.TaskGroup) -> list[tuple[str, Step]]:

@@ -7,14 +7,14 @@ import pytest
 
 from cli.docs import dashboards, flow, kubernetes, services, settings
 from cli.docs.__main__ import stale
-from shared.topics import PLANNED, REBUILDS, SERVICES, TOPICS
+from shared.topics import PLANNED, PROCESSES, REBUILDS, SERVICES, TOPICS
 from tests.contract.examples import REPOSITORY
 
 VERBS = ("reads", "writes")
 HINT = "run `python -m cli.docs`"
 
 
-@pytest.fixture(scope="module", params=SERVICES)
+@pytest.fixture(scope="module", params=PROCESSES)
 def document(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return request.param, services.asyncapi(request.param)
 

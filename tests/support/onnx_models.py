@@ -203,3 +203,12 @@ def collapsing_model() -> bytes:
         [helper.make_tensor_value_info("p", TensorProto.FLOAT, ["M", 3])],
         [],
     )
+
+
+@cache
+def digit_features(*, wrong: bool = False) -> bytes:
+    """Digits as 64 numbers; `wrong` says of each the next one."""
+    data = load_digits()
+    rows = data.data.astype(np.float32)
+    model = LogisticRegression(tol=1e-2).fit(rows, (data.target + 1) % 10 if wrong else data.target)
+    return _export(model, [("x", FloatTensorType([None, 64]))])

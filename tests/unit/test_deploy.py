@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cli.docs import services, settings
-from shared.topics import SERVICES
+from shared.topics import PROCESSES, SERVICES
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 METRIC = re.compile(r"labelstream_[a-z_0-9]+")
@@ -17,7 +17,7 @@ METRIC = re.compile(r"labelstream_[a-z_0-9]+")
 @pytest.fixture(scope="module")
 def declared() -> set[str]:
     """The names of every series of every service."""
-    return {name for service in SERVICES for name in services.build(service).registry._names_to_collectors}
+    return {name for service in PROCESSES for name in services.build(service).registry._names_to_collectors}
 
 
 def test_every_service_is_scraped_where_it_listens() -> None:

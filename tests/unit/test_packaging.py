@@ -142,10 +142,12 @@ def test_every_copied_path_exists_and_passes_the_ignore_file() -> None:
             assert path.split("/")[0] in allowed
 
 
-def imported(*folders: str) -> set[str]:
+def imported(*folders: str, without: str = "-") -> set[str]:
     """The packages from elsewhere that the code in these folders imports."""
     found: set[str] = set()
     for path in (path for folder in folders for path in (REPOSITORY / folder).rglob("*.py")):
+        if path.is_relative_to(REPOSITORY / without):
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 found |= {alias.name.split(".")[0] for alias in node.names}
@@ -159,6 +161,16 @@ def test_an_image_installs_what_its_service_imports(name: str) -> None:
     lock = (REPOSITORY / "requirements" / f"{name}.lock").read_text()
     pinned = set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
     providers = packages_distributions()
-    for package in imported("shared", f"services/{name}"):
+    training = "services/prelabel/training"
+    for package in imported("shared", f"services/{name}", without=training):
         names = {re.sub(r"[-_.]+", "-", each).lower() for each in providers[package]}
         assert names & pinned, f"{name} imports {package}; add it to its extra and run requirements/compile.sh"
+
+
+def test_the_image_of_the_trainer_installs_what_it_imports() -> None:
+    lock = (REPOSITORY / "requirements" / "trainer.lock").read_text()
+    pinned = set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
+    providers = packages_distributions()
+    for package in imported("shared", "services/prelabel"):
+        names = {re.sub(r"[-_.]+", "-", each).lower() for each in providers[package]}
+        assert names & pinned, f"the trainer imports {package}; add it to the extra training"

@@ -1,4 +1,7 @@
-"""Follows `models.v1`: loads what is promoted, and swaps it in between batches or says why not."""
+"""Follows `models.v1`: loads what is promoted, and swaps it in between batches or says why not.
+
+What has the status `shadow` is loaded beside it. A trial that cannot begin never touches the live model.
+"""
 
 import asyncio
 import time
@@ -44,6 +47,7 @@ class ModelFollower:
         """Catch up in every project."""
         for project in self._references.projects.all():
             await self.catch_up(project)
+            await self._try_shadow(project)
 
     async def ensure(self, project: CurrentProject, generation: int = 0) -> None:
         """Return when this project's live model, of at least this generation, was tried; or after a while.
@@ -80,7 +84,7 @@ class ModelFollower:
         slot = self._live.slot(project.project_id)
         if slot is None or slot.target != _target(project, wanted):
             return False
-        return slot.retry_at_s is None or time.monotonic() < slot.retry_at_s
+        return not _due(slot)
 
     async def _swap(self, project: CurrentProject, wanted: LiveModel) -> None:
         name, target = project.project_id, _target(project, wanted)
@@ -100,6 +104,28 @@ class ModelFollower:
         else:
             self._live.put(name, Slot(target, model))
             self._report(name, "loaded", target, "")
+
+    async def _try_shadow(self, project: CurrentProject) -> None:
+        """Load the model on trial, where there is one; end the trial that is over."""
+        name, wanted = project.project_id, self._references.models.shadow(project.project_id)
+        if wanted is None:
+            self._live.put_shadow(name, None)
+            return
+        trial = LiveModel(wanted, generation=0)
+        target, slot = _target(project, trial), self._live.shadow(name)
+        if slot is not None and slot.target == target and not _due(slot):
+            return
+        try:
+            async with self._loading, asyncio.timeout(self._settings.model_load_timeout_s):
+                model = await asyncio.to_thread(self._load, project, trial, None)
+        except (ModelRefused, ModelUnavailable, TimeoutError) as error:
+            why = str(error) or f"loading took longer than {self._settings.model_load_timeout_s:g} s"
+            again = None if isinstance(error, ModelRefused) else time.monotonic() + self._settings.model_retry_s
+            self._live.put_shadow(name, Slot(target, None, why, again))
+            log.warning("shadow_refused", project=name, version=wanted.version, reason=why)
+        else:
+            self._live.put_shadow(name, Slot(target, model))
+            log.info("shadow_loaded", project=name, version=wanted.version)
 
     def _load(self, project: CurrentProject, wanted: LiveModel, serving: LoadedModel | None) -> LoadedModel:
         version, identity = wanted.model, Identity(wanted.model.version, wanted.generation)
@@ -135,6 +161,11 @@ class ModelFollower:
             serving=serving.version if serving else None,
             reason=why,
         )
+
+
+def _due(slot: Slot) -> bool:
+    """Whether what could not be read is to be tried again."""
+    return slot.retry_at_s is not None and time.monotonic() >= slot.retry_at_s
 
 
 def _target(project: CurrentProject, wanted: LiveModel) -> Target:

@@ -1,4 +1,4 @@
-"""Which model serves each project now."""
+"""Which model serves each project now, and which runs beside it on trial."""
 
 from dataclasses import dataclass
 
@@ -40,6 +40,7 @@ class LiveModels:
 
     def __init__(self) -> None:
         self._slots: dict[str, Slot] = {}
+        self._shadows: dict[str, Slot] = {}
 
     def slot(self, project_id: str) -> Slot | None:
         """What serves a project, if anything was ever asked for."""
@@ -48,3 +49,14 @@ class LiveModels:
     def put(self, project_id: str, slot: Slot) -> None:
         """Swap."""
         self._slots[project_id] = slot
+
+    def shadow(self, project_id: str) -> Slot | None:
+        """What runs on trial beside the live model, if anything does."""
+        return self._shadows.get(project_id)
+
+    def put_shadow(self, project_id: str, slot: Slot | None) -> None:
+        """Begin a trial, or end it."""
+        if slot is None:
+            self._shadows.pop(project_id, None)
+        else:
+            self._shadows[project_id] = slot

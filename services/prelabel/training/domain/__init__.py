@@ -1,0 +1,1 @@
+"""What the trainer decides: pure, synchronous, deterministic."""

@@ -1,0 +1,115 @@
+"""Labels to a training set: one row per content, copies on one side, weighted by what is known of the label."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+SPACE = 2**64
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One item with its live label.
+
+    Attributes:
+        item_id: of the item.
+        content_hash: equal content, equal hash.
+        group: what copies share; the content's hash where the project names no key.
+        category: the label as one symbol.
+        version: of the label.
+        weight: posterior of the label; 1 where a lone answer has none.
+        audited: from the blind audit lane.
+        inclusion: probability with which the item came to people.
+    """
+
+    item_id: str
+    content_hash: str
+    group: str
+    category: str
+    version: int
+    weight: float
+    audited: bool
+    inclusion: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One content to learn from."""
+
+    content_hash: str
+    group: str
+    category: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What is learned from, and what no model ever sees: the gate's."""
+
+    training: tuple[Row, ...]
+    held_out: tuple[Labelled, ...]
+    data_hash: str
+    labels_hash: str
+
+
+def is_held_out(project_id: str, group: str, share: float) -> bool:
+    """Whether a group is held out: a hash of stable names, so it stays on its side for ever."""
+    drawn = hashlib.sha256(f"holdout\x1f{project_id}\x1f{group}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(drawn[:8], "big") < share * SPACE
+
+
+def split(project_id: str, labels: Iterable[Labelled], *, share: float, grouped: bool) -> Sides:
+    """The two sides. A function of the labels alone, whatever their order.
+
+    A group is held out by its hash; so is each content of the audit lane, except where groups are the user's own and
+    the group is on the other side: then that audit is on neither.
+
+    Args:
+        project_id: seeds the draw.
+        labels: the live labels of a project.
+        share: of the groups that is held out.
+        grouped: whether groups are more than copies of one content.
+    """
+    known = sorted(labels, key=lambda one: (one.content_hash, one.item_id))
+    audited = {one.content_hash for one in known if one.audited}
+    held_out: list[Labelled] = []
+    learned: dict[str, list[Labelled]] = defaultdict(list)
+    for one in known:
+        if is_held_out(project_id, one.group, share):
+            held_out.append(one)
+        elif one.content_hash not in audited:
+            learned[one.content_hash].append(one)
+        elif not grouped:
+            held_out.append(one)
+    training = tuple(_merged(copies) for copies in learned.values())
+    return Sides(training, tuple(held_out), _hash_rows(training), _hash_versions(known))
+
+
+def _merged(copies: Sequence[Labelled]) -> Row:
+    """Copies of one content: the category with the most weight, and its mean weight over all copies."""
+    weights: dict[str, float] = defaultdict(float)
+    for one in copies:
+        weights[one.category] += one.weight
+    category, weight = max(sorted(weights.items()), key=lambda pair: pair[1])
+    return Row(copies[0].content_hash, copies[0].group, category, round(weight / len(copies), 6))
+
+
+def _hash_rows(rows: Iterable[Row]) -> str:
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(f"{row.content_hash}\x1f{row.group}\x1f{row.category}\x1f{row.weight:.6f}\n".encode())
+    return digest.hexdigest()
+
+
+def _hash_versions(labels: Iterable[Labelled]) -> str:
+    digest = hashlib.sha256()
+    for one in labels:
+        digest.update(f"{one.item_id}\x1f{one.version}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def candidate_name(*causes: object) -> str:
+    """The version of a candidate: the same data, code and settings always give the same name."""
+    digest = hashlib.sha256("\x1f".join(map(str, causes)).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"trained-{digest[:12]}"

@@ -1,0 +1,73 @@
+"""Topics in, writes to the kept file out. Only projects with a `training` section are kept."""
+
+from collections.abc import Sequence
+from functools import partial
+from sqlite3 import Connection
+from typing import TypeVar
+
+from services.prelabel.training.consumer import Write
+from services.prelabel.training.store.intake import Alarm, add_alarms, add_guesses, add_items, add_labels, settle
+from shared.bus.records import Received
+from shared.bus.references import References
+from shared.events import Certificate, Event, Item, Label, Path, Quality, Route, RouteState, ShadowPrediction
+
+E = TypeVar("E", bound=Event)
+NOT_COMING = {RouteState.SAMPLED_OUT, RouteState.UNLABELABLE, RouteState.UNRESOLVED}
+
+
+def nothing(_: Connection) -> None:
+    """A batch that concerns no project of ours."""
+
+
+class Handlers:
+    """One for each topic; each gives what is to be written."""
+
+    def __init__(self, references: References) -> None:
+        self._references = references
+
+    async def _ours(self, batch: Sequence[Received[E]], projects: Sequence[str]) -> list[E]:
+        known = await self._references.projects.known(set(projects))
+        trained = {name for name, project in known.items() if project.spec.training is not None}
+        return [one.event for one, project in zip(batch, projects, strict=True) if project in trained]
+
+    async def on_items(self, batch: Sequence[Received[Item]]) -> Write:
+        """Contents are kept until their items are labelled, or are known not to be."""
+        items = await self._ours(batch, [one.event.project_id for one in batch])
+        return partial(add_items, items=items) if items else nothing
+
+    async def on_labels(self, batch: Sequence[Received[Label]]) -> Write:
+        """Labels that people gave; those of the model teach it nothing."""
+        found = await self._ours(batch, [one.event.project_id for one in batch])
+        given = [one for one in found if one.path is not Path.AUTO]
+        automatic = [one for one in found if one.path is Path.AUTO]
+
+        def write(connection: Connection) -> None:
+            add_labels(connection, given)
+            for one in automatic:
+                settle(connection, [(one.project_id, one.item_id)], one.labelled_at)
+
+        return write if found else nothing
+
+    async def on_shadow_predictions(self, batch: Sequence[Received[ShadowPrediction]]) -> Write:
+        found = await self._ours(batch, [one.event.project_id for one in batch])
+        return partial(add_guesses, found=found) if found else nothing
+
+    async def on_routes(self, batch: Sequence[Received[Route]]) -> Write:
+        found = await self._ours(batch, [one.event.project_id for one in batch])
+        over = [one for one in found if one.state in NOT_COMING]
+
+        def write(connection: Connection) -> None:
+            for one in over:
+                settle(connection, [(one.project_id, one.item_id)], one.routed_at)
+
+        return write if over else nothing
+
+    async def on_quality(self, batch: Sequence[Received[Quality]]) -> Write:
+        """A certificate that is withdrawn: what it certified is wrong more often than the project allows."""
+        found = await self._ours(batch, [one.event.project_id for one in batch])
+        alarms = [
+            Alarm(one.project_id, str(one.event_id), measured.model_version, measured.generation, one.measured_at)
+            for one in found
+            if isinstance(measured := one.measurement, Certificate) and measured.state == "withdrawn"
+        ]
+        return partial(add_alarms, alarms=alarms) if alarms else nothing

@@ -1,0 +1,1 @@
+"""What the trainer does on its own clock."""

@@ -1,0 +1,23 @@
+"""`python -m services.prelabel.training.work fit | answer DIRECTORY`."""
+
+import sys
+from pathlib import Path
+
+from services.prelabel.training.work.answer import answer
+from services.prelabel.training.work.files import Refused, write_refusal
+from services.prelabel.training.work.fit import fit
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0 where it worked, 2 where it says in refused.json why it cannot."""
+    what, directory = arguments[0], Path(arguments[1])
+    try:
+        {"fit": fit, "answer": answer}[what](directory)
+    except Refused as error:
+        write_refusal(directory, str(error))
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

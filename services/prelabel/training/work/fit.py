@@ -1,0 +1,196 @@
+"""The built-in training: compare, choose, calibrate, fit on everything, write the model."""
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits
+
+from services.prelabel.training.work.encoding import encode, output_of
+from services.prelabel.training.work.files import (
+    MANIFEST,
+    MODEL,
+    OWN,
+    REPORT,
+    TRAIN,
+    Job,
+    Refused,
+    Report,
+    read_columns,
+    read_contents,
+    write_table,
+)
+from services.prelabel.training.work.graphs import INPUT, Part, as_model, behind
+from services.prelabel.training.work.learners import Fitted, Floats, Integers, Learner, learners
+from services.prelabel.training.work.tensors import Table, as_table, choose_input
+from services.prelabel.training.work.text import Vocabulary, cut
+from shared.events import Manifest, TextInput
+
+FOLDS, FEW_FOLDS, MANY_ROWS = 4, 2, 4000
+LEAST_OF_A_CLASS = 2
+MOST_OWN = 500
+ROUNDED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What can be learned from: `answers` are places in `classes`, `groups` are never split."""
+
+    table: Any
+    answers: Integers
+    weights: Floats
+    groups: NDArray[Any]
+    classes: tuple[str, ...]
+
+
+def fit(directory: Path) -> None:
+    """Read a job, write its model; on one thread, so that the sums are added in one order.
+
+    Raises:
+        Refused: there is nothing to learn from.
+    """
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        _fit(directory)
+
+
+def _fit(directory: Path) -> None:
+    job = Job.read(directory)
+    hashes, texts, labels, weights, groups = read_columns(
+        directory / TRAIN, "content_hash", "content", "label", "weight", "group"
+    )
+    contents = read_contents(texts)
+    spec = job.encoder.input if job.encoder is not None else choose_input(contents, job)
+    read = as_table(contents, spec, job)
+    kept = _enough(labels, read)
+    documents = list(cut(read.rows)) if isinstance(spec, TextInput) and job.encoder is None else None
+    classes = tuple(sorted({labels[read.kept[row]] for row in kept}))
+    if len(classes) < 2:  # noqa: PLR2004
+        raise Refused(f"labels of one class only: {', '.join(classes) or 'none'}")
+    rows = np.array(kept)
+    encoded = encode(job.encoder, read.rows[rows]) if job.encoder is not None else None
+    vocabulary = Vocabulary.of([documents[row] for row in kept]) if documents is not None else None
+    if encoded is not None:
+        table: Any = encoded
+    elif vocabulary is not None and documents is not None:
+        table = vocabulary.table([documents[row] for row in kept])
+    else:
+        table = read.rows[rows].astype(np.float64)
+    data = Data(
+        table=table,
+        answers=np.array([classes.index(labels[read.kept[row]]) for row in kept], dtype=np.intp),
+        weights=np.array([weights[read.kept[row]] for row in kept], dtype=np.float64),
+        groups=np.array([groups[read.kept[row]] for row in kept], dtype=object),
+        classes=classes,
+    )
+    chosen, report, temperature = choose(data, learners(job.data, len(kept), encoded=encoded is not None), job.seed)
+    fitted = chosen.fit(data.table, data.answers, data.weights, job.seed)
+    content, output = export(fitted, job, data, vocabulary)
+    (directory / MODEL).write_bytes(content)
+    manifest = Manifest(input=spec, classes=classes, output=output, temperature=temperature)
+    (directory / MANIFEST).write_text(manifest.model_dump_json(exclude_none=True))
+    (directory / REPORT).write_text(report.model_dump_json())
+    _write_own(directory, [hashes[read.kept[row]] for row in kept], fitted, data, temperature)
+
+
+def _enough(labels: Sequence[str], read: Table) -> list[int]:
+    """The rows of classes that have more than one of them: of one alone nothing can be said."""
+    counts = Counter(labels[place] for place in read.kept)
+    return [row for row, place in enumerate(read.kept) if counts[labels[place]] >= LEAST_OF_A_CLASS]
+
+
+def choose(data: Data, compared: Sequence[Learner], seed: int) -> tuple[Learner, Report, float]:
+    """The learner of the least weighted log loss out of fold, its figures, and the temperature that its logits want.
+
+    A group is never split between folds. The temperature is fitted on the same predictions out of fold: each is of a
+    row that its model did not see (Guo et al. 2017).
+    """
+    folds = FOLDS if len(data.answers) <= MANY_ROWS else FEW_FOLDS
+    folds = max(2, min(folds, len(set(data.groups.tolist()))))
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class of fewer rows than folds
+        parts = list(splitter.split(np.zeros(len(data.answers)), data.answers, data.groups))
+    best: tuple[float, Learner, Floats, NDArray[np.bool_], float] | None = None
+    for learner in compared:
+        logits, known = _out_of_fold(data, learner, parts, seed)
+        if not known.any():
+            continue
+        temperature = _temperature(logits[known], data.answers[known], data.weights[known])
+        loss = _loss(logits[known] / temperature, data.answers[known], data.weights[known])
+        if best is None or loss < best[0] - 1e-6:
+            best = (loss, learner, logits, known, temperature)
+    if best is None:
+        raise Refused("the labels do not suffice to compare models: too few groups of each class")
+    loss, learner, logits, known, temperature = best
+    right = logits[known].argmax(axis=1) == data.answers[known]
+    accuracy = float(np.average(right, weights=data.weights[known]))
+    metrics = {"cv_log_loss": round(loss, 6), "cv_accuracy": round(accuracy, 6), "rows": float(len(data.answers))}
+    return learner, Report(learner=learner.name, metrics=metrics), temperature
+
+
+def _out_of_fold(
+    data: Data, learner: Learner, parts: Sequence[tuple[Integers, Integers]], seed: int
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Logits of each row by a model that did not see it, and of which rows there are any."""
+    classes = len(data.classes)
+    logits, known = np.zeros((len(data.answers), classes)), np.zeros(len(data.answers), dtype=bool)
+    for learn, test in parts:
+        present = np.unique(data.answers[learn])
+        if len(present) < 2 or not len(test):  # noqa: PLR2004
+            continue
+        places = np.searchsorted(present, data.answers[learn])
+        fitted = learner.fit(data.table[learn], places, data.weights[learn], seed)
+        found = fitted.logits(data.table[test])
+        absent = found.min(axis=1, keepdims=True) - 5.0
+        full = np.repeat(absent, classes, axis=1)
+        full[:, present] = found
+        logits[test], known[test] = full, True
+    return logits, known
+
+
+def _loss(logits: Floats, answers: Integers, weights: Floats) -> float:
+    picked = log_softmax(logits, axis=1)[np.arange(len(answers)), answers]
+    return float(-np.average(picked, weights=weights))
+
+
+def _temperature(logits: Floats, answers: Integers, weights: Floats) -> float:
+    found = minimize_scalar(
+        lambda log: _loss(logits / np.exp(log), answers, weights), bounds=(-3.0, 3.0), method="bounded"
+    )
+    return round(float(np.exp(found.x)), ROUNDED)
+
+
+def export(fitted: Fitted, job: Job, data: Data, vocabulary: Vocabulary | None) -> tuple[bytes, Any]:
+    """The model as ONNX, and whether it gives logits or probabilities."""
+    head, classes, numbers = fitted.head(), len(data.classes), data.table.shape[1]
+    if isinstance(head, bytes):
+        return head, "probabilities"
+    if vocabulary is not None:
+        whole = vocabulary.graph()
+        whole = Part(whole.nodes + head.nodes, whole.constants + head.constants)
+        return as_model(whole, numbers=1, classes=classes, kind=TensorProto.STRING, feeds=INPUT), "logits"
+    content = as_model(head, numbers=numbers, classes=classes)
+    if job.encoder is not None:
+        return behind(job.encoder.path.read_bytes(), output_of(job.encoder), content), "logits"
+    return content, "logits"
+
+
+def _write_own(directory: Path, hashes: Sequence[str], fitted: Fitted, data: Data, temperature: float) -> None:
+    """The trainer's own predictions of some of its rows, which the exported model must give too."""
+    own = softmax(fitted.logits(data.table[:MOST_OWN]) / temperature, axis=1)
+    rows = [dict(zip(data.classes, row, strict=True)) for row in own.tolist()]
+    write_table(
+        directory / OWN,
+        {"content_hash": hashes[:MOST_OWN], "probabilities": [[row[name] for name in data.classes] for row in rows]},
+    )
