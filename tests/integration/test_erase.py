@@ -28,7 +28,11 @@ pytestmark = pytest.mark.timeout(120)
 P = make.PROJECT
 SECRET = "the words that must go"
 VALUE = {"kind": "choice", "choice": "positive"}
-POLICY = make.policy(auto_accept=ev.AutoAccept(threshold=0.9, audit_share=0.0), overlap=ev.Overlap(min=1, max=1))
+POLICY = make.policy(
+    auto_accept=ev.AutoAccept(threshold=0.9, audit_share=0.0),
+    overlap=ev.Overlap(min=1, max=1),
+    gold=ev.GoldPolicy(share=0.0),
+)
 LABELLED = "SELECT count(*) FROM items WHERE label_version > 0"
 
 
