@@ -60,8 +60,9 @@ def command(
     Of repeated answers by one worker to one task the last counts. Accuracy is the share of tasks with a known truth
     whose label is right; `seconds` are those of the engine, without reading the file.
 
-    With --stop the engine knows only what has arrived, and what comes for a stopped task is not looked at. The labels
-    are those after its last refresh, on the opinions used; `accuracy_at_stop` is of those given when tasks stopped.
+    With --stop the engine knows only what has arrived, and what comes for a stopped task is not looked at, unless what
+    is learned meanwhile puts it in doubt and opens it again. The labels are those after the last refresh, on the
+    opinions used; `accuracy_at_stop` is of those given when tasks stopped.
     """
     out = Output(as_json=as_json)
     with out.working("reading answers"):
@@ -85,7 +86,7 @@ def _labels(recorded: Recorded, method: Method) -> Labels:
 
 
 def _stopped(recorded: Recorded, method: Method, rule: Rule, seed: int, known: Ints | None) -> Labels:
-    found = run(recorded.answers, rule, seed)
+    found = run(recorded.answers, rule, seed, ordered=recorded.order.ordered)
     last = resolve(found.answers, method, ordered=recorded.order.ordered)
     judged = np.zeros(0, dtype=np.bool_) if known is None else known != -1
     at_stop = None
@@ -95,7 +96,8 @@ def _stopped(recorded: Recorded, method: Method, rule: Rule, seed: int, known: I
     about = {
         "model": last.model, "temperature": found.stream.temperature, "opinions": len(recorded.answers),
         "opinions_used": used, "opinions_per_item": used / len(recorded.tasks), "accuracy_at_stop": at_stop,
-        "refreshes": found.stream.snapshot, "target": rule.target, "min": rule.least, "max": rule.most, "seed": seed,
+        "refreshes": found.stream.snapshot, "reopened": found.reopened,
+        "target": rule.target, "min": rule.least, "max": rule.most, "seed": seed,
     }  # fmt: skip
     return Labels(last.posterior, found.used, about)
 

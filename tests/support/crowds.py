@@ -21,6 +21,20 @@ def crowd(
     return answers_of(item, annotator, symbol, (items, len(people), classes)), truth
 
 
+def two_kinds(people: int, *, items: int, opinions: int, seed: int = 0) -> tuple[Answers, Ints]:
+    """Two classes; a third of the items are of the first and hard: people answer them by chance."""
+    easy, hard = coin(0.98), np.full((2, 2), 0.5)
+    share = items // 3
+    first, truth = crowd([easy] * people, items=items - share, opinions=opinions, seed=seed)
+    second, _ = crowd([hard] * people, items=share, opinions=opinions, seed=seed + 1)
+    columns = (
+        np.concatenate([first.item, second.item + first.items]),
+        np.concatenate([first.annotator, second.annotator]),
+        np.concatenate([first.symbol, second.symbol]),
+    )
+    return answers_of(*columns, (items, people, 2)), np.concatenate([truth, np.zeros(share, dtype=np.int32)])
+
+
 def coin(accuracy: float, classes: int = 2) -> Floats:
     """Right this often, otherwise any other class."""
     found = np.full((classes, classes), (1.0 - accuracy) / (classes - 1))

@@ -44,3 +44,21 @@ def posterior(
     if scale.kind is Kind.OPEN:
         return open_posterior(opinions, scale.size, parameters) if opinions else {}
     raise ValueError("a numeric scale has no posterior over symbols")
+
+
+def settled(
+    opinions: Sequence[Opinion],
+    scale: Scale,
+    parameters: Parameters,
+    method: Method = Method.DEFAULT,
+    prediction: Mapping[str, float] | None = None,
+) -> dict[str, float]:
+    """The shares by which an item is labelled whose posterior stays short of the target; arguments as of `posterior`.
+
+    By the default on a list of classes as the batch labels, see `table.Table.settled`; else the posterior.
+    """
+    if scale.kind is not Kind.CLOSED or method is not Method.DEFAULT:
+        return posterior(opinions, scale, parameters, method, prediction)
+    table = table_of(parameters, scale.classes, method)
+    told = [table.column(one.annotator_id, one.symbol) for one in opinions]
+    return dict(zip(scale.classes, table.settled(told, [one.symbol for one in opinions], prediction), strict=True))

@@ -19,12 +19,16 @@ Cell = tuple[str, str]
 
 
 class Source(StrEnum):
-    """Who says what the truth is; the undecided and the fitted are in snapshots only."""
+    """Who says what the truth is; consensus and gold are stored, the rest is in snapshots only.
+
+    Fitted, hard: by a batch, on items of the first and of the second kind.
+    """
 
     CONSENSUS = "consensus"
     GOLD = "gold"
     UNDECIDED = "undecided"
     FITTED = "fitted"
+    HARD = "hard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +66,18 @@ class Priors:
 
 @dataclass(slots=True)
 class Confusion:
-    """One annotator's answers by what was true, in answers (not mills)."""
+    """One annotator's answers by what was true, in answers (not mills); `hard`: those to items of the second kind."""
 
     cells: dict[Cell, float] = field(default_factory=dict)
     total: float = 0.0
     correct: float = 0.0
+    hard: dict[Cell, float] = field(default_factory=dict)
 
-    def add(self, truth: str, answered: str, weight: float) -> None:
+    def add(self, truth: str, answered: str, weight: float, *, hard: bool = False) -> None:
         cell = (truth, answered)
         self.cells[cell] = self.cells.get(cell, 0.0) + weight
+        if hard:
+            self.hard[cell] = self.hard.get(cell, 0.0) + weight
         self.total += weight
         if truth == answered or (truth == ANY and answered == EQUAL):
             self.correct += weight
@@ -86,6 +93,7 @@ class Learned:
         heard: per temperature, the log likelihood of answers given those before them; see `calibration`.
         through: the arrival number up to which that was heard.
         mass: class -> mills of items.
+        hard: class -> mills of those of the second kind; empty: items of a class are of one kind.
         prediction_weight: of the model's prediction as one more opinion; 0: it is not heard.
     """
 
@@ -96,6 +104,7 @@ class Learned:
     through: int = 0
     mass: Mapping[str, int] = field(default_factory=dict)
     prediction_weight: float = 0.0
+    hard: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +135,10 @@ def build(snapshot: int, cells: Iterable[CellCount], learned: Learned | None = N
     crowd = Confusion()
     for one in sorted(cells, key=lambda c: (c.annotator_id, c.truth, c.answered, c.source)):
         weight = one.weight / MILLS * (priors.gold if one.source is Source.GOLD else 1.0)
+        hard = one.source is Source.HARD
         if one.annotator_id:  # answers of erased people say something about the crowd, and about nobody in it
-            annotators[one.annotator_id].add(one.truth, one.answered, weight)
-        crowd.add(one.truth, one.answered, weight)
+            annotators[one.annotator_id].add(one.truth, one.answered, weight, hard=hard)
+        crowd.add(one.truth, one.answered, weight, hard=hard)
     return Parameters(snapshot, dict(annotators), crowd, learned or Learned(), priors)
 
 

@@ -21,6 +21,19 @@ RELEARN = frozenset({2, 3, 5, 8, 13, 21, 34, 55})
 
 
 @dataclass(frozen=True)
+class Kinds:
+    """Two kinds of items in each class, which people answer differently; the kinds of a class stand side by side.
+
+    Attributes:
+        counts: (annotators, answered, classes * 2).
+        mass: (classes * 2,); items by class and kind.
+    """
+
+    counts: Floats
+    mass: Floats
+
+
+@dataclass(frozen=True)
 class Fitted:
     """What EM found.
 
@@ -31,6 +44,7 @@ class Fitted:
         priors: with the strengths in use.
         steps: of EM.
         expect: what the model assumes about people.
+        kinds: where items of one class are of two kinds.
     """
 
     posterior: Floats
@@ -39,6 +53,7 @@ class Fitted:
     priors: Priors
     steps: int
     expect: Expect = expected_columns
+    kinds: Kinds | None = None
 
     def expected(self) -> Floats:
         """The prior mean of each annotator's columns; shape of `counts`."""

@@ -104,12 +104,19 @@ def _one_coin(answers: Answers, known: Ints | None) -> Consensus:
 def choose(
     answers: Answers, known: Ints | None = None, *, ordered: bool = False, beside: Floats | None = None
 ) -> tuple[Fitted, str]:
-    """The model of people that the answers speak for, and its name in `table.MODELS`; arguments as of `em.fit`."""
+    """The model of people that the answers speak for, and its name in `table.MODELS`; arguments as of `em.fit`.
+
+    With two kinds of items in each class where those explain the answers better.
+    """
     fitted, name = fit(answers, known=known, beside=beside), TWO_LEVELS
     if ordered and answers.classes > 2:  # noqa: PLR2004  # two classes are always in order
         other = fit(answers, known=known, expect=ordinal_columns, beside=beside)
         if model_evidence(other) > model_evidence(fitted):
-            return other, ORDERED
+            fitted, name = other, ORDERED
+    if len(answers) * answers.classes <= SUBTYPES_AT_MOST:
+        split, found = fit_subtypes(answers, fitted, known=known, beside=beside)
+        if found > model_evidence(fitted):
+            fitted = split
     return fitted, name
 
 
@@ -129,15 +136,6 @@ def fit_by(
         case Method.MAJORITY | Method.WEIGHTED_MAJORITY:
             found = (_majority if method is Method.MAJORITY else _weighted_majority)(answers, known).posterior
             return Fitted(found, count(answers, found) + beside, found.sum(axis=0), Priors(), 1), ONE_COIN
-
-
-def _chosen(answers: Answers, known: Ints | None, *, ordered: bool) -> tuple[Fitted, str]:
-    fitted, name = choose(answers, known, ordered=ordered)
-    if len(answers) * answers.classes <= SUBTYPES_AT_MOST:
-        split, found = fit_subtypes(answers, fitted, known=known)
-        if found > model_evidence(fitted):
-            return split, f"{name}, two kinds of items"
-    return fitted, name
 
 
 def blended(model: Floats, temperature: float, answers: Answers) -> Floats:
@@ -203,7 +201,8 @@ def resolve(
     if method in simple:
         return simple[method](answers, known)
     if method is Method.DEFAULT:
-        fitted, name = _chosen(answers, known, ordered=ordered)
+        fitted, name = choose(answers, known, ordered=ordered)
+        name = name if fitted.kinds is None else f"{name}, two kinds of items"
     else:
         expect = ordinal_columns if method is Method.ORDINAL else expected_columns
         fitted, name = fit(answers, known=known, expect=expect), "two levels"

@@ -17,6 +17,7 @@ from services.qc.domain.em import Fitted
 from services.qc.domain.methods import fit_by, with_predictions
 from services.qc.domain.models import ONE_COIN, Method
 from services.qc.domain.scale import Scale
+from services.qc.domain.subtypes import KINDS
 from services.qc.domain.table import table_of
 
 DIGITS = 3
@@ -81,12 +82,24 @@ def _gold_counts(gold: Iterable[CellCount], people: Mapping[str, int], classes: 
 
 
 def _cells(fitted: Fitted, beside: Floats, people: Sequence[str], classes: Sequence[str]) -> list[CellCount]:
-    mills = np.rint((fitted.counts - beside) * MILLS).astype(np.int64)
+    if fitted.kinds is None:
+        return _cells_of(fitted.counts - beside, Source.FITTED, people, classes)
+    usual, hard = (fitted.kinds.counts[:, :, kind::KINDS] for kind in range(KINDS))
+    cells = _cells_of(usual - beside, Source.FITTED, people, classes)
+    return cells + _cells_of(hard, Source.HARD, people, classes)
+
+
+def _cells_of(counts: Floats, source: Source, people: Sequence[str], classes: Sequence[str]) -> list[CellCount]:
+    mills = np.rint(counts * MILLS).astype(np.int64)
     places = zip(*(axis.tolist() for axis in np.nonzero(mills)), strict=True)
     return [
-        CellCount(people[w], classes[truth], classes[answered], Source.FITTED, 0, int(mills[w, answered, truth]))
+        CellCount(people[w], classes[truth], classes[answered], source, 0, int(mills[w, answered, truth]))
         for w, answered, truth in places
     ]
+
+
+def _by_class(mass: Floats, classes: Sequence[str]) -> dict[str, int]:
+    return {name: round(float(share) * MILLS) for name, share in zip(classes, mass, strict=True)}
 
 
 def _indexed(rows: Sequence[Given], people: Mapping[str, int], classes: Mapping[str, int]) -> tuple[Answers, Ints]:
@@ -156,7 +169,7 @@ def refresh(
     if said is not None:
         fitted, weight = with_predictions(answers, fitted, said, known, beside)
     table = table_of(before, scale.classes)
-    told = np.array([table.column(row.annotator_id, row.symbol) for row in rows]).reshape(-1, len(place))
+    told = np.array([table.column(row.annotator_id, row.symbol) for row in rows]).reshape(-1, len(table.prior))
     heard = _heard(answers, [row.seq for row in rows], told, before, table.prior)
     learned = Learned(
         model=model,
@@ -164,7 +177,8 @@ def refresh(
         row_answers=fitted.priors.row_answers,
         heard=tuple(round(float(one - heard.max()), DIGITS) for one in heard),
         through=max((row.seq for row in rows), default=before.learned.through),
-        mass={name: round(float(share) * MILLS) for name, share in zip(scale.classes, fitted.mass, strict=True)},
+        mass=_by_class(fitted.mass, scale.classes),
         prediction_weight=weight,
+        hard={} if fitted.kinds is None else _by_class(fitted.kinds.mass[1::KINDS], scale.classes),
     )
     return _cells(fitted, beside, names, scale.classes) + judged, learned

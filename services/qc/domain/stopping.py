@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.qc.domain import numeric
-from services.qc.domain.consensus import posterior
+from services.qc.domain.consensus import posterior, settled
 from services.qc.domain.counts import Parameters
 from services.qc.domain.item import Answer
 from services.qc.domain.models import Method
@@ -62,12 +62,18 @@ Decision = Wait | Request | Verdict
 
 @dataclass(frozen=True, slots=True)
 class _Best:
-    """The value that the opinions speak for, and whether that is enough."""
+    """The value that the opinions speak for, and whether that is enough.
+
+    `shares`: by which it was chosen, and label and posterior are given; `posterior` and `distribution` say whether to
+    go on asking.
+    """
 
     value: LabelValue
     sure: bool
     posterior: float | None = None
     distribution: Mapping[str, float] | None = None
+    share: float | None = None
+    shares: Mapping[str, float] | None = None
 
 
 def _tie(salt: str, symbol: str) -> bytes:
@@ -88,15 +94,19 @@ def _best(current: Round, policy: Policy, scale: Scale, parameters: Parameters, 
     if scale.kind is Kind.NUMERIC:
         return _best_number(current.opinions, scale)
     method = Method(policy.consensus.method)
-    shares = posterior(current.model_opinions(), scale, parameters, method, current.prediction)
-    given = {answer.symbol: answer.value for answer in reversed(current.opinions)}
-    symbol = max((s for s in given if s is not None), key=lambda s: (shares.get(s, 0.0), _tie(salt, s)))
-    value, share = given[symbol], min(shares.get(symbol, 0.0), 1.0)
+    opinions = current.model_opinions()
+    believed = posterior(opinions, scale, parameters, method, current.prediction)
+    given = {answer.symbol: answer.value for answer in reversed(current.opinions) if answer.symbol is not None}
+    sure = max(min(believed.get(symbol, 0.0), 1.0) for symbol in given) >= policy.target_posterior
+    shares = believed if sure else settled(opinions, scale, parameters, method, current.prediction)
+    symbol = max(given, key=lambda s: (shares.get(s, 0.0), _tie(salt, s)))
+    value = given[symbol]
     if value is None:
         raise ValueError("an opinion without a value")
     if scale.kind is Kind.CLOSED and method.votes and len(current.opinions) == 1:
         return _Best(value, sure=False)
-    return _Best(value, share >= policy.target_posterior, share, shares)
+    belief, share = (min(of.get(symbol, 0.0), 1.0) for of in (believed, shares))
+    return _Best(value, sure, belief, believed, share, shares)
 
 
 def _agreement(votes: tuple[Answer, ...], value: LabelValue, scale: Scale) -> float | None:
@@ -113,8 +123,8 @@ def _label(current: Round, best: _Best, scale: Scale, reason: str) -> Verdict:
         votes=votes,
         agreement=_agreement(votes, best.value, scale),
         reason=reason,
-        posterior=best.posterior,
-        distribution=best.distribution,
+        posterior=best.share,
+        distribution=best.shares,
     )
 
 

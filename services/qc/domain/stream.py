@@ -3,7 +3,8 @@
 An answer adds its column to its item's scores, and the change of the item's posterior to the counts of the people who
 answered it: O(opinions * classes). Columns come from the newest numbered snapshot and do not change until the next one,
 so a posterior is a function of the snapshot and the item's answers: the same as the service's, which takes its columns
-from `table` too. Source: Neal & Hinton 1998 (incremental EM).
+from `table` too. Scores and columns are by class and kind of item where a snapshot has two kinds.
+Source: Neal & Hinton 1998 (incremental EM).
 """
 
 from array import array
@@ -15,8 +16,10 @@ import numpy as np
 from services.qc.domain.answers import Answers, Floats, answers_of
 from services.qc.domain.calibration import TEMPERATURES, heard_by
 from services.qc.domain.counts import MILLS
-from services.qc.domain.em import Fitted, class_logs, count, fit, softmax, sum_by_item
+from services.qc.domain.em import Fitted, Kinds, class_logs, count, fit, softmax, sum_by_item
+from services.qc.domain.methods import blended, choose
 from services.qc.domain.rows import Priors, expected_columns
+from services.qc.domain.subtypes import KINDS, kind_columns, kind_logs
 from services.qc.domain.table import log_columns, temperature_of
 
 FIRST = 50
@@ -26,6 +29,8 @@ AFRESH_UNTIL = 5_000
 """Up to here a refresh starts from the votes, so that nothing wrong that was believed early can last."""
 REFRESH_STEPS = 30
 LATER_STEPS = 10
+TWO_KINDS_GROWTH = 0.25
+"""The share where items are of two kinds, which takes a whole batch every time."""
 
 Row = list[float]
 
@@ -42,10 +47,13 @@ class Stream:
     Args:
         classes: how many there are.
         priors: absent: the defaults.
+        ordered: the classes stand from lowest to highest.
     """
 
-    def __init__(self, classes: int, priors: Priors | None = None) -> None:
+    def __init__(self, classes: int, priors: Priors | None = None, *, ordered: bool = False) -> None:
         self.classes = classes
+        self._ordered = ordered
+        self._kinds = 1
         self.snapshot = 0
         self.fitted: Fitted | None = None
         self.temperature = float(TEMPERATURES.mean())
@@ -55,7 +63,7 @@ class Stream:
         self._posterior: list[Row] = []
         self._counts: list[list[Row]] = []
         self._arrived = (array("i"), array("i"), array("i"))
-        self._refreshed = 0
+        self._refreshed = self._settled = 0
         self._pending: list[tuple[Row, Row]] = []
         self.heard = np.zeros(len(TEMPERATURES))
         none = np.zeros((1, classes, classes))
@@ -70,7 +78,7 @@ class Stream:
         flat = 1.0 / self.classes
         while len(self._scores) <= item:
             self._votes.append([])
-            self._scores.append([0.0] * self.classes)
+            self._scores.append([0.0] * len(self._prior))
             self._posterior.append([flat] * self.classes)
         while len(self._counts) <= annotator:
             self._counts.append([[0.0] * self.classes for _ in range(self.classes)])
@@ -110,12 +118,15 @@ class Stream:
         top = max(raised)
         shares = [exp(one - top) for one in raised]
         mass = sum(shares)
-        return [share / mass for share in shares]
+        if self._kinds == 1:
+            return [share / mass for share in shares]
+        return [(one + other) / mass for one, other in zip(shares[::2], shares[1::2], strict=True)]
 
     @property
     def due(self) -> bool:
         """Whether a refresh is scheduled now."""
         growth = next(share for size, share in SCHEDULE if self._refreshed <= size)
+        growth = growth if self._kinds == 1 else max(growth, TWO_KINDS_GROWTH)
         return len(self) - self._refreshed >= max(FIRST, growth * self._refreshed)
 
     def answers(self) -> Answers:
@@ -139,25 +150,49 @@ class Stream:
         self.heard += heard_by(earlier, told, np.array(self._prior))
         self._pending.clear()
 
+    def labels(self) -> Floats:
+        """The shares by which items are labelled that no posterior settles, as those of a batch; (items, classes)."""
+        raised = softmax(np.array(self._prior) + np.array(self._scores).reshape(-1, len(self._prior)))
+        return blended(raised.reshape(-1, self.classes, self._kinds).sum(axis=2), self.temperature, self.answers())
+
     def refresh(self) -> int:
-        """Fit all answers so far, from where the posteriors stand; the number of the new snapshot."""
+        """The scheduled refresh; the number of the new snapshot.
+
+        The whole batch whenever answers have doubled, and always where items are of two kinds; else a fit of one kind.
+        """
+        if len(self) >= 2 * self._settled or self._kinds > 1:
+            return self.settle()
         answers = self.answers()
-        if len(self) <= AFRESH_UNTIL or self.fitted is None:
-            fitted = fit(answers, steps=REFRESH_STEPS)
-        else:
-            fitted = fit(answers, priors=self._priors, start=self.posterior(), steps=LATER_STEPS)
+        if len(self) <= AFRESH_UNTIL:
+            return self._take(answers, fit(answers, steps=REFRESH_STEPS))
+        return self._take(answers, fit(answers, priors=self._priors, start=self.posterior(), steps=LATER_STEPS))
+
+    def settle(self) -> int:
+        """The whole batch, from the votes, as the service's snapshots are made; the number of the new snapshot."""
+        answers, self._settled = self.answers(), len(self)
+        return self._take(answers, choose(answers, ordered=self._ordered)[0])
+
+    def _take(self, answers: Answers, fitted: Fitted) -> int:
         self._listen()
         self.snapshot += 1
         self.fitted, self._priors, self._refreshed = fitted, fitted.priors, len(self)
         self.temperature = temperature_of(self.heard.tolist())
-        self._prior = class_logs(in_mills(fitted.mass), fitted.priors).tolist()
         counts = in_mills(fitted.counts)
         crowd = counts.sum(axis=0)
-        logs = log_columns(counts, fitted.priors, fitted.expect, crowd)
-        self._columns = logs.tolist()
-        self._stranger = log_columns(np.zeros_like(crowd)[None], fitted.priors, fitted.expect, crowd)[0].tolist()
+        people = np.concatenate([counts, np.zeros_like(counts[:1])])
+        if fitted.kinds is None:
+            self._kinds, prior = 1, class_logs(in_mills(fitted.mass), fitted.priors)
+            logs = log_columns(people, fitted.priors, fitted.expect, crowd)
+        else:
+            kinds = Kinds(in_mills(fitted.kinds.counts), in_mills(fitted.kinds.mass))
+            self._kinds, prior = KINDS, kind_logs(kinds, fitted.priors)
+            by_kind = np.concatenate([kinds.counts, np.zeros_like(kinds.counts[:1])])
+            logs = kind_columns(by_kind, fitted.expect(people, fitted.priors, crowd), fitted.priors.row_answers)
+        self._prior = prior.tolist()
+        *self._columns, self._stranger = logs.tolist()
         scores = sum_by_item(answers, logs[answers.annotator, answers.symbol])
-        posterior = softmax(np.array(self._prior) + self.temperature * scores)
+        shares = softmax(prior + self.temperature * scores)
+        posterior = shares.reshape(answers.items, self.classes, self._kinds).sum(axis=2)
         self._scores, self._posterior = scores.tolist(), posterior.tolist()
         for own, fresh in zip(self._counts, count(answers, posterior).tolist(), strict=True):
             for cell, values in zip(own, fresh, strict=True):

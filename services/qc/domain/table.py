@@ -12,11 +12,12 @@ import numpy as np
 
 from services.qc.domain.answers import Floats
 from services.qc.domain.calibration import TEMPERATURES
-from services.qc.domain.counts import MILLS, Confusion, Parameters
-from services.qc.domain.em import class_logs, softmax
+from services.qc.domain.counts import MILLS, Cell, Confusion, Parameters
+from services.qc.domain.em import Kinds, class_logs, softmax
 from services.qc.domain.models import ONE_COIN, ORDERED, TWO_LEVELS, Method
 from services.qc.domain.ordinal import ordinal_columns
 from services.qc.domain.rows import TINY, Expect, Priors, columns, crowd_accuracy, expected_columns
+from services.qc.domain.subtypes import KINDS, kind_columns, kind_logs
 
 MODELS: Mapping[str, Expect] = {TWO_LEVELS: expected_columns, ORDERED: ordinal_columns}
 FIXED = {Method.ONE_COIN: ONE_COIN, Method.DAWID_SKENE: TWO_LEVELS, Method.ORDINAL: ORDERED}
@@ -61,7 +62,8 @@ class Table:
 
     Attributes:
         classes: of the scale.
-        prior: (classes,); log P(class).
+        kinds: of items in each class, which stand side by side in `prior` and in a column; 1: there is one.
+        prior: (classes * kinds,); log P(class and kind).
         temperature: the exponent of the likelihood; only the default is calmed.
         method: what the columns are for.
     """
@@ -74,17 +76,23 @@ class Table:
         self._people = parameters.annotators
         self._priors = replace(Priors(), own_answers=learned.own_answers, row_answers=learned.row_answers)
         self._expect = MODELS.get(FIXED.get(method, learned.model))
-        self._crowd = self._dense(parameters.crowd)
+        self._crowd = self._dense(parameters.crowd.cells)
+        self.kinds = KINDS if learned.hard and self._expect is not None and method is Method.DEFAULT else 1
         mass = np.array([learned.mass.get(name, 0) / MILLS for name in classes])
-        self.prior: Column = class_logs(mass, self._priors).tolist()
+        if self.kinds > 1:
+            hard = np.array([learned.hard.get(name, 0) / MILLS for name in classes])
+            by_kind = Kinds(np.zeros(0), np.stack([mass - hard, hard], axis=1).reshape(-1))
+            self.prior: Column = kind_logs(by_kind, self._priors).tolist()
+        else:
+            self.prior = class_logs(mass, self._priors).tolist()
         self.temperature = temperature_of(learned.heard) if method is Method.DEFAULT else 1.0
         self._prediction_weight = learned.prediction_weight
         self._known: dict[str, list[Column]] = {}
         self._accuracy = crowd_accuracy(self._crowd, self._priors)
 
-    def _dense(self, one: Confusion) -> Floats:
+    def _dense(self, cells: Mapping[Cell, float]) -> Floats:
         found = np.zeros((len(self.classes), len(self.classes)))
-        for (truth, answered), weight in one.cells.items():
+        for (truth, answered), weight in cells.items():
             if truth in self._place and answered in self._place:
                 found[self._place[answered], self._place[truth]] += weight
         return found
@@ -114,7 +122,7 @@ class Table:
         """
         answered = self._place.get(symbol)
         if answered is None:
-            return [0.0] * len(self.classes)
+            return [0.0] * len(self.prior)
         if self.method.votes:
             return self._vote(annotator_id, answered)
         if self._expect is None:
@@ -124,32 +132,76 @@ class Table:
         if found is None:
             if len(self._known) * len(self.classes) ** 2 > ROOM:
                 self._known.clear()
-            counts = self._dense(self._people[name]) if name else np.zeros_like(self._crowd)
-            found = log_columns(counts[None], self._priors, self._expect, self._crowd)[0].tolist()
-            self._known[name] = found
+            found = self._known[name] = self._columns(self._people.get(name) or Confusion())
         return found[answered]
 
-    def posterior(self, told: Sequence[Column], prediction: Mapping[str, float] | None = None) -> list[float]:
+    def _columns(self, own: Confusion) -> list[Column]:
+        """(answered, classes * kinds)."""
+        counts = self._dense(own.cells)[None]
+        if self._expect is None or self.kinds == 1:
+            expect = self._expect or expected_columns
+            plain: list[Column] = log_columns(counts, self._priors, expect, self._crowd)[0].tolist()
+            return plain
+        hard = self._dense(own.hard)[None]
+        by_kind = np.stack([counts - hard, hard], axis=3).reshape(1, len(self.classes), -1)
+        expected = self._expect(counts, self._priors, self._crowd)
+        found: list[Column] = kind_columns(by_kind, expected, self._priors.row_answers)[0].tolist()
+        return found
+
+    def posterior(
+        self, told: Sequence[Column], prediction: Mapping[str, float] | None = None, temperature: float | None = None
+    ) -> list[float]:
         """P(class | answers with these columns), or vote shares; (classes,). The order of the answers changes no bit.
 
         Args:
             told: columns.
             prediction: class -> probability; a model's opinion, which the people did not see.
+            temperature: absent: the table's own.
         """
-        summed = [math.fsum(one[place] for one in told) for place in range(len(self.classes))]
+        summed = [math.fsum(one[place] for one in told) for place in range(len(self.prior))]
         if self.method.votes:
             mass = math.fsum(summed)
             return [one / mass if mass > 0.0 else 1.0 / len(summed) for one in summed]
-        heat, weight = self.temperature, self._prediction_weight
+        heat, weight = self.temperature if temperature is None else temperature, self._prediction_weight
         scores = [start + heat * one for start, one in zip(self.prior, summed, strict=True)]
         if prediction is not None and weight > 0.0:
             heard = [weight * math.log(max(prediction.get(name, 0.0), RAREST)) for name in self.classes]
-            scores = [one + more for one, more in zip(scores, heard, strict=True)]
-        return soften(scores)
+            scores = [one + heard[place // self.kinds] for place, one in enumerate(scores)]
+        return self._by_class(soften(scores))
+
+    def settled(
+        self, told: Sequence[Column], symbols: Sequence[str], prediction: Mapping[str, float] | None = None
+    ) -> list[float]:
+        """The shares by which an item is labelled that no posterior settles, as the batch's; arguments as `posterior`.
+
+        Half of them the calmed posterior, half the vote share: on real crowds that knows something which no model of
+        independent answers does. A lone answer has no share to speak of.
+        """
+        model = self.posterior(told, prediction, temperature=1.0)
+        raised = soften([self.temperature * math.log(max(one, TINY)) for one in model])
+        calmed = [(one + other) / 2.0 for one, other in zip(model, raised, strict=True)]
+        votes = [symbols.count(name) for name in self.classes]
+        number = sum(votes)
+        if number <= 1:
+            return calmed
+        return [(share + vote / number) / 2.0 for share, vote in zip(calmed, votes, strict=True)]
+
+    def _by_class(self, shares: list[float]) -> list[float]:
+        if self.kinds == 1:
+            return shares
+        return [math.fsum(shares[place : place + self.kinds]) for place in range(0, len(shares), self.kinds)]
 
     def stranger(self) -> list[Column]:
         """What each answer of somebody new would add to the scores; (answered, truth)."""
-        return [[self.temperature * one for one in self.column("", name)] for name in self.classes]
+        return [[self.temperature * one for one in self._told(self.column("", name))] for name in self.classes]
+
+    def _told(self, column: Column) -> Column:
+        """A column by class alone: kinds weigh as they are frequent."""
+        if self.kinds == 1:
+            return column
+        mass = [math.exp(one) for one in self.prior]
+        both = self._by_class([one * math.exp(log) for one, log in zip(mass, column, strict=True)])
+        return [math.log(one / all_) for one, all_ in zip(both, self._by_class(mass), strict=True)]
 
 
 def table_of(parameters: Parameters, classes: tuple[str, ...], method: Method = Method.DEFAULT) -> Table:

@@ -79,15 +79,17 @@ def _error(dataset: Dataset, posterior: Floats) -> float:
 
 
 def streamed(dataset: Dataset, seed: int = 0) -> tuple[Floats, Floats]:
-    """Posteriors of the answers one at a time: as they stand at the end, and after the scheduled full refresh."""
+    """Shares of the answers one at a time: as they stand at the end, and after the scheduled refresh."""
     answers = dataset.recorded.answers
-    stream = Stream(answers.classes)
+    stream = Stream(answers.classes, ordered=dataset.recorded.order.ordered)
     order = np.random.default_rng(seed).permutation(len(answers))
     for place in order.tolist():
         stream.answer(int(answers.item[place]), int(answers.annotator[place]), int(answers.symbol[place]))
         if stream.due:
             stream.refresh()
-    return stream.posterior(), resolve(stream.answers(), ordered=dataset.recorded.order.ordered).posterior
+    before = stream.labels()
+    stream.settle()
+    return before, stream.labels()
 
 
 def _paired(ours: Floats, theirs: Floats) -> tuple[float, float]:
@@ -114,6 +116,7 @@ def one(dataset: Dataset, python: Path, build: Path) -> dict[str, Any]:
             found["model"] = consensus.model
     before, after = streamed(dataset)
     right["incremental"], right["refreshed"] = dataset.right(before.argmax(axis=1)), dataset.right(after.argmax(axis=1))
+    found["items_apart"] = round(float((right["refreshed"] - right[OURS]).sum()))
     peers = _peers(dataset, python, build)
     for name, result in peers.items():
         if "failed" in result:
@@ -151,13 +154,15 @@ def _regrets(found: list[dict[str, Any]], to: Console) -> None:
         (
             each["name"], each["model"], each["best_peer"], f"{100 * each['regret']:+.1f}",
             "{:+.1f} to {:+.1f}".format(*(100 * end for end in each["interval"])),
-            f"{100 * (each['accuracy']['refreshed'] - each['accuracy'][OURS]):+.1f}",
+            f"{100 * (each['accuracy']['refreshed'] - each['accuracy'][OURS]):+.1f}", f"{each['items_apart']:+d}",
             f"{each['calibration'][OURS]:.3f}", f"{each['calibration']['dawid-skene']:.3f}",
             f"{each['seconds'][OURS]:.2f}",
         )
         for each in found
     ]  # fmt: skip
-    headings = ("dataset", "model", "best peer", "regret", "95 % interval", "refreshed", "calibration", "of DS", "s")
+    headings = (
+        "dataset", "model", "best peer", "regret", "95 % interval", "refreshed", "items", "calibration", "of DS", "s",
+    )  # fmt: skip
     to.print(table(headings, rows, title="\nagainst the best peer of each dataset, in points"))
     mean = float(np.mean([max(each["regret"], 0.0) for each in found]))
     errors = [float(np.mean([each["calibration"][name] for each in found])) for name in (OURS, "dawid-skene")]

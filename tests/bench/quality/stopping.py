@@ -24,7 +24,7 @@ def _one(dataset: Dataset, target: float, shuffles: int) -> dict[str, Any]:
     answers = dataset.recorded.answers
     found = []
     for seed in range(shuffles):
-        stopped = run(answers, Rule(target, LEAST, answers.annotators), seed)
+        stopped = run(answers, Rule(target, LEAST, answers.annotators), seed, ordered=dataset.recorded.order.ordered)
         last = resolve(stopped.answers, ordered=dataset.recorded.order.ordered)
         right = dataset.right(stopped.posterior.argmax(axis=1))
         curve = reliability(stopped.posterior.max(axis=1)[dataset.judged], right > 0)

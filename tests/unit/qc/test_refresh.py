@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.qc.domain.answers import Answers
-from services.qc.domain.consensus import Opinion, posterior
+from services.qc.domain.consensus import Opinion, posterior, settled
 from services.qc.domain.counts import CellCount, Parameters, Source, build, digest, pack, unpack
 from services.qc.domain.em import fit
 from services.qc.domain.models import ORDERED, TWO_LEVELS
@@ -17,7 +17,7 @@ from services.qc.domain.refresh import Given, fits, refresh
 from services.qc.domain.scale import Kind, Scale
 from services.qc.domain.stream import Stream
 from services.qc.domain.table import table_of
-from tests.support.crowds import coin, crowd
+from tests.support.crowds import coin, crowd, two_kinds
 from tests.support.qc_domain import NOTHING
 
 CROWD = [coin(a, 3) for a in np.linspace(0.45, 0.95, 12)]
@@ -44,22 +44,31 @@ def opinions(given_: Sequence[Given], item: str) -> list[Opinion]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_service_and_the_offline_stream_are_one_engine(seed: int) -> None:
+@pytest.mark.parametrize("kinds", [1, 2])
+def test_the_service_and_the_offline_stream_are_one_engine(seed: int, kinds: int) -> None:
     """Two snapshots, taken after the same answers: every posterior is the same, of old items and of new ones."""
-    answers, _ = crowd(CROWD, items=120, opinions=5, seed=seed)
+    if kinds == 1:
+        (answers, _), scale = crowd(CROWD, items=120, opinions=5, seed=seed), SCALE
+    else:
+        (answers, _), scale = two_kinds(12, items=300, opinions=8, seed=seed), Scale(Kind.CLOSED, ("k0", "k1"), 2)
     order = np.random.default_rng(seed).permutation(len(answers)).tolist()
-    stream, parameters = Stream(3), NOTHING
-    for end in (250, 450, len(order)):
+    stream, parameters = Stream(scale.size), NOTHING
+    for end in (250, len(order) * 3 // 4, len(order)):
         for place in order[:end][len(stream) :]:
             stream.answer(int(answers.item[place]), int(answers.annotator[place]), int(answers.symbol[place]))
         arrived = rows(answers, order[:end])
         mine = stream.posterior()
         for item in {one.item_id for one in arrived}:
-            shares = posterior(opinions(arrived, item), SCALE, parameters)
-            assert list(shares.values()) == pytest.approx(mine[int(item[1:])].tolist(), abs=2e-4)
-        assert table_of(parameters, SCALE.classes).temperature == pytest.approx(stream.temperature, abs=1e-3)
-        stream.refresh()
-        parameters = taken(stream.snapshot, arrived, parameters)
+            said = opinions(arrived, item)
+            shares = posterior(said, scale, parameters)
+            assert list(shares.values()) == pytest.approx(mine[int(item[1:])].tolist(), abs=1e-3)
+            assert list(settled(said, scale, parameters).values()) == pytest.approx(
+                stream.labels()[int(item[1:])].tolist(), abs=1e-3
+            )
+        assert table_of(parameters, scale.classes).temperature == pytest.approx(stream.temperature, abs=1e-3)
+        stream.settle()
+        parameters = taken(stream.snapshot, arrived, parameters, scale)
+    assert bool(parameters.learned.hard) == (kinds == 2)
 
 
 def test_a_snapshot_holds_the_batch() -> None:

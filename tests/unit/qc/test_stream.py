@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.offline.arriving import Rule, run
+from services.qc.domain.doubt import in_doubt
 from services.qc.domain.em import count, fit
+from services.qc.domain.methods import resolve
 from services.qc.domain.stream import FIRST, Stream
-from tests.support.crowds import accuracy, coin, crowd
+from tests.support.crowds import accuracy, coin, crowd, two_kinds
 
 CROWD = [coin(a) for a in np.linspace(0.55, 0.95, 20)]
 triples = st.lists(
@@ -82,6 +84,41 @@ def test_refreshes_come_often_at_first_and_then_in_proportion() -> None:
             numbers.append(place + 1)
     assert numbers[0] == FIRST
     assert all(0.04 * later <= later - earlier <= 0.2 * later for earlier, later in pairwise(numbers[8:]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kinds", [1, 2])
+def test_after_its_refresh_the_stream_labels_as_the_batch_does(seed: int, kinds: int) -> None:
+    """Everything the batch knows is in the snapshot: two kinds of items, the temperature, the vote shares."""
+    made = (
+        crowd(CROWD, items=300, opinions=5, seed=seed)
+        if kinds == 1
+        else two_kinds(12, items=300, opinions=8, seed=seed)
+    )
+    answers, _ = made
+    stream = Stream(2)
+    order = np.random.default_rng(seed).permutation(len(answers))
+    for place in order.tolist():
+        stream.answer(int(answers.item[place]), int(answers.annotator[place]), int(answers.symbol[place]))
+        if stream.due:
+            stream.refresh()
+    stream.settle()
+    batch = resolve(answers)
+    assert stream.fitted is not None
+    assert (stream.fitted.kinds is not None) == (kinds == 2)
+    assert (stream.labels().argmax(axis=1) != batch.label).sum() <= 2
+
+
+def test_an_item_that_a_refresh_puts_in_doubt_may_have_more_opinions() -> None:
+    answers, truth = crowd(CROWD, items=500, opinions=10)
+    found = run(answers, Rule(0.95, 2, 100), 0)
+    assert found.reopened > 0
+    capped = run(answers, Rule(0.95, 2, 2), 0)
+    assert capped.used.max() == 2
+    assert capped.reopened == 0, "who has had the most opinions is not opened again"
+    assert in_doubt(0.94, 0.95)
+    assert not in_doubt(0.946, 0.95)
+    assert accuracy(found.posterior, truth) > 0.9
 
 
 @pytest.mark.parametrize("seed", range(3))
