@@ -4,7 +4,7 @@ from pathlib import Path
 
 from services.assignment.api import make_api
 from services.assignment.handlers import AssignmentEraser, Handlers, rebuild_annotations, rebuild_labels, rebuild_routes
-from services.assignment.jobs import Housekeeping, QueueJobs, Retention, Sweeper
+from services.assignment.jobs import Choosing, Housekeeping, QueueJobs, Retention, Sweeper
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.settings import AssignmentSettings
 from shared.bus.erasing import Erasing
@@ -43,7 +43,7 @@ def build(settings: AssignmentSettings) -> Service:
     handlers = Handlers(service.references, metrics)
     housekeeping = Housekeeping(service, settings, metrics)
     erasing = Erasing(AssignmentEraser(metrics), service.unit)
-    queue, sweeper = QueueJobs(service, settings, metrics), Sweeper(service, settings, metrics)
+    queue, sweeper = QueueJobs(service, settings, metrics, handlers.outlook), Sweeper(service, settings, metrics)
 
     service.reads(PROJECTS, MODELS, GUIDELINES, GOLD_ITEMS)
     service.writes(ROUTES, ANNOTATIONS, LABELS, REFRESHES, QUALITY, GOLD_ITEMS)
@@ -61,10 +61,14 @@ def build(settings: AssignmentSettings) -> Service:
     service.consume(ERASURES, erasing.on_erasures)
 
     service.every(settings.erase_again_s, "erase again", erasing.again)
-    service.every(settings.sweep_interval_s, "expire leases", queue.expire_leases)
-    service.every(settings.sweep_interval_s, "route overdue", queue.route_overdue)
-    service.every(settings.sweep_interval_s, "sweep", sweeper.sweep)
-    service.every(settings.sweep_interval_s, "flush", housekeeping.flush)
+    for name, job in (
+        ("expire leases", queue.expire_leases),
+        ("route overdue", queue.route_overdue),
+        ("sweep", sweeper.sweep),
+        ("choose", Choosing(service, settings, metrics).choose),
+        ("flush", housekeeping.flush),
+    ):
+        service.every(settings.sweep_interval_s, name, job)
     service.every(settings.retention_interval_s, "forget", Retention(service, settings, metrics).forget)
     service.every(HOUSEKEEPING_S, "supersede", queue.supersede_outdated)
     service.every(HOUSEKEEPING_S, "gauges", housekeeping.gauge)

@@ -23,9 +23,11 @@ from shared.events.models import (
 )
 from shared.events.policies import (
     AutoAccept,
+    Budget,
     ConsensusPolicy,
     GoldPolicy,
     Guarantee,
+    Order,
     Overlap,
     Policy,
     RelabelPolicy,
@@ -100,6 +102,7 @@ __all__ = [
     "Audience",
     "AutoAccept",
     "BorderlineExample",
+    "Budget",
     "Calibration",
     "Certificate",
     "ClassMix",
@@ -140,6 +143,7 @@ __all__ = [
     "MediaContent",
     "ModelPointer",
     "ModelVersion",
+    "Order",
     "Origin",
     "Outcome",
     "Overlap",

@@ -115,6 +115,46 @@ class RelabelPolicy(FilePart):
     )
 
 
+Weight = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
+
+
+class Order(FilePart):
+    """What makes an item come early: a weighted mean of figures of 0 to 1, its age, and the urgency of a doubt."""
+
+    least_confidence: Weight = Field(default=0.0, description="Weight of 1 - confidence.")
+    margin: Weight = Field(default=1.0, description="Weight of 1 - the gap between the two best classes.")
+    entropy: Weight = Field(default=1.0, description="Weight of the distribution's entropy.")
+    disagreement: Weight = Field(
+        default=0.0, description="Weight of the chance that two people differ, by the distribution and their skill."
+    )
+    diversity: Weight = Field(default=0.0, description="Weight of the distance from what was queued lately.")
+    random: Weight = Field(default=0.0, description="Weight of chance.")
+    duplicates: Probability = Field(
+        default=0.0, description="How far an item comes down that is nearly the same as one queued lately."
+    )
+    explore: Probability = Field(default=0.0, description="Share of items, drawn by chance, that come first.")
+    audits: Probability = Field(default=1.0, description="The figure of audits, whatever the model says.")
+    urgency: Weight = Field(default=2.0, description="How many times the range of the figures the greatest urgency is.")
+    age_days: Annotated[float, Field(gt=0.0, le=36_500.0)] = Field(
+        default=1.0, description="Days of waiting that outweigh the whole range of the figures."
+    )
+
+    @property
+    def looks_around(self) -> bool:
+        """Whether an item's place depends on what other items are."""
+        return self.diversity > 0.0 or self.duplicates > 0.0
+
+
+class Budget(FilePart):
+    """How many items people begin before the model is trained again; the others wait, and are left out in the end."""
+
+    items: Annotated[int, Field(ge=1, le=10_000_000)] = Field(description="Items begun per cycle.")
+    cycle_s: Duration = Field(
+        default=86_400.0, description="A cycle ends when another model goes live, or after this time."
+    )
+    kept_s: Duration = Field(default=604_800.0, description="An item that nobody began for so long is sampled out.")
+
+
 class Policy(FilePart):
     """How items become labels. Pinned by every round at its start."""
 
@@ -123,6 +163,8 @@ class Policy(FilePart):
     sample_share: Share = Field(
         default=1.0, description="Share of the items that need people and do go to them; the rest is sampled out."
     )
+    order: Order | None = Field(default=None, description="Absent: margin and entropy alike, and nothing else.")
+    budget: Budget | None = Field(default=None, description="Absent: people begin as many items as they can.")
     overlap: Overlap = Overlap()
     target_posterior: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
     error_opinions: Annotated[float, Field(gt=0)] | None = Field(
@@ -143,7 +185,7 @@ class Policy(FilePart):
     relabel: RelabelPolicy = RelabelPolicy()
 
 
-PROJECT_WIDE = ("prediction_timeout_s", "lease_s", "blocked_after_s", "gold", "relabel")
+PROJECT_WIDE = ("prediction_timeout_s", "lease_s", "blocked_after_s", "gold", "relabel", "budget")
 """What a slice cannot have of its own: it is about people, or about all items together."""
 
 

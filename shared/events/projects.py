@@ -20,7 +20,7 @@ from shared.events.base import (
     derived_id,
 )
 from shared.events.items import Content, Metadata, MetadataKey
-from shared.events.policies import PROJECT_WIDE, AutoAccept, Policy, Slice
+from shared.events.policies import PROJECT_WIDE, AutoAccept, Order, Policy, Slice
 from shared.events.rules import Rules, repeated
 from shared.events.training import Training
 from shared.labels.schema import LabelSchema
@@ -151,6 +151,8 @@ class ProjectSpec(FilePart):
         asking = [one.auto_accept for one in self.policies if one.auto_accept and one.auto_accept.guarantee]
         if any(auto != asking[0] for auto in asking):
             raise ValueError("policies that ask for a guarantee must ask for the same: certificates are the project's")
+        if len({(one.order or Order()).age_days for one in self.policies}) > 1:
+            raise ValueError("order.age_days must be the same in every slice: their items wait in one queue")
         return self
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from services.assignment.api import make_api
 from services.assignment.app import MIGRATIONS
 from services.assignment.handlers import AssignmentEraser, Handlers, rebuild_annotations, rebuild_labels, rebuild_routes
-from services.assignment.jobs import Housekeeping, QueueJobs, Retention, Sweeper
+from services.assignment.jobs import Choosing, Housekeeping, QueueJobs, Retention, Sweeper
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.settings import AssignmentSettings
 from shared.bus.erasing import Erasing
@@ -68,7 +68,8 @@ class Replica:
         self.handlers = Handlers(self.service.references, self.metrics)
         self.erasing = Erasing(AssignmentEraser(self.metrics), self.service.unit)
         self.housekeeping = Housekeeping(self.service, self.settings, self.metrics)
-        self.queue = QueueJobs(self.service, self.settings, self.metrics)
+        self.queue = QueueJobs(self.service, self.settings, self.metrics, self.handlers.outlook)
+        self.choosing = Choosing(self.service, self.settings, self.metrics)
         self.retention = Retention(self.service, self.settings, self.metrics)
         self.sweeper = Sweeper(self.service, self.settings, self.metrics)
         self.api: FastAPI = make_api(self.service, self.settings, self.metrics, self.housekeeping)

@@ -17,6 +17,7 @@ from services.assignment.domain.golden import blind_share, in_turn
 from services.assignment.domain.guess import Guess
 from services.assignment.domain.lifecycle import unblock
 from services.assignment.handlers.deciding import publish
+from services.assignment.store.cycles import lock_left, spend
 from services.assignment.store.goldplans import get_gold_plans
 from services.assignment.store.items import get_contents, get_guesses
 from services.assignment.store.leases import Grant, count_held, grant, list_gold_seen
@@ -137,6 +138,7 @@ class Taking:
             self._desk.settings.max_held_leases,
             policy.lease_s,
             self._blind(project),
+            None if policy.budget is None else policy.budget.items,
         )
         async with self._desk.service.database.pool.acquire(timeout=10) as connection:
             return await take(connection, wanted)
@@ -180,6 +182,9 @@ class Taking:
             given = await grant(
                 unit.connection, [_grant(one, seeker.person.id, seeker.audience, lease_s) for one in handed]
             )
+            begun = sum(one.id in given and one.asked is not None and one.asked.granted == 0 for one in handed)
+            if begun and seeker.project.spec.policy.budget is not None:
+                await spend(unit.connection, seeker.project.project_id, begun)
             woken = [one.asked for one in handed if one.id in given and one.asked and one.asked.blocked_at]
             if woken:
                 await self._wake(unit, woken)
@@ -194,9 +199,13 @@ class Taking:
         """Begun rounds near the front, then untouched ones; the rest of the begun ones where there is nothing else."""
         who, project_id, audience = seeker.place
         found: dict[int | None, Round] = {}
+        budget = seeker.project.spec.policy.budget
         for statement in (BEGUN_FIRST, UNTOUCHED):
-            if len(found) < count:
-                rounds = await claim(unit.connection, statement, project_id, audience, who, limit=count - len(found))
+            limit = count - len(found)
+            if statement is UNTOUCHED and budget is not None and limit > 0:
+                limit = min(limit, await lock_left(unit.connection, project_id, budget.items))
+            if limit > 0:
+                rounds = await claim(unit.connection, statement, project_id, audience, who, limit=limit)
                 found |= {one.id: one for one in rounds}
         now = time.monotonic()
         if not found and self._futile.get(seeker.place, 0.0) <= now:

@@ -9,8 +9,9 @@ from services.assignment.domain.aggregate import Aggregate, Round
 from services.assignment.domain.draws import Draws
 from services.assignment.domain.facts import Escalated, Fact
 from services.assignment.domain.fold import advance, fold
-from services.assignment.domain.priority import URGENCY_WEIGHT, priority
+from services.assignment.domain.priority import USUAL, Confusions, Standpoint, priority
 from services.assignment.domain.routing import Routing, Standing, Way, accept, route
+from services.assignment.domain.spread import Surroundings
 from services.assignment.domain.states import ROUTE_OF_ENDING, Ending
 from shared.events import (
     Audience,
@@ -32,7 +33,13 @@ Emitted = tuple[Label | Route, ...]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The project as it stands now; a round that opens pins it. `slices`: their policies, by name."""
+    """The project as it stands now; a round that opens pins it.
+
+    Attributes:
+        slices: their policies, by name.
+        confusions: of the project's people.
+        around: what this replica queued lately; None: nothing is known of it.
+    """
 
     policy: Policy
     cost: CostModel
@@ -41,6 +48,8 @@ class Context:
     now: datetime
     standing: Standing | None = None
     slices: Mapping[str, Policy] = field(default_factory=dict)
+    confusions: Confusions = field(default_factory=dict)
+    around: Surroundings | None = None
 
     def policy_of(self, known: Aggregate) -> Policy:
         """The policy of an item."""
@@ -49,6 +58,10 @@ class Context:
     def slice_of(self, known: Aggregate) -> str | None:
         """The item's slice, where the project still has it."""
         return known.slice if known.slice in self.slices else None
+
+    def place(self, known: Aggregate, draws: Draws, spread: float) -> Standpoint:
+        """What the item is ordered by."""
+        return Standpoint(self.policy_of(known).order, draws, self.confusions, spread)
 
 
 def step(known: Aggregate, fact: Fact, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
@@ -79,28 +92,44 @@ def decide(known: Aggregate, context: Context, draws: Draws, *, overdue: bool = 
         known, said = _reconsider(known, context, draws)
     while not known.open and not known.bare and known.round in known.relabels and known.round < MAX_ROUNDS:
         wish = known.relabels[known.round]
-        known, more = reopen(known, context, f"relabel: {wish.reason}", wish.urgency, wish.excluded)
+        why = f"relabel: {wish.reason}"
+        known, more = reopen(known, context, draws, why, urgency=wish.urgency, excluded=wish.excluded)
         said = (*said, *more)
     return known, said
 
 
-def supersede(known: Aggregate, context: Context, reason: str) -> tuple[Aggregate, Emitted]:
+def supersede(known: Aggregate, context: Context, draws: Draws, reason: str) -> tuple[Aggregate, Emitted]:
     """Close an open round whose answers would no longer fit the project, and open the next."""
     if known.asked is None or not known.open:
         return known, ()
     closed, told = close(known, Ending.SUPERSEDED, reason, context.now)
-    reopened, said = reopen(closed, context, reason, known.asked.urgency, known.asked.excluded)
+    asked = known.asked
+    reopened, said = reopen(closed, context, draws, reason, urgency=asked.urgency, excluded=asked.excluded)
     return reopened, (*told, *said)
 
 
 def reopen(
-    known: Aggregate, context: Context, reason: str, urgency: float, excluded: frozenset[str]
+    known: Aggregate, context: Context, draws: Draws, reason: str, *, urgency: float, excluded: frozenset[str]
 ) -> tuple[Aggregate, Emitted]:
     """Open the round after the latest one. It goes to people, whatever the model thinks."""
     known = advance(known, known.round + 1, Ending.OPEN)
     routing = Routing(Way.PEOPLE, reason[:2000])
-    known = known._replace(asked=_round(known, context, routing, urgency=urgency, excluded=excluded))
+    known = known._replace(asked=_round(known, context, draws, routing, urgency=urgency, excluded=excluded))
     return known, (_queued(known, context.now),)
+
+
+def sample_out(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
+    """Close a first round that no cycle's budget chose, where still nobody has begun it."""
+    asked, budget = known.asked, context.policy.budget
+    untouched = asked is not None and known.open and asked.granted == 0 and asked.number == 1 and not asked.would_auto
+    if asked is None or budget is None or not untouched or asked.audience is not Audience.ANNOTATOR:
+        return known, ()
+    reason = f"begun by nobody within {budget.kept_s:g} s: others were worth more to the model"
+    order = context.policy_of(known).order
+    if order is not None and 0.0 < order.explore <= draws.explore:
+        reason = f"{reason}; not among the explored {order.explore:g}"
+        known = known._replace(asked=replace(asked, inclusion=asked.inclusion * order.explore))
+    return close(known, Ending.SAMPLED_OUT, reason, context.now)
 
 
 def close(known: Aggregate, ending: Ending, reason: str, now: datetime, *, told: int = 0) -> tuple[Aggregate, Emitted]:
@@ -143,7 +172,7 @@ def _open_first(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggre
     if routing.way is Way.AUTO:
         return _label(known, context, routing.reason, routing.certificate)
     known = advance(known, 1, Ending.OPEN)
-    asked = _round(known, context, routing)
+    asked = _round(known, context, draws, routing)
     if routing.way is Way.SAMPLED_OUT:
         said = route_event(asked, RouteState.SAMPLED_OUT, context.now)
         return advance(known, 1, Ending.SAMPLED_OUT), (said,)
@@ -156,16 +185,19 @@ def _reconsider(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggre
     asked = known.asked
     if asked is None or not known.open:
         return known, ()
-    asked = _urged(known, asked)
+    place = context.place(known, draws, asked.spread)
+    asked = _urged(known, asked, (place.order or USUAL).urgency)
     known = known._replace(asked=asked)
     guess = known.guess
     if guess is None or (asked.guess is not None and guess.order <= asked.guess.order):
         return known, ()
-    score = priority(guess, known.created_at or context.now, urgency=asked.urgency, audit=asked.would_auto)
+    created_at = known.created_at or context.now
+    score = priority(guess, created_at, urgency=asked.urgency, audit=asked.would_auto, at=place)
     if asked.granted > 0 or asked.exhausted:
         return known._replace(asked=replace(asked, priority=score)), ()
     read_back = asked.guess is None and guess.generation <= asked.generation
-    asked = replace(asked, guess=guess, generation=max(asked.generation, guess.generation), priority=score)
+    generation = max(asked.generation, guess.generation)
+    asked = replace(asked, guess=guess, generation=generation, priority=score, likely=guess.likely)
     known = known._replace(asked=asked)
     if asked.number > 1 or asked.would_auto or read_back:
         return known, ()
@@ -180,19 +212,19 @@ def _reconsider(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggre
         reason=routing.reason,
         would_auto=True,
         inclusion=asked.inclusion * routing.inclusion,
-        priority=priority(guess, known.created_at or context.now, urgency=asked.urgency, audit=True),
+        priority=priority(guess, created_at, urgency=asked.urgency, audit=True, at=place),
     )
     known = known._replace(asked=asked)
     return known, (_queued(known, context.now),)
 
 
-def _urged(known: Aggregate, asked: Round) -> Round:
+def _urged(known: Aggregate, asked: Round, weight: float) -> Round:
     """A relabel request that came while its round is already open makes it more urgent."""
     wish = known.relabels.get(asked.number - 1)
     if wish is None or (wish.urgency <= asked.urgency and wish.excluded <= asked.excluded):
         return asked
     urgency = max(asked.urgency, wish.urgency)
-    score = asked.priority + URGENCY_WEIGHT * (urgency - asked.urgency)
+    score = asked.priority + weight * (urgency - asked.urgency)
     return replace(asked, urgency=urgency, priority=score, excluded=asked.excluded | wish.excluded)
 
 
@@ -225,21 +257,27 @@ def _tell_escalation(
 def _round(
     known: Aggregate,
     context: Context,
+    draws: Draws,
     routing: Routing,
     *,
     urgency: float = 0.0,
     excluded: frozenset[str] = frozenset(),
 ) -> Round:
     created_at = known.created_at or context.now
+    policy = context.policy_of(known)
+    spread = 0.0
+    if context.around is not None and known.round == 1 and routing.way is Way.PEOPLE:
+        spread = context.around.spread(known.key, known.sketch, policy.order)
+    place = context.place(known, draws, spread)
     return Round(
         known.project_id,
         known.item_id,
         known.round,
         audience=Audience.ANNOTATOR,
-        wanted=context.policy_of(known).overlap.min,
+        wanted=policy.overlap.min,
         step=1,
         reason=routing.reason,
-        priority=priority(known.guess, created_at, urgency=urgency, audit=routing.would_auto),
+        priority=priority(known.guess, created_at, urgency=urgency, audit=routing.would_auto, at=place),
         urgency=urgency,
         would_auto=routing.would_auto,
         inclusion=routing.inclusion,
@@ -250,6 +288,8 @@ def _round(
         guideline_version=context.guideline_version,
         item_created_at=created_at,
         slice=context.slice_of(known),
+        likely=known.guess.likely if known.guess is not None else None,
+        spread=spread,
     )
 
 

@@ -20,16 +20,20 @@ class Draws:
     Attributes:
         audit: below the policy's `audit_share` the item goes to people blind instead of being accepted.
         sample: below the policy's `sample_share` an item that needs people does go to them.
+        order: its place where the order is random.
+        explore: below the policy's `order.explore` it comes first.
     """
 
     audit: float
     sample: float
+    order: float = 0.0
+    explore: float = 1.0
 
 
 def draws_of(project_id: str, item_id: str) -> Draws:
     """The draws of an item; the same over all its predictions, so that a new model draws no second lot."""
     digest = hashlib.sha256(f"item\x1f{project_id}\x1f{item_id}".encode()).digest()
-    return Draws(int.from_bytes(digest[:8], "big") / SCALE, int.from_bytes(digest[8:16], "big") / SCALE)
+    return Draws(*(int.from_bytes(digest[n : n + 8], "big") / SCALE for n in range(0, 32, 8)))
 
 
 def is_blind(share: float, project_id: str, item_id: str, annotator_id: str) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.events import Abstention, Prediction, Proposal, unchecked
-from shared.labels import LabelValue
+from shared.labels import Choice, LabelValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,11 @@ class Guess:
     def order(self) -> tuple[int, datetime, str]:
         """The order in which guesses replace each other: a lower generation never overrides a higher one."""
         return self.generation, self.predicted_at, self.model_version or ""
+
+    @property
+    def likely(self) -> str | None:
+        """The class it proposes, where the label is one of a list."""
+        return self.value.choice if isinstance(self.value, Choice) else None
 
     @property
     def proposal(self) -> Proposal | None:

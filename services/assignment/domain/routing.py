@@ -69,12 +69,15 @@ def route(guess: Guess | None, policy: Policy, draws: Draws, standing: Standing 
     if accepted is not None:
         return accepted
     why = _why_people(guess, policy)
-    if policy.sample_share >= 1.0:
-        return Routing(Way.PEOPLE, why)
     share = policy.sample_share
-    if draws.sample < share:
-        return Routing(Way.PEOPLE, f"{why}; sampled with probability {share:g}", inclusion=share)
-    return Routing(Way.SAMPLED_OUT, f"{why}; not among the sampled {share:g}", inclusion=share)
+    if draws.sample >= share:
+        return Routing(Way.SAMPLED_OUT, f"{why}; not among the sampled {share:g}", inclusion=share)
+    if share < 1.0:
+        why = f"{why}; sampled with probability {share:g}"
+    explore = policy.order.explore if policy.order is not None else 0.0
+    if draws.explore < explore:
+        return Routing(Way.PEOPLE, f"{why}; explored with probability {explore:g}", inclusion=share * explore)
+    return Routing(Way.PEOPLE, why, inclusion=share)
 
 
 def accept(

@@ -10,6 +10,7 @@ from services.assignment.domain.annotations import Pinned, exhausted
 from services.assignment.domain.decide import Context, decide
 from services.assignment.domain.draws import draws_of
 from services.assignment.domain.routing import Standing
+from services.assignment.handlers.outlook import Outlook
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.store.aggregates import save
 from services.assignment.store.certificates import list_certificates
@@ -32,9 +33,13 @@ def _guaranteed(references: References, project_id: str) -> bool:
 
 
 def context_of(
-    references: References, project_id: str, unit: Unit, certificates: Mapping[str, Standing] | None = None
+    references: References,
+    project_id: str,
+    unit: Unit,
+    certificates: Mapping[str, Standing] | None = None,
+    outlook: Outlook | None = None,
 ) -> Context:
-    """The project as it is now, with its certificate.
+    """The project as it is now, with its certificate, and what else orders its queue.
 
     Raises:
         LookupError: it is unknown.
@@ -50,6 +55,8 @@ def context_of(
         unit.now,
         (certificates or {}).get(project_id),
         {one.name: one.policy for one in project.spec.slices},
+        outlook.confusions(project_id) if outlook is not None else {},
+        outlook.around(project_id) if outlook is not None else None,
     )
 
 
@@ -72,12 +79,19 @@ def publish_all(said: Iterable[tuple[Label | Route, Record | None]], unit: Unit,
         metrics.decisions.labels(*labels).inc(number)
 
 
-async def overdue(waiting: Iterable[Aggregate], references: References, metrics: AssignmentMetrics, unit: Unit) -> None:
+async def overdue(
+    waiting: Iterable[Aggregate],
+    references: References,
+    metrics: AssignmentMetrics,
+    unit: Unit,
+    outlook: Outlook | None = None,
+) -> None:
     """Route locked items whose prediction did not come in time."""
     before = {one.key: one for one in waiting}
     after = {}
     for key, one in before.items():  # without a prediction nothing is accepted, so no certificate is needed
-        after[key], said = decide(one, context_of(references, key[0], unit), draws_of(*key), overdue=True)
+        context = context_of(references, key[0], unit, outlook=outlook)
+        after[key], said = decide(one, context, draws_of(*key), overdue=True)
         publish(said, unit, metrics)
     await save(unit.connection, before, after)
 

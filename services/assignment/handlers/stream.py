@@ -11,8 +11,10 @@ from services.assignment.domain.draws import draws_of
 from services.assignment.domain.facts import Escalated, Fact, ItemSeen, Labelled, Predicted, Relabelled
 from services.assignment.domain.guess import Guess
 from services.assignment.domain.routing import Standing
+from services.assignment.domain.sketch import sketch_of
 from services.assignment.handlers.deciding import context_of, no_project, publish_all, standing
 from services.assignment.handlers.measured import keep, keep_certificates
+from services.assignment.handlers.outlook import Outlook
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.store.aggregates import load, save, with_rounds
 from services.assignment.store.items import (
@@ -60,11 +62,12 @@ class Handlers:
     def __init__(self, references: References, metrics: AssignmentMetrics) -> None:
         self._references = references
         self._metrics = metrics
+        self.outlook = Outlook(references)
 
     async def on_items(self, batch: Sequence[Received[Item]], unit: Unit) -> None:
         """New items wait for their prediction; one whose prediction came first is routed at once."""
         projects = await self._references.projects.known(received.event.project_id for received in batch)
-        arrived = self._admit(batch, unit, projects)
+        arrived = await self._admit(batch, unit, projects)
         first: dict[Key, NewItem] = {}
         for item, _ in arrived:
             first.setdefault(item.key, item)
@@ -125,10 +128,10 @@ class Handlers:
         if marks:
             await set_quarantines(unit.connection, marks)
 
-    def _admit(
+    async def _admit(
         self, batch: Sequence[Received[Item]], unit: Unit, projects: Mapping[str, CurrentProject]
     ) -> list[tuple[NewItem, Record]]:
-        """What may come in, in order."""
+        """What may come in, in order; where contents are to be compared, they are sketched in a thread."""
         arrived = []
         for received in batch:
             item, project = received.event, projects.get(received.event.project_id)
@@ -140,8 +143,10 @@ class Handlers:
                 )
                 unit.reject(received.record, Reason.CONTENT_KIND, detail)
             else:
-                arrived.append((_new_item(item, project.spec), received.record))
-        return arrived
+                arrived.append((item, project.spec, received.record))
+        if any(one.order and one.order.looks_around for p in projects.values() for one in p.spec.policies):
+            return await asyncio.to_thread(_new_items, arrived)
+        return _new_items(arrived)
 
     async def _meet(
         self, met: Sequence[tuple[NewItem, Record]], hashes: dict[Key, str | None], unit: Unit
@@ -186,7 +191,9 @@ class Handlers:
 
     async def _step(self, before: Mapping[Key, Aggregate], facts: Sequence[Cause], unit: Unit) -> None:
         """Fold facts in offset order, decide, publish, save; a large batch in a thread, for people are waiting."""
-        certificates = await standing(self._references, {key[0] for key, _, _ in facts}, unit)
+        projects = {key[0] for key, _, _ in facts}
+        certificates = await standing(self._references, projects, unit)
+        await self.outlook.refresh(projects, unit)
         if len(facts) > LARGE:
             after = await asyncio.to_thread(self._decide, before, facts, certificates, unit)
         else:
@@ -205,7 +212,7 @@ class Handlers:
         told: list[tuple[Label | Route, Record | None]] = []
         for key, fact, record in facts:
             if key[0] not in contexts:
-                contexts[key[0]] = context_of(self._references, key[0], unit, certificates)
+                contexts[key[0]] = context_of(self._references, key[0], unit, certificates, self.outlook)
             after[key], said = step(after[key], fact, contexts[key[0]], draws_of(*key))
             told += [(event, record) for event in said]
         publish_all(told, unit, self._metrics)
@@ -228,15 +235,22 @@ def _key(event: ItemEvent) -> Key:
     return event.project_id, event.item_id
 
 
+def _new_items(arrived: Sequence[tuple[Item, ProjectSpec, Record]]) -> list[tuple[NewItem, Record]]:
+    return [(_new_item(item, spec), record) for item, spec, record in arrived]
+
+
 def _new_item(item: Item, spec: ProjectSpec) -> NewItem:
     content: bytes = item.content.__pydantic_serializer__.to_json(item.content, exclude_none=True)
     source = item.origin.source if item.origin is not None else None
+    own = spec.slice_of(item.metadata, source) if spec.slices else None
+    order = spec.policy_of(own).order
     return NewItem(
         _key(item),
         content_hash(item.content),
         content.decode(),
         item.created_at,
-        slice=spec.slice_of(item.metadata, source) if spec.slices else None,
+        slice=own,
+        sketch=sketch_of(item.content) if order is not None and order.looks_around else None,
     )
 
 

@@ -1,8 +1,9 @@
 """What time does: leases run out, predictions stay away, rounds wait for people, projects change."""
 
+from services.assignment.jobs.choosing import Choosing
 from services.assignment.jobs.housekeeping import Housekeeping
 from services.assignment.jobs.queue import QueueJobs
 from services.assignment.jobs.retention import Retention
 from services.assignment.jobs.sweep import Sweeper
 
-__all__ = ["Housekeeping", "QueueJobs", "Retention", "Sweeper"]
+__all__ = ["Choosing", "Housekeeping", "QueueJobs", "Retention", "Sweeper"]

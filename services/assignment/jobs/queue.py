@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 from services.assignment.domain.decide import supersede
+from services.assignment.domain.draws import draws_of
 from services.assignment.domain.leases import LeaseState
 from services.assignment.domain.lifecycle import returned
 from services.assignment.domain.superseding import outdated
 from services.assignment.handlers.deciding import context_of, overdue, publish
+from services.assignment.handlers.outlook import Outlook
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.settings import AssignmentSettings
 from services.assignment.store.aggregates import save, with_rounds
@@ -20,8 +22,15 @@ from shared.runtime.service import Service
 class QueueJobs:
     """Each run works in transactions of a bounded number of rows; replicas take different rows or find them done."""
 
-    def __init__(self, service: Service, settings: AssignmentSettings, metrics: AssignmentMetrics) -> None:
+    def __init__(
+        self,
+        service: Service,
+        settings: AssignmentSettings,
+        metrics: AssignmentMetrics,
+        outlook: Outlook | None = None,
+    ) -> None:
         self._service = service
+        self._outlook = outlook
         self._references = service.references
         self._metrics = metrics
         self._chunk = settings.job_chunk_rows
@@ -64,7 +73,7 @@ class QueueJobs:
         async with self._service.unit() as unit:
             waiting = await lock_overdue(unit.connection, project.project_id, timeout_s, self._chunk)
             if waiting:
-                await overdue(waiting, self._references, self._metrics, unit)
+                await overdue(waiting, self._references, self._metrics, unit, self._outlook)
             return len(waiting)
 
     async def supersede_outdated(self) -> None:
@@ -86,7 +95,7 @@ class QueueJobs:
             reason = f"version {project.version} of the project no longer has a class of this round"
             for key, known in before.items():
                 if known.asked is not None and known.asked.project_version in versions:
-                    after[key], said = supersede(known, replace(context, now=unit.now), reason)
+                    after[key], said = supersede(known, replace(context, now=unit.now), draws_of(*key), reason)
                     publish(said, unit, self._metrics)
             await save(unit.connection, before, after)
             return len(stale)

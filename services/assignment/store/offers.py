@@ -57,6 +57,7 @@ class Wanted:
         most: leases that a person may hold.
         blind: below which draw the proposal is hidden: usually, and in the places (project version / slice) where it is
             another one.
+        budget: items that may be begun in a cycle; None: as many as there are.
     """
 
     project_id: str
@@ -66,6 +67,7 @@ class Wanted:
     most: int
     lease_s: float
     blind: tuple[bytes, Sequence[str], Sequence[bytes]]
+    budget: int | None = None
 
 
 def threshold(share: float) -> bytes:
@@ -83,24 +85,42 @@ _DRAWN = (
 )
 
 
+_CYCLE = (
+    ", cycle AS MATERIALIZED ("
+    " SELECT greatest(0, $10::integer - begun) AS rest FROM cycles WHERE project_id = $1 FOR UPDATE"
+    ")"
+)
+_SPENT = (
+    ", spent AS ("
+    " UPDATE cycles SET begun = begun + (SELECT count(*) FROM given AS g JOIN untouched AS u ON u.id = g.round_id)"
+    " WHERE project_id = $1 AND EXISTS (SELECT FROM given AS g JOIN untouched AS u ON u.id = g.round_id)"
+    ")"
+)
+
+
 @cache
-def statement_for(count: int) -> str:
-    """The statement for so many tasks. The number is part of the text: the plan of a parameter would sort the queue."""
+def statement_for(count: int, *, budgeted: bool = False) -> str:
+    """The statement for so many tasks. The number is part of the text: the plan of a parameter would sort the queue.
+
+    Where the project has a budget, untouched rounds are taken as far as the cycle's goes, and counted; whoever looks
+    for tasks there waits for who did so before.
+    """
+    rest = "(SELECT coalesce(max(rest), 0) FROM cycle)"
     order = f"ORDER BY r.priority DESC, r.id LIMIT {count} FOR UPDATE OF r SKIP LOCKED"
     return (
         "WITH held AS MATERIALIZED ("  # noqa: S608  # constants
         " SELECT count(*) AS n FROM leases WHERE annotator_id = $3 AND state = 'active' AND expires_at > now()"
-        "), near AS MATERIALIZED ("
+        f"){_CYCLE if budgeted else ''}, near AS MATERIALIZED ("
         f" SELECT r.id FROM (SELECT * FROM rounds AS r WHERE {OPEN} AND r.started"
         f"  ORDER BY r.priority DESC, r.id LIMIT {PREFIX}) AS r WHERE true{UNSEEN} LIMIT {count + SPARE}"
         "), begun AS MATERIALIZED ("
         f" SELECT {_SEEN} FROM rounds AS r WHERE r.id = ANY(ARRAY(SELECT id FROM near)) AND r.free > 0 {order}"
         "), untouched AS MATERIALIZED ("
         f" SELECT {_SEEN} FROM rounds AS r WHERE {OPEN} AND NOT r.started"
-        f" AND (SELECT count(*) FROM begun) < {count}{UNSEEN} {order}"
+        f" AND (SELECT count(*) FROM begun) < {count}{f' AND {rest} > 0' if budgeted else ''}{UNSEEN} {order}"
         "), picked AS MATERIALIZED ("
         " SELECT p.*, i.content, row_number() OVER () AS place"
-        "  FROM (SELECT * FROM begun UNION ALL SELECT * FROM untouched) AS p"
+        f"  FROM (SELECT * FROM begun UNION ALL (SELECT * FROM untouched{f' LIMIT {rest}' if budgeted else ''})) AS p"
         "  JOIN items AS i ON i.project_id = p.project_id AND i.item_id = p.item_id WHERE i.content IS NOT NULL"
         f"  LIMIT (SELECT greatest(0, least({count}, $5 - n)) FROM held)"
         "), given AS ("
@@ -115,7 +135,8 @@ def statement_for(count: int) -> str:
         "), taken AS ("
         " UPDATE rounds AS r SET active = r.active + 1, granted = r.granted + 1,"
         "  expert_active = r.expert_active + ($2 = 'expert')::int FROM given WHERE r.id = given.round_id"
-        ") SELECT h.n, EXISTS (SELECT FROM picked WHERE blocked_at IS NOT NULL) AS blocked,"
+        f"){_SPENT if budgeted else ''}"
+        " SELECT h.n, EXISTS (SELECT FROM picked WHERE blocked_at IS NOT NULL) AS blocked,"
         " g.id, g.token, g.expires_at, g.blind, p.project_version, p.guess, p.content"
         " FROM held AS h LEFT JOIN (given AS g JOIN picked AS p ON p.id = g.round_id) ON true ORDER BY g.token"
     )
@@ -127,7 +148,7 @@ async def take(connection: Any, wanted: Wanted) -> Offered:
     Nothing that tells a story is done here: gold, and rounds that were blocked, are for the caller's longer way.
     """
     rows = await connection.fetch(
-        statement_for(len(wanted.ids)),
+        statement_for(len(wanted.ids), budgeted=wanted.budget is not None),
         wanted.project_id,
         wanted.audience.value,
         wanted.annotator_id,
@@ -135,6 +156,7 @@ async def take(connection: Any, wanted: Wanted) -> Offered:
         wanted.most,
         wanted.lease_s,
         *wanted.blind,
+        *(() if wanted.budget is None else (wanted.budget,)),
     )
     offers = [
         Offer(

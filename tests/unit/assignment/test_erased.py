@@ -44,7 +44,7 @@ def test_nothing_is_decided_for_it() -> None:
     for known in (GONE, erase(Aggregate("p", "i"))):
         assert (known.standing, known.state, known.open) == (Standing.ERASED, State.ERASED, False)
         assert decide(known, CONTEXT, DRAWS, overdue=True) == (known, ())
-        assert supersede(known, CONTEXT, "why") == (known, ())
+        assert supersede(known, CONTEXT, DRAWS, "why") == (known, ())
         assert erase(known) == known
 
 

@@ -1,7 +1,6 @@
 """Routing, draws, priority: every branch, and what chance must look like."""
 
 import math
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.assignment.domain.draws import Draws, draw, draws_of, is_blind, is_gold
 from services.assignment.domain.guess import Guess, newest
-from services.assignment.domain.priority import priority, uncertainty
+from services.assignment.domain.priority import priority
 from services.assignment.domain.routing import Standing, Way, route
 from services.assignment.domain.superseding import outdated
 from shared import events as ev
@@ -93,6 +92,17 @@ def test_with_a_guarantee_only_a_certificate_accepts(
     assert (found.certificate is not None) == (way is Way.AUTO)
 
 
+def test_what_is_explored_is_drawn_by_chance_and_says_so() -> None:
+    policy = make.policy(auto_accept=None, order=ev.Order(explore=0.1), sample_share=0.5)
+    drawn = route(guess(0.9), policy, Draws(0.9, 0.4, 0.5, 0.0999), None, make.AT)
+    assert drawn.way is Way.PEOPLE
+    assert drawn.inclusion == pytest.approx(0.05)
+    assert "explored with probability 0.1" in drawn.reason
+    rest = route(guess(0.9), policy, Draws(0.9, 0.4, 0.5, 0.1), None, make.AT)
+    assert (rest.way, rest.inclusion) == (Way.PEOPLE, 0.5)
+    assert "explored" not in rest.reason
+
+
 def test_the_audit_lane_and_the_sample_are_uniform_shares() -> None:
     draws = [draws_of("p", f"i{n}") for n in range(20_000)]
     assert abs(sum(one.audit < 0.05 for one in draws) / 20_000 - 0.05) < 0.006
@@ -105,16 +115,6 @@ def test_the_audit_lane_and_the_sample_are_uniform_shares() -> None:
     assert abs(blind - 0.3) < 0.015
     assert not is_gold(0.0, UUID(int=1))
     assert draw("a", 1) != draw("b", 1)
-
-
-def test_uncertainty_runs_from_sure_to_knowing_nothing() -> None:
-    sure, unsure = guess(1.0), guess(1 / 3 + 1e-9)
-    assert uncertainty(sure) == pytest.approx(0.0)
-    assert uncertainty(unsure) == pytest.approx(1.0, abs=0.01)
-    assert uncertainty(guess(0.9)) < uncertainty(guess(0.6)) < uncertainty(None) == 1.0
-    assert uncertainty(Guess.of(make.abstention("i1"))) == 1.0
-    bare = replace(guess(0.8), distribution=None, margin=None, entropy=None)
-    assert uncertainty(bare) == pytest.approx(0.2)
 
 
 def test_a_doubted_label_outranks_a_first_look_and_nothing_starves() -> None:

@@ -129,14 +129,14 @@ def test_overdue_items_go_to_people_and_a_late_prediction_may_still_end_it() -> 
 
 def test_a_round_that_the_project_has_outgrown_is_closed_and_opened_anew() -> None:
     known, _ = run([SEEN, predicted(0.5)])
-    known, said = supersede(known, replace(CONTEXT, project_version=2), "a class is gone")
+    known, said = supersede(known, replace(CONTEXT, project_version=2), PEOPLE, "a class is gone")
     assert [(one.round, one.state.value) for one in said if isinstance(one, ev.Route)] == [
         (1, "superseded"),
         (2, "queued"),
     ]
     assert known.asked is not None
     assert (known.round, known.asked.project_version, known.state) == (2, 2, State.QUEUED)
-    assert supersede(run([SEEN])[0], CONTEXT, "nothing is open")[1] == ()
+    assert supersede(run([SEEN])[0], CONTEXT, PEOPLE, "nothing is open")[1] == ()
 
 
 @dataclass(frozen=True)
