@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from cli.audit.ledger import Ledger
 from cli.dlq.letters import REPLAY_OF, REPLAY_TO, Source
 from shared.bus.deadletter import REASON, original
-from shared.bus.reader import Positions, open_reader
+from shared.bus.reader import Gaps, Positions, open_reader
 from shared.bus.records import Outgoing, Record, header, record_of
 from shared.bus.validate import Rejected, decode
 from shared.errors import RetryLater
@@ -44,6 +44,7 @@ class Scan:
         self.low: Positions = {}
         self.high: Positions = {}
         self._kafka = kafka
+        self._gaps = Gaps(self.next)
 
     async def chunks(self) -> AsyncGenerator[list[Record]]:
         """The records in chunks of at most 2000.
@@ -65,7 +66,8 @@ class Scan:
                         end = consumer.highwater(place)
                         if end is not None:
                             ends.setdefault(place, end)
-                    records = [record_of(raw, self._kafka.prefix) for raws in fetched.values() for raw in raws]
+                    whole = self._gaps.without(fetched, consumer)
+                    records = [record_of(raw, self._kafka.prefix) for raws in whole for raw in raws]
                     for record in records:
                         self.low.setdefault(record.partition, record.offset)
                     yield records

@@ -1,8 +1,9 @@
 """Reading a topic without a group, to the end that it has now."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
@@ -12,12 +13,42 @@ from shared.bus.client import make_reader
 from shared.bus.records import Record, record_of
 from shared.errors import RetryLater
 from shared.runtime.settings import KafkaSettings
+from shared.topics import BY_NAME
 
 END_MS, FOLLOW_MS = 50, 500
 """How long the broker holds a fetch that finds nothing: short where that is the answer, long where more is awaited."""
 
 Positions = dict[int, int]
 """Partition -> next offset."""
+
+
+class Gaps:
+    """Records that the client passes over are read again.
+
+    A gap between two fetches is looked at twice, and then believed: it is of retention, or of markers of transactions.
+
+    Args:
+        at: partition -> next offset, 0 where absent; moved on by what is read.
+    """
+
+    def __init__(self, at: Positions) -> None:
+        self._at = at
+        self._looked_back: dict[int, tuple[int, int]] = {}
+
+    def without(
+        self, fetched: Mapping[TopicPartition, Sequence[Any]], consumer: AIOKafkaConsumer
+    ) -> list[Sequence[Any]]:
+        """What was fetched, but for the partitions where records were passed over; there the consumer goes back."""
+        return [raws for place, raws in fetched.items() if raws and not self._passed_over(place, raws, consumer)]
+
+    def _passed_over(self, place: TopicPartition, raws: Sequence[Any], consumer: AIOKafkaConsumer) -> bool:
+        gap = self._at.get(place.partition, 0), raws[0].offset
+        if gap[0] < gap[1] and self._looked_back.get(place.partition) != gap:
+            self._looked_back[place.partition] = gap
+            consumer.seek(place, gap[0])
+            return True
+        self._at[place.partition] = raws[-1].offset + 1
+        return False
 
 
 @asynccontextmanager
@@ -88,13 +119,15 @@ async def read_to_end(
     Raises:
         RetryLater: the end is not reached in `timeout_s`, or Kafka does not answer.
     """
+    gaps = Gaps(dict(start or {}))
     async with open_reader(kafka, topic, start) as consumer:
         ends: dict[TopicPartition, int] = {}
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
                     chunk = await consumer.getmany(timeout_ms=100, max_records=2000)
-                    records = [record_of(raw, kafka.prefix) for raws in chunk.values() for raw in raws]
+                    whole = list(chunk.values()) if _compacted(topic) else gaps.without(chunk, consumer)
+                    records = [record_of(raw, kafka.prefix) for raws in whole for raw in raws]
                     for place in consumer.assignment():
                         end = consumer.highwater(place)
                         if end is not None:
@@ -106,6 +139,12 @@ async def read_to_end(
         except (KafkaError, TimeoutError) as error:
             access_of(kafka).check(error)
             raise RetryLater(f"{topic} could not be read to its end: {error!r}") from error
+
+
+def _compacted(topic: str) -> bool:
+    """Whether gaps are what a topic is made of."""
+    known = BY_NAME.get(topic)
+    return known is not None and known.compacted
 
 
 async def _reached(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
