@@ -1,11 +1,12 @@
 # One image per service:    docker build --build-arg SERVICE=qc -t labelstream-qc .
 # The operator's commands:  docker build --build-arg SERVICE=operator --target operator -t labelstream .
+# The trainer:              docker build --build-arg SERVICE=trainer --target trainer -t labelstream-trainer .
 # A service's image holds shared/ and that one service, so an import of another service fails at start.
 ARG PYTHON=3.11.13-slim-bookworm
 
 FROM python:${PYTHON} AS packages
 ARG SERVICE
-RUN test -n "${SERVICE}" || { echo "give --build-arg SERVICE=prelabel|assignment|qc|monitor|operator" >&2; exit 1; }
+RUN test -n "${SERVICE}" || { echo "give --build-arg SERVICE=prelabel|assignment|qc|monitor|trainer|operator" >&2; exit 1; }
 COPY requirements/${SERVICE}.lock /requirements.lock
 RUN python -m venv /opt/labelstream \
     && /opt/labelstream/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r /requirements.lock \
@@ -17,7 +18,7 @@ RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
     && rm -rf /usr/local/bin/pip* /usr/local/lib/python3.*/ensurepip /usr/local/lib/python3.*/site-packages/* \
     && groupadd --gid 10001 labelstream \
     && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin labelstream \
-    && install -d -o 10001 -g 10001 /var/lib/labelstream/models
+    && install -d -o 10001 -g 10001 /var/lib/labelstream/models /var/lib/labelstream/training
 COPY --from=packages /opt/labelstream /opt/labelstream
 ENV PATH=/opt/labelstream/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
@@ -31,6 +32,11 @@ COPY services ./services
 COPY cli ./cli
 ENTRYPOINT ["python", "-m", "cli"]
 CMD ["--help"]
+
+# prelabel's package, which feeds a model as it will be fed, with the packages that fit one.
+FROM runtime AS trainer
+COPY services/prelabel ./services/prelabel
+CMD ["python", "-m", "services.prelabel.training"]
 
 FROM runtime AS service
 ARG SERVICE

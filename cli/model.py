@@ -213,17 +213,24 @@ async def rollback_model(kafka: KafkaSettings, project_id: str, *, now: datetime
     former = history.versions.get(before.previous)
     if former is not None and former.status == "retired":
         fail(f"{project_id}: {before.previous}, which was live before, is retired; promote another version by name")
-    return await _point(kafka, project_id, before.previous, before, now or utc_now())
+    return await _point(kafka, project_id, before.previous, before, now or utc_now(), rolled_back=True)
 
 
 async def _point(
-    kafka: KafkaSettings, project_id: str, version: str, before: ModelPointer | None, now: datetime
+    kafka: KafkaSettings,
+    project_id: str,
+    version: str,
+    before: ModelPointer | None,
+    now: datetime,
+    *,
+    rolled_back: bool = False,
 ) -> ModelPointer:
     pointer = ModelPointer(
         project_id=project_id,
         version=version,
         generation=before.generation + 1 if before else 1,
         previous=before.version if before else None,
+        rolled_back=rolled_back,
         promoted_at=now,
     )
     await _publish(kafka, pointer)

@@ -1,19 +1,15 @@
-"""The demo's models: logistic regression on pixels, exported to ONNX."""
+"""The demo's models, by the trainer's own code: what it fits for pictures, calibrated and exported to ONNX."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from skl2onnx import to_onnx
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-
-from cli.demo.digits import SIZE, Picture
-from shared.events import ImageInput, Manifest
-
-INPUT = ImageInput(width=SIZE, height=SIZE, channels=1, layout="flat")
+from cli.demo.digits import CLASSES, Picture
+from services.prelabel.training.work.files import MODEL, TRAIN, Job, read_manifest, write_table
+from services.prelabel.training.work.fit import fit
+from shared.events import Manifest
+from shared.events.items import content_hash
+from shared.labels import ChoiceSchema
 
 
 def train(pictures: Sequence[Picture], labels: Sequence[str], file: Path, *, seed: int) -> Manifest:
@@ -23,16 +19,24 @@ def train(pictures: Sequence[Picture], labels: Sequence[str], file: Path, *, see
         pictures: what to learn from.
         labels: what people or the gold set say they show, aligned with `pictures`.
         file: where the model goes.
-        seed: of the solver.
+        seed: of everything drawn.
 
     Returns:
-        How to feed it: pixels divided by 255, flat, shape (batch, 64); probabilities come out, shape (batch, classes).
+        How to feed it and read it.
     """
-    classes = sorted(set(labels))
-    pixels: NDArray[np.float32] = np.stack([picture.pixels for picture in pictures])
-    model = make_pipeline(StandardScaler(with_std=False), LogisticRegression(C=2.0, max_iter=500, random_state=seed))
-    model.fit(pixels, [classes.index(label) for label in labels])
-    graph = to_onnx(model, pixels[:1], options={"zipmap": False}, target_opset=17)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(graph.SerializeToString())
-    return Manifest(input=INPUT, classes=tuple(classes))
+    names = [content_hash(picture.content) for picture in pictures]
+    columns = {
+        "content_hash": names,
+        "content": [picture.content.model_dump_json(exclude_none=True) for picture in pictures],
+        "label": list(labels),
+        "weight": [1.0] * len(names),
+        "group": names,
+    }
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory)
+        Job(project="demo", data="image", label=ChoiceSchema(classes=CLASSES), seed=seed).write(place)
+        write_table(place / TRAIN, columns)
+        fit(place)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes((place / MODEL).read_bytes())
+        return read_manifest(place)

@@ -107,7 +107,7 @@ class ServiceProcess:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LABELSTREAM_")}
         return Child(
             self.name,
-            [sys.executable, "-m", PACKAGES[self.name]],
+            [sys.executable, "-m", PACKAGES.get(self.name, f"services.{self.name}")],
             log=self.log,
             env={**inherited, "PYTHONUNBUFFERED": "1", **self.environment},
         )

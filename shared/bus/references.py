@@ -198,7 +198,7 @@ class Models:
         return found if isinstance(found, ModelPointer) else None
 
     def shadow(self, project_id: str) -> ModelVersion | None:
-        """The model on trial: of those with that status the one registered last, unless it is live."""
+        """The model on trial: of those with that status the one registered first, unless it is live; others wait."""
         pointer = self.pointer(project_id)
         live = None if pointer is None else pointer.version
         found = [
@@ -208,7 +208,7 @@ class Models:
             and (event.project_id, event.status) == (project_id, "shadow")
             and event.version != live
         ]
-        return max(found, key=lambda event: (event.registered_at, event.version), default=None)
+        return min(found, key=lambda event: (event.registered_at, event.version), default=None)
 
     def version(self, project_id: str, version: str) -> ModelVersion | None:
         found = self.table.latest.get(f"{project_id}/{version}")

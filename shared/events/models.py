@@ -108,6 +108,7 @@ class ModelPointer(Event):
     version: Name
     generation: Version
     previous: Name | None = None
+    rolled_back: bool = Field(default=False, description="Whether this goes back to a model that was live before.")
     promoted_at: Timestamp
 
     @property

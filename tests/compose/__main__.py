@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.errors import LabelstreamError
-from shared.topics import SERVICES
+from shared.topics import PROCESSES
 from tests.compose import images, standins, watching
 from tests.compose.deployment import SERVERS, Deployment, cpu_and_memory
 from tests.compose.engine import Engine, Failed, Missing, choose, docker_engine, say
@@ -94,11 +94,11 @@ def deployed(deployment: Deployment, plan: Plan, seconds: float, found: Findings
         used, found.sent = cpu_and_memory(deployment), len(traffic.ledger.items())
         found.used = {name: (cpu - idle[name][0], peak) for name, (cpu, peak) in used.items()}
         began = time.monotonic()
-        codes = deployment.stop(*SERVICES)
+        codes = deployment.stop(*PROCESSES)
         found.drained_s = time.monotonic() - began
         if any(codes.values()):
             raise Failed(f"at SIGTERM the services ended with {codes} after {found.drained_s:.0f} s")
-        say(f"SIGTERM under load: all four drained and ended with 0 in {found.drained_s:.0f} s")
+        say(f"SIGTERM under load: all drained and ended with 0 in {found.drained_s:.0f} s")
 
     def restart() -> None:
         deployment.down()

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from shared.runtime.settings import KafkaSettings
-from shared.topics import SERVICES
+from shared.topics import PROCESSES
 from tests.compose.engine import Engine, Failed, call, say
 
 REPOSITORY = Path(__file__).parents[2]
 COMPOSE = REPOSITORY / "compose.yaml"
 SERVERS, JOBS = ("kafka", "postgres", "prometheus"), ("migrate", "topics")
-RUN = (*SERVERS, *JOBS, *SERVICES)
+RUN = (*SERVERS, *JOBS, *PROCESSES)
 """All of compose.yaml but the operator, which is run, and Grafana, whose provisioning is checked as files."""
-PORTS = {"prelabel": 8001, "assignment": 8002, "qc": 8003, "monitor": 8004}
+PORTS = {"prelabel": 8001, "assignment": 8002, "qc": 8003, "monitor": 8004, "trainer": 8005}
 READY_S, STOP_S = 240.0, 30.0
 _PASSWORDS = (
     "POSTGRES_PASSWORD", "ASSIGNMENT_PASSWORD", "QC_PASSWORD", "MONITOR_PASSWORD", "KAFKA_PASSWORD",
@@ -82,7 +82,9 @@ class Deployment:
 
     def build(self) -> None:
         """The images of compose.yaml, from the Dockerfile; the jobs' is the operator's."""
-        self.compose("--profile", "operator", "build", *SERVICES, "operator", what="building the images", within_s=1800)
+        self.compose(
+            "--profile", "operator", "build", *PROCESSES, "operator", what="building the images", within_s=1800
+        )
 
     def up(self) -> None:
         """Servers, then jobs, then services, as `depends_on` has it; returns when every service is ready."""
@@ -92,8 +94,8 @@ class Deployment:
         self.compose("up", "--detach", *JOBS, what="starting the jobs")
         for name in JOBS:
             self._until(lambda name=name: self._finished(name), f"{name} has finished")
-        self.compose("up", "--detach", *SERVICES, what="starting the services")
-        for name in SERVICES:
+        self.compose("up", "--detach", *PROCESSES, what="starting the services")
+        for name in PROCESSES:
             self._until(lambda name=name: self._ready(name), f"{name} is ready")
             self._until(lambda name=name: self._healthy(name), f"{name}'s health check passes")
 
@@ -192,7 +194,7 @@ class Deployment:
 def _without_waiting(directory: Path) -> Path:
     """Podman 4 cannot wait for `depends_on` conditions, and fails on a job that has ended; `up` knows the order."""
     path = directory / "podman.yaml"
-    path.write_text("services:\n" + "".join(f"  {name}: {{depends_on: !reset null}}\n" for name in SERVICES))
+    path.write_text("services:\n" + "".join(f"  {name}: {{depends_on: !reset null}}\n" for name in PROCESSES))
     return path
 
 
@@ -211,7 +213,7 @@ def cpu_and_memory(deployment: Deployment) -> dict[str, tuple[float, float]]:
     """Service -> (seconds of CPU, peak resident MB) so far; empty where the engine runs in a machine of its own."""
     found = {}
     tick = os.sysconf("SC_CLK_TCK")
-    for name in SERVICES:
+    for name in PROCESSES:
         process = Path("/proc") / deployment.engine.inspect(deployment.container(name), "{{.State.Pid}}")
         if not process.exists():
             return {}

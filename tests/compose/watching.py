@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import yaml
 
-from shared.topics import SERVICES
+from shared.topics import PROCESSES
 from tests.compose.deployment import COMPOSE, REPOSITORY, Deployment
 from tests.compose.engine import Failed, say
 from tests.e2e.world.plan import PROJECT
@@ -37,12 +37,12 @@ def check_prometheus(deployment: Deployment, items: int) -> None:
         if time.monotonic() > deadline:
             raise Failed(f"Prometheus: {'; '.join(problems)}")
         time.sleep(3)
-    say(f"Prometheus: {len(SERVICES)} targets up, {len(_written())} rules evaluate, {items} items counted")
+    say(f"Prometheus: {len(PROCESSES)} targets up, {len(_written())} rules evaluate, {items} items counted")
 
 
 def _problems(deployment: Deployment, items: int) -> list[str]:
     targets = {one["labels"]["service"]: one["health"] for one in _ask(deployment, "targets")["activeTargets"]}
-    problems = [f"{name} is {targets.get(name, 'not scraped')}" for name in SERVICES if targets.get(name) != "up"]
+    problems = [f"{name} is {targets.get(name, 'not scraped')}" for name in PROCESSES if targets.get(name) != "up"]
     rules = {rule["name"]: rule for group in _ask(deployment, "rules")["groups"] for rule in group["rules"]}
     problems += [f"rule {name} is not loaded" for name in _written() - rules.keys()]
     problems += [f"rule {name}: {one.get('lastError')}" for name, one in rules.items() if one["health"] != "ok"]

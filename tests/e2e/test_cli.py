@@ -115,7 +115,7 @@ def test_other_commands_find_the_stack_that_is_up_and_ctrl_c_drains_it(tmp_path:
     project = tmp_path / "p.yaml"
     project.write_text("project: p\ndata: text\nlabel: {kind: choice, classes: [a, b]}\n")
     with up(tmp_path) as (process, stack):
-        assert set(stack["urls"]) == {"prelabel", "assignment", "qc", "monitor"}
+        assert set(stack["urls"]) == {"prelabel", "assignment", "qc", "monitor", "trainer"}
         assert not stack["keeps"]
         assert labelstream("project", "apply", project, cwd=tmp_path)["status"] == "applied"
         assert labelstream("migrate", cwd=tmp_path)["count"] == 0

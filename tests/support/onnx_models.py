@@ -145,10 +145,15 @@ def table_manifest(classes: tuple[str, ...] = MOODS, **more: Any) -> Manifest:
     return Manifest(input=FeaturesInput(size=1), classes=classes, **more)
 
 
-def with_external_data(content: bytes) -> bytes:
-    """The same graph, its first tensor moved to another file."""
+def large_model() -> bytes:
+    """More than a megabyte, whose graph prelabel leaves to ONNX Runtime to parse."""
+    return table_model([[0.2, 0.7, 0.1]] * 100_000)
+
+
+def with_external_data(content: bytes, which: int = 0) -> bytes:
+    """The same graph, one of its tensors moved to another file."""
     model = onnx.load_model_from_string(content)
-    tensor = model.graph.initializer[0]
+    tensor = model.graph.initializer[which]
     tensor.data_location = TensorProto.EXTERNAL
     tensor.ClearField("raw_data")
     entry = tensor.external_data.add()
@@ -212,3 +217,10 @@ def digit_features(*, wrong: bool = False) -> bytes:
     rows = data.data.astype(np.float32)
     model = LogisticRegression(tol=1e-2).fit(rows, (data.target + 1) % 10 if wrong else data.target)
     return _export(model, [("x", FloatTensorType([None, 64]))])
+
+
+def wrong_pictures(pixels: NDArray[Any], truths: list[str]) -> bytes:
+    """A model of flat pictures, shape (n, pixels), that says of each digit the next one."""
+    said = [(int(truth) + 1) % 10 for truth in truths]
+    model = LogisticRegression(tol=1e-2).fit(pixels.astype(np.float32), said)
+    return _export(model, [("x", FloatTensorType([None, pixels.shape[1]]))])

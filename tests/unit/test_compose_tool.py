@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 
-from shared.topics import SERVICES
+from shared.topics import PROCESSES
 from tests.compose import engine, images, standins
 from tests.compose.deployment import COMPOSE, PORTS, RUN, SERVERS
 
@@ -44,7 +44,7 @@ def test_podman_is_taken_first(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_everything_of_compose_but_grafana_and_the_operator_is_run() -> None:
     services = yaml.safe_load(COMPOSE.read_text())["services"]
     assert set(RUN) == services.keys() - {"grafana", "operator"}
-    for name in SERVICES:
+    for name in PROCESSES:
         assert f":{PORTS[name]}/health" in services[name]["healthcheck"]["test"][-1]
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from cli.docs import kubernetes, settings
-from shared.topics import PRELABEL, QC, SERVICES, TOPICS
+from shared.topics import PRELABEL, PROCESSES, QC, SERVICES, TOPICS
 from tests.kubernetes.schemas import problem
 
 REPOSITORY = Path(__file__).parents[2]
@@ -198,4 +198,4 @@ def test_the_alerts_find_what_the_monitor_scrapes() -> None:
     assert made["job"]["replacement"] == "labelstream"
     assert made["service"]["sourceLabels"] == ["__meta_kubernetes_service_label_app_kubernetes_io_component"]
     components = {one["metadata"]["labels"]["app.kubernetes.io/component"] for one in of("Service").values()}
-    assert components == set(SERVICES)
+    assert components == set(PROCESSES)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from cli.docs import settings
-from shared.topics import PRELABEL, SERVICES
+from shared.topics import PRELABEL, SERVICES, TRAINER
 
 REPOSITORY = Path(__file__).parents[2]
 COMPOSE = (REPOSITORY / "compose.yaml").read_text()
@@ -34,7 +34,17 @@ def environment(service: dict[str, Any]) -> dict[str, str]:
 
 
 def test_compose_holds_every_part(services: dict[str, dict[str, Any]]) -> None:
-    assert set(services) == {*SERVICES, "kafka", "postgres", "migrate", "topics", "operator", "prometheus", "grafana"}
+    assert set(services) == {
+        *SERVICES,
+        TRAINER,
+        "kafka",
+        "postgres",
+        "migrate",
+        "topics",
+        "operator",
+        "prometheus",
+        "grafana",
+    }
 
 
 def test_images_are_pinned(services: dict[str, dict[str, Any]]) -> None:
@@ -134,8 +144,8 @@ def test_every_copied_path_exists_and_passes_the_ignore_file() -> None:
     ]
     sources = re.findall(r"^COPY (?!--from)(\S+)", DOCKERFILE, re.MULTILINE)
     for source in sources:
-        for name in (*SERVICES, "operator"):
-            if "${SERVICE}" in source and source.startswith("services") and name == "operator":
+        for name in (*SERVICES, TRAINER, "operator"):
+            if "${SERVICE}" in source and source.startswith("services") and name in {TRAINER, "operator"}:
                 continue
             path = source.replace("${SERVICE}", name)
             assert (REPOSITORY / path).exists(), path

@@ -29,7 +29,7 @@ class Metrics:
         )
         self.verdicts = Counter(
             "labelstream_trainer_verdicts",
-            "What became of candidates: promote, refuse, superseded, rollback",
+            "What became of candidates: promote, refuse, rollback",
             ["project", "verdict"],
             registry=registry,
         )

@@ -26,6 +26,13 @@ def nan_model() -> bytes:
 REFUSED: dict[str, tuple[Callable[[], bytes], dict[str, Any], dict[str, Any], str]] = {
     "external data": (lambda: make.with_external_data(GOOD), {}, {}, "external files"),
     "external data in a branch": (lambda: make.with_nested_external_data(GOOD), {}, {}, "external files"),
+    "external data in a large model": (
+        lambda: make.with_external_data(make.large_model(), 1),
+        {},
+        {},
+        "external files",
+    ),
+    "a large file cut short": (lambda: make.large_model()[:-50], {}, {}, "not an ONNX model"),
     "wrong hash": (lambda: GOOD + b"\n", {"sha256": "0" * 64}, {}, "sha256"),
     "wrong size": (lambda: OTHER, {"size_bytes": 10}, {}, "or more bytes, 10 were registered"),
     "truncated": (lambda: make.iris().content[:200], {}, {}, "ONNX"),
@@ -214,3 +221,12 @@ async def test_swaps_under_load_mix_nothing_and_lose_nothing(
         for one in batch:
             assert list((one.distribution or {}).values()) == pytest.approx(rows[number])
     assert [batch[0].generation for batch in batches] == [*range(1, 21), 20, 20, 20, 20, 20]
+
+
+async def test_a_large_model_serves_like_a_small_one(prelabel: Prelabel) -> None:
+    prelabel.project(make.MOODS)
+    prelabel.register(make.large_model(), manifest(), version="large")
+    prelabel.promote("large", 1)
+    await prelabel.follower.start()
+    (found,) = await prelabel.predict(ASKED)
+    assert (found.model_version, found.value) == ("large", Choice(choice="neutral"))

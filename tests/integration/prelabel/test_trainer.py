@@ -10,6 +10,8 @@ import pytest
 
 from cli.model import ModelHistory, models, promote_model, register_model
 from cli.project.commands import apply_spec
+from cli.stack.children import free_port
+from cli.stack.processes import ServiceProcess
 from services.prelabel.app import build as build_prelabel
 from services.prelabel.settings import PrelabelSettings
 from services.prelabel.store.files import read_model
@@ -18,11 +20,11 @@ from services.prelabel.training.settings import TrainerSettings
 from shared.bus.admin import create_topics
 from shared.bus.publisher import Publisher
 from shared.bus.reader import read_all
-from shared.events import FeaturesInput, Gate, Manifest, ModelVersion, ProjectSpec, Training
+from shared.events import FeaturesInput, Gate, Manifest, ModelPointer, ModelVersion, ProjectSpec, Training
 from shared.labels import ChoiceSchema
 from shared.runtime.service import Service
 from shared.runtime.settings import KafkaSettings
-from shared.topics import SHADOW_PREDICTIONS
+from shared.topics import MODELS, SHADOW_PREDICTIONS, TRAINER
 from tests.support import onnx_models as make
 from tests.support.probe import running, until
 from tests.support.trained import DIGITS, Digit, as_items, as_labels, digits
@@ -149,3 +151,46 @@ async def test_from_the_first_labels_to_a_rollback(kafka_settings: KafkaSettings
         async with running(trainer(kafka_settings, tmp_path)):  # it goes on where that one was
             second = await second_model(scene, first)
             await bad_models(scene, second)
+
+
+async def test_kill_9_in_the_middle_of_a_training_registers_it_once(
+    kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    await create_topics(kafka_settings, partitions=2)
+    await apply_spec(kafka_settings, SPEC, now=datetime.now(UTC))
+    process = ServiceProcess(
+        TRAINER,
+        {
+            "LABELSTREAM_KAFKA_BOOTSTRAP": kafka_settings.bootstrap,
+            "LABELSTREAM_KAFKA_PREFIX": kafka_settings.prefix,
+            "LABELSTREAM_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+            "LABELSTREAM_KAFKA_ALLOW_INSECURE": "true",
+            "LABELSTREAM_TRAINER_PORT": str(port := free_port()),
+            "LABELSTREAM_TRAINER_DIRECTORY": str(tmp_path / "kept"),
+            "LABELSTREAM_TRAINER_MODEL_DIR": str(tmp_path / "models"),
+            "LABELSTREAM_TRAINER_CHECK_S": "0.3",
+        },
+        directory=tmp_path,
+        url=f"http://127.0.0.1:{port}",
+    )
+    try:
+        async with Publisher(kafka_settings) as publisher:
+            scene = Scene(kafka_settings, tmp_path, publisher)
+            await process.start()
+            await scene.label(digits()[:150])
+
+            async def trains() -> bool:
+                return any((tmp_path / "kept" / "jobs").iterdir())
+
+            await until(trains, within_s=WITHIN_S)
+            process.kill9()
+            assert (await models(kafka_settings, PROJECT)).versions == {}
+            await process.start()
+            await scene.history(live(1))
+            process.kill9()
+            await process.start()
+            made = [MODELS.event.validate_json(one.value or b"") for one in await read_all(kafka_settings, MODELS.name)]
+            assert len({one.version for one in made}) == 1
+            assert [one.generation for one in made if isinstance(one, ModelPointer)] == [1]
+    finally:
+        await process.drain()

@@ -74,13 +74,15 @@ class Cycle:
         self._metrics.waiting.labels(name).set(progress.since)
         await self._trials.look(project, training, progress)
         alarms = await self._kept.run(lambda connection: reading.list_alarms(connection, name))
-        if self._trials.pending(name, progress.version) is None and self._due(name, training, progress, bool(alarms)):
+        if self._trials.pending(name, progress.version) is not None:
+            return
+        if self._due(name, training, progress, alarmed=bool(alarms)):
             await self._train(project, training, progress)
         if alarms:
             events = [one.event_id for one in alarms]
             await self._kept.run(lambda connection: reading.handle_alarms(connection, name, events))
 
-    def _due(self, name: str, training: Training, progress: reading.Progress, alarmed: bool) -> bool:
+    def _due(self, name: str, training: Training, progress: reading.Progress, *, alarmed: bool) -> bool:
         if self._references.models.pointer(name) is None:
             again = progress.version is None or progress.since >= min(training.first_after, training.after_labels)
             return progress.labels >= training.first_after and again

@@ -54,6 +54,7 @@ class Register:
             version=former.version,
             generation=pointer.generation + 1,
             previous=pointer.version,
+            rolled_back=True,
             promoted_at=self._clock(),
         )
         await self.publish(back, _with(bad, "retired", verdict))

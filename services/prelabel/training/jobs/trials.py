@@ -82,13 +82,12 @@ class Trials:
         if candidate is None and pointer is None:
             return
         rule = Rule.of(project.spec)
-        tried = 0
+        tried, overdue = 0, False
         if candidate is not None:
-            version = candidate.version
+            version, now = candidate.version, self._clock()
             tried = await self._kept.run(lambda connection: reading.count_trials(connection, name, version))
-        overdue = candidate is not None and self._clock() >= candidate.registered_at + timedelta(
-            seconds=training.gate.within_s
-        )
+            began = await self._kept.run(lambda connection: reading.begin_trial(connection, name, version, now))
+            overdue = now >= began + timedelta(seconds=training.gate.within_s)
         state = (progress.latest, min(tried, rule.shadowed), overdue, pointer, candidate, len(alarms), project.version)
         if self._looked.get(name) == state:
             return
@@ -131,7 +130,7 @@ class Trials:
         name = held.project.project_id
         live = self._models.version(name, pointer.version)
         former = self._models.version(name, pointer.previous or "")
-        if live is None or former is None or former.status == "retired":
+        if live is None or former is None or former.status == "retired" or pointer.rolled_back:
             return False
         for one in (live, former):
             await self._ask(held, one, at_least=1 if alarms else AT_LEAST)
@@ -155,16 +154,12 @@ class Trials:
         return True
 
     async def _tidy(self, name: str) -> None:
-        """Trials that a newer one replaced are over; what they said is forgotten."""
-        pointer, candidate = self._models.pointer(name), self._models.shadow(name)
+        """Forget what models said that are neither live, former, nor on trial or waiting for it."""
+        pointer = self._models.pointer(name)
         keep = {one for one in (pointer and pointer.version, pointer and pointer.previous) if one}
-        for event in list(self._models.table.latest.values()):
+        for event in self._models.table.latest.values():
             if isinstance(event, ModelVersion) and (event.project_id, event.status) == (name, "shadow"):
-                if candidate is not None and event.version == candidate.version:
-                    keep.add(event.version)
-                elif event.version not in keep:
-                    await self._register.retire(event, {"verdict": "superseded", "why": "a newer model is on trial"})
-                    self._metrics.verdicts.labels(name, "superseded").inc()
+                keep.add(event.version)
         await self._kept.run(lambda connection: drop_guesses(connection, name, keep))
 
     async def _act(self, candidate: ModelVersion, ruling: Ruling) -> None:

@@ -94,6 +94,14 @@ def count_trials(connection: Connection, project_id: str, model: str) -> int:
     return int(number)
 
 
+def begin_trial(connection: Connection, project_id: str, model: str, now: datetime) -> datetime:
+    """When the trial of a model began: now, where it was not looked at before."""
+    name = f"trial of {project_id}/{model}"
+    connection.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, now.isoformat()))
+    (began,) = connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+    return datetime.fromisoformat(began)
+
+
 def list_unanswered(connection: Connection, project_id: str, model: str, items: Sequence[str]) -> list[tuple[str, str]]:
     """(item, hash) of those of the items that the model has not been asked about."""
     rows = connection.execute(
