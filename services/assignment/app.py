@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.assignment.api import make_api
+from services.assignment.api import Identities, make_api
 from services.assignment.handlers import AssignmentEraser, Handlers, rebuild_annotations, rebuild_labels, rebuild_routes
 from services.assignment.jobs import Choosing, Housekeeping, QueueJobs, Retention, Sweeper
 from services.assignment.metrics import AssignmentMetrics
@@ -40,10 +40,10 @@ def build(settings: AssignmentSettings) -> Service:
     """
     service = Service(ASSIGNMENT, settings, migrations=MIGRATIONS)
     metrics = AssignmentMetrics(service.registry)
-    handlers = Handlers(service.references, metrics)
-    housekeeping = Housekeeping(service, settings, metrics)
-    erasing = Erasing(AssignmentEraser(metrics), service.unit)
-    queue, sweeper = QueueJobs(service, settings, metrics, handlers.outlook), Sweeper(service, settings, metrics)
+    handlers, housekeeping = Handlers(service.references, metrics), Housekeeping(service, settings, metrics)
+    erasing, sweeper = Erasing(AssignmentEraser(metrics), service.unit), Sweeper(service, settings, metrics)
+    queue = QueueJobs(service, settings, metrics, handlers.outlook)
+    identities = Identities(service, settings, housekeeping)
 
     service.reads(PROJECTS, MODELS, GUIDELINES, GOLD_ITEMS)
     service.writes(ROUTES, ANNOTATIONS, LABELS, REFRESHES, QUALITY, GOLD_ITEMS)
@@ -69,10 +69,11 @@ def build(settings: AssignmentSettings) -> Service:
         ("flush", housekeeping.flush),
     ):
         service.every(settings.sweep_interval_s, name, job)
+    service.every(settings.token_cache_s / 2, "believe tokens", identities.refresh)
     service.every(settings.retention_interval_s, "forget", Retention(service, settings, metrics).forget)
     service.every(HOUSEKEEPING_S, "supersede", queue.supersede_outdated)
     service.every(HOUSEKEEPING_S, "gauges", housekeeping.gauge)
     service.every(HOUSEKEEPING_S, "fold", housekeeping.fold)
 
-    service.mount("/", make_api(service, settings, metrics, housekeeping))
+    service.mount("/", make_api(service, settings, metrics, housekeeping, identities))
     return service

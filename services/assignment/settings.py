@@ -1,14 +1,82 @@
 """Settings of assignment."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr
-from pydantic_settings import SettingsConfigDict
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import ConfigurationError
 from shared.runtime.secrets import token_weakness
 from shared.runtime.settings import PACE, DatabaseServiceSettings, Seconds
+
+Algorithm = Literal["RS256", "ES256"]
+RoleName = Literal["annotator", "expert", "lead", "admin"]
+
+
+class OidcSettings(BaseSettings):
+    """OpenID Connect: whose tokens are believed, and what their claims mean. Off while `issuer` is absent."""
+
+    model_config = SettingsConfigDict(env_prefix="LABELSTREAM_ASSIGNMENT_OIDC_", extra="ignore")
+
+    issuer: str = Field(default="", description="Issuer of the tokens, as their `iss` says; absent: only API tokens.")
+    audience: str = Field(default="", description="What the tokens' `aud` must hold; required with an issuer.")
+    jwks_url: str = Field(default="", description="Where the issuer's keys are; absent: what its discovery says.")
+    allow_insecure: bool = Field(default=False, description="Permit http:// addresses: for tests only.")
+    algorithms: Annotated[list[Algorithm], Field(min_length=1)] = Field(
+        default=["RS256", "ES256"], description="Signatures that are believed; there are no others to choose."
+    )
+    leeway_s: Annotated[float, Field(ge=0, le=300)] = Field(
+        default=30.0, description="How far the issuer's clock may be from ours, seconds."
+    )
+    keys_refresh_s: Seconds = Field(
+        default=300.0, description="Age at which the issuer's keys are read again, seconds."
+    )
+    keys_pause_s: Seconds = Field(
+        default=10.0, description="Least time between two readings of the keys, whatever tokens say, seconds."
+    )
+    keys_kept_s: Seconds = Field(
+        default=86_400.0, description="How long known keys are believed while the issuer does not answer, seconds."
+    )
+    subject_claim: str = Field(
+        default="sub", min_length=1, description="Claim that names the person; take one that never changes hands."
+    )
+    id_prefix: str = Field(default="", max_length=100, description="Put before it to make the annotator's id.")
+    name_claim: str = Field(default="name", description="Claim with the name to show.")
+    roles_claim: str = Field(
+        default="",
+        description="Claim with roles or groups, as in realm_access.roles; absent: administrators set roles.",
+    )
+    role_names: dict[str, RoleName] = Field(
+        default={}, description='Which of its values is which role, as {"label-leads": "lead"}; the highest counts.'
+    )
+    default_role: RoleName | None = Field(
+        default=None, description="Role of a person whose token names none; absent: such a person is not let in."
+    )
+    projects_claim: str = Field(default="", description="Claim with project ids; absent: administrators set projects.")
+    projects_prefix: str = Field(
+        default="", description="What its values begin with; those without it are passed over."
+    )
+    languages_claim: str = Field(default="", description="Claim with the person's languages.")
+    groups_claim: str = Field(default="", description="Claim with the groups that items may be meant for.")
+    register_people: bool = Field(
+        default=False, description="Add a person at their first call; otherwise an administrator adds them beforehand."
+    )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if not self.issuer:
+            return self
+        if not self.audience:
+            raise ValueError("audience is needed with an issuer: tokens for other services must not open this one")
+        for url in filter(None, (self.issuer, self.jwks_url)):
+            if not url.startswith("https://") and not (self.allow_insecure and url.startswith("http://")):
+                raise ValueError("issuer and jwks_url must be https:// addresses")
+        if self.roles_claim and not self.role_names:
+            raise ValueError("role_names is needed with roles_claim: it says which value is which role")
+        if self.register_people and not self.roles_claim and self.default_role is None:
+            raise ValueError("register_people needs a roles_claim or a default_role")
+        return self
 
 
 class AssignmentSettings(DatabaseServiceSettings):
@@ -22,9 +90,16 @@ class AssignmentSettings(DatabaseServiceSettings):
         default=SecretStr(""), description="Token of the first administrator, 32 characters or more; absent: none."
     )
     admin_token_file: Path | None = Field(default=None, description="File that holds the administrator's token.")
+    oidc: OidcSettings = Field(default_factory=OidcSettings, description="See the settings of OpenID Connect.")
     token_cache_s: Seconds = Field(default=2.0, description="How long a checked token is believed, seconds.")
     max_held_leases: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=200, description="Leases that one person may hold at once."
+    )
+    calls_per_s: Annotated[float, Field(gt=0)] = Field(
+        default=100.0, description="Calls a second that one person or program may make, of each replica."
+    )
+    calls_burst: Annotated[int, Field(ge=1)] = Field(
+        default=500, description="Calls that it may make at once after a pause."
     )
     body_limit_bytes: Annotated[int, Field(ge=1024)] = Field(default=1_048_576, description="Largest request, bytes.")
     sweep_interval_s: Seconds = Field(

@@ -44,6 +44,7 @@ async def _run(service: Service) -> int:
             ws="none",
             timeout_graceful_shutdown=int(settings.graceful_timeout_s),
             server_header=False,
+            proxy_headers=False,  # nobody's address decides anything here
         )
     )
 

@@ -10,7 +10,7 @@ import structlog
 from faststream.kafka import KafkaBroker
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from shared.bus.access import access_of
@@ -27,6 +27,7 @@ from shared.clock import Clock, utc_now
 from shared.db.database import Database
 from shared.errors import ConfigurationError
 from shared.events import Event
+from shared.runtime.application import Application
 from shared.runtime.asyncapi import describe
 from shared.runtime.health import Health, health_routes
 from shared.runtime.metrics import BusMetrics
@@ -73,7 +74,7 @@ class Service:
         self.checks: dict[str, Check] = {}
         self.health = Health(self)
         self.fatal = asyncio.Event()
-        self._mounts: list[BaseRoute] = []
+        self._mounts: list[Mount] = []
         self._database: Database | None = None
         self._relay: Relay | None = None
         if migrations is not None:
@@ -193,6 +194,8 @@ class Service:
         if unit.published:
             self.metrics.published.inc(unit.published)
             self.relay.wake()
+        for told in unit.afterwards:
+            told()
 
     def asyncapi(self) -> dict[str, Any]:
         """The AsyncAPI 3.0 document of what this service really subscribes to and declares to write."""
@@ -202,7 +205,7 @@ class Service:
 
     def asgi(self) -> ASGIApp:
         """The service as one ASGI application."""
-        return Starlette(routes=[*health_routes(self.health), *self._mounts], lifespan=self._lifespan)
+        return Application(health_routes(self.health), self._mounts, self._lifespan)
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:

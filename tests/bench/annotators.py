@@ -1,4 +1,4 @@
-"""Annotators at a queue of 100,000 open items: next and submit over HTTP, all four services, Kafka and PostgreSQL."""
+"""Annotators at up to a million open items: next and submit over HTTP, all four services, Kafka and PostgreSQL."""
 
 import asyncio
 import contextlib
@@ -9,6 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 
 from cli.api import Api
 from cli.model import promote_model, register_model
@@ -33,8 +35,10 @@ from tests.support.onnx_models import MOODS, moods
 
 PROJECT = "bench"
 PEOPLE, RATE, OPEN_ITEMS = 50, 50.0, 100_000
+MANY_PEOPLE, EVERY_S, MANY_ITEMS = 200, 2.0, 1_000_000
+BATCH = 10
 ORIGINALS, GOLD = 500, 100
-WITHIN_S = 60.0
+WITHIN_S, PRESENT_S = 60.0, 5.0
 PARTS = 4
 WARM_S, PACED_S, FULL_S = 4.0, 5.0, 4.0
 TEXT = "the {n}. guest says that {what} and would {again}come again"
@@ -56,12 +60,13 @@ class Seen:
     next_ms: list[float]
     submit_ms: list[float]
     both_ms: list[float]
+    answers: int
     refused: dict[str, int]
     cpu_s: float
 
     @property
     def per_second(self) -> float:
-        return len(self.both_ms) / self.seconds
+        return self.answers / self.seconds
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
@@ -139,14 +144,36 @@ async def hire(url: str, token: str, names: Sequence[str]) -> list[str]:
     return [one["token"] for one in added["results"]]
 
 
-async def work(url: str, tokens: Sequence[str], seconds: float, rate: float) -> Seen:
+async def work(url: str, tokens: Sequence[str], seconds: float, rate: float, count: int = 1) -> Seen:
     """Let annotators work, in a process of their own."""
-    arguments = [sys.executable, "-m", "tests.bench.load", url, str(seconds), str(rate)]
+    arguments = [sys.executable, "-m", "tests.bench.load", url, str(seconds), str(rate), str(count)]
     child = await asyncio.create_subprocess_exec(
         *arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     output, _ = await asyncio.wait_for(child.communicate("\n".join(tokens).encode()), seconds + 60)
     return Seen(**json.loads(output))
+
+
+async def grow(stack: Stack, tokens: Sequence[str], start: int, end: int) -> None:
+    """More open items, from `start` to `end` in all, while the people of the tokens are there and wait."""
+    if stack.postgres is None:
+        raise ValueError("the bench needs the embedded PostgreSQL")
+    connection = await asyncpg.connect(stack.postgres.admin_url())
+    present = asyncio.create_task(_be_there(stack.urls[ASSIGNMENT], tokens))
+    try:
+        await copy_items(connection, start, end)
+    finally:
+        present.cancel()
+        await connection.close()
+
+
+async def _be_there(url: str, tokens: Sequence[str]) -> None:
+    """Without anybody present, rounds are set aside and say so: that is not what is measured."""
+    async with httpx.AsyncClient(base_url=url, timeout=WITHIN_S) as client:
+        while True:
+            for token in tokens:
+                await client.get("/v1/me", headers={"authorization": f"Bearer {token}"})
+            await asyncio.sleep(PRESENT_S)
 
 
 def cpu_s(stack: Stack) -> dict[str, float]:
@@ -166,51 +193,74 @@ def cpu_s(stack: Stack) -> dict[str, float]:
 
 
 async def measure(
-    news: Callable[[str], None] = no_news, *, people: int = PEOPLE, rate: float = RATE, number: int = OPEN_ITEMS
+    news: Callable[[str], None] = no_news, *, number: int = OPEN_ITEMS, many: int = MANY_ITEMS
 ) -> dict[str, float]:
-    """next+submit at a steady rate, then as many as go through."""
+    """next+submit at a steady rate, then as many as go through, one by one and in batches."""
     async with desk(number, news) as (stack, token):
         url = stack.urls[ASSIGNMENT]
-        tokens = await hire(url, token, [f"ann{n:03d}" for n in range(people)])
+        tokens = await hire(url, token, [f"ann{n:03d}" for n in range(MANY_PEOPLE)])
+        few = tokens[:PEOPLE]
+        await work(url, few, WARM_S, RATE)
+        news(f"{PEOPLE} annotators, {RATE:.0f} answers a second")
+        found = _latencies("next_submit", [await work(url, few, PACED_S, RATE) for _ in range(PARTS)])
+        found = {
+            name.replace("next_submit_next_", "next_").replace("next_submit_submit_", "submit_"): value
+            for name, value in found.items()
+        }
+        news(f"filling the queue with {many:,} items")
+        await grow(stack, tokens, number, many)
+        rate = MANY_PEOPLE / EVERY_S
         await work(url, tokens, WARM_S, rate)
-        news(f"{people} annotators, {rate:.0f} answers a second")
-        paced = [await work(url, tokens, PACED_S, rate) for _ in range(PARTS)]
-        news(f"{people} annotators, as fast as it goes")
-        before = cpu_s(stack)
-        full = [await work(url, tokens, FULL_S, 0.0) for _ in range(PARTS)]
-        spent = {name: now - before[name] for name, now in cpu_s(stack).items()}
-    return _latencies(paced) | _throughput(full, spent)
+        news(f"{MANY_PEOPLE} annotators, one answer every {EVERY_S:.0f} s each")
+        found |= _latencies("annotators_200", [await work(url, tokens, PACED_S, rate) for _ in range(PARTS)])
+        for name, of_pair, count in (("submits", "saturated", 1), ("batch_submits", "batch_saturated", BATCH)):
+            news(f"{MANY_PEOPLE} annotators as fast as it goes, {count} at a time")
+            await work(url, tokens, WARM_S, 0.0, count)
+            before = cpu_s(stack)
+            full = [await work(url, tokens, FULL_S, 0.0, count) for _ in range(PARTS)]
+            spent = {part: now - before[part] for part, now in cpu_s(stack).items()}
+            found |= _throughput(name, of_pair, full, spent)
+    return found
 
 
-def _latencies(paced: Sequence[Seen]) -> dict[str, float]:
+def _latencies(name: str, paced: Sequence[Seen]) -> dict[str, float]:
     both = sorted(ms for seen in paced for ms in seen.both_ms)
     p99 = [quantile(seen.both_ms, 0.99) for seen in paced]
     return {
-        "next_submit_p50_ms": quantile(both, 0.5),
-        "next_submit_p99_ms": quantile(both, 0.99),
-        "next_submit_p99_spread": (max(p99) - min(p99)) / statistics.median(p99),
-        "next_p99_ms": quantile(sorted(ms for seen in paced for ms in seen.next_ms), 0.99),
-        "submit_p99_ms": quantile(sorted(ms for seen in paced for ms in seen.submit_ms), 0.99),
-        "next_submit_n": len(both),
-        "next_submit_refused": sum(sum(seen.refused.values()) for seen in paced),
+        f"{name}_p50_ms": quantile(both, 0.5),
+        f"{name}_p99_ms": quantile(both, 0.99),
+        f"{name}_p99_spread": (max(p99) - min(p99)) / statistics.median(p99),
+        f"{name}_next_p99_ms": quantile(sorted(ms for seen in paced for ms in seen.next_ms), 0.99),
+        f"{name}_submit_p99_ms": quantile(sorted(ms for seen in paced for ms in seen.submit_ms), 0.99),
+        f"{name}_n": len(both),
+        **_refusals(name, paced),
     }
 
 
-def _throughput(full: Sequence[Seen], spent: Mapping[str, float]) -> dict[str, float]:
-    rates = [seen.per_second for seen in full]
+def _throughput(name: str, of_pair: str, full: Sequence[Seen], spent: Mapping[str, float]) -> dict[str, float]:
+    rates, answers = [seen.per_second for seen in full], sum(seen.answers for seen in full)
     both = sorted(ms for seen in full for ms in seen.both_ms)
     return {
-        "submits_per_second": len(both) / sum(seen.seconds for seen in full),
-        "submits_per_second_spread": (max(rates) - min(rates)) / statistics.median(rates),
-        "submits_n": len(both),
-        "submits_refused": sum(sum(seen.refused.values()) for seen in full),
-        "saturated_p50_ms": quantile(both, 0.5),
-        "saturated_p99_ms": quantile(both, 0.99),
-        **{f"{name}_us_per_submit": used / len(both) * 1e6 for name, used in spent.items()},
-        "load_us_per_submit": sum(seen.cpu_s for seen in full) / len(both) * 1e6,
+        f"{name}_per_second": answers / sum(seen.seconds for seen in full),
+        f"{name}_per_second_spread": (max(rates) - min(rates)) / statistics.median(rates),
+        f"{name}_n": answers,
+        f"{of_pair}_p50_ms": quantile(both, 0.5),
+        f"{of_pair}_p99_ms": quantile(both, 0.99),
+        **{f"{part}_us_per_{name.removesuffix('s')}": used / answers * 1e6 for part, used in spent.items()},
+        f"load_us_per_{name.removesuffix('s')}": sum(seen.cpu_s for seen in full) / answers * 1e6,
+        **_refusals(name, full),
     }
+
+
+def _refusals(name: str, parts: Sequence[Seen]) -> dict[str, float]:
+    """How many calls were refused: in all, and by what the service said, as `<name>_refused: CALL STATUS CODE`."""
+    reasons = Counter[str]()
+    for seen in parts:
+        reasons.update(seen.refused)
+    return {f"{name}_refused": reasons.total(), **{f"{name}_refused: {why}": n for why, n in sorted(reasons.items())}}
 
 
 if __name__ == "__main__":
-    for name, value in asyncio.run(measure(print)).items():
-        print(f"{name:24} {value:10.2f}")
+    sizes = [int(one) for one in sys.argv[1:]] or [OPEN_ITEMS, MANY_ITEMS]
+    for name, value in asyncio.run(measure(print, number=sizes[0], many=sizes[1])).items():
+        print(f"{name:44} {value:10.2f}")

@@ -73,13 +73,35 @@ FIGURES = (
         spread="next_submit_p99_spread",
     ),
     Figure(
-        "submits_per_second",
-        "next + submit, 50 people, as fast as it goes",
-        "/s",
-        n="submits_n",
-        spread="submits_per_second_spread",
+        "annotators_200_p50_ms", "next + submit, 200 people, 100/s, 1,000,000 open: p50", "ms", n="annotators_200_n"
     ),
-    Figure("saturated_p99_ms", "the same: p99", "ms", n="submits_n"),
+    Figure(
+        "annotators_200_p99_ms",
+        "the same: p99",
+        "ms",
+        most=25.0,
+        n="annotators_200_n",
+        spread="annotators_200_p99_spread",
+    ),
+    *(
+        one
+        for name, of_pair, about in (
+            ("submits", "saturated", "as fast as it goes"),
+            ("batch_submits", "batch_saturated", "in batches of ten"),
+        )
+        for one in (
+            Figure(
+                f"{name}_per_second",
+                f"next + submit, 200 people, {about}",
+                "/s",
+                least=500.0,
+                n=f"{name}_n",
+                spread=f"{name}_per_second_spread",
+            ),
+            Figure(f"{of_pair}_p99_ms", "the same: p99 of a call's pair", "ms"),
+            Figure(f"{name}_refused", "the same: refused", ""),
+        )
+    ),
     *(
         Figure(f"{path}_{what}_growth", f"{about}: {label} per item, ten times the items", "x", most=_GROWTH)
         for path, about in (("auto", "auto path"), ("next_submit", "next + submit"))

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from services.assignment.api import make_api
+from services.assignment.api import Identities, make_api
 from services.assignment.app import MIGRATIONS
 from services.assignment.handlers import AssignmentEraser, Handlers, rebuild_annotations, rebuild_labels, rebuild_routes
 from services.assignment.jobs import Choosing, Housekeeping, QueueJobs, Retention, Sweeper
@@ -72,7 +72,8 @@ class Replica:
         self.choosing = Choosing(self.service, self.settings, self.metrics)
         self.retention = Retention(self.service, self.settings, self.metrics)
         self.sweeper = Sweeper(self.service, self.settings, self.metrics)
-        self.api: FastAPI = make_api(self.service, self.settings, self.metrics, self.housekeeping)
+        self.identities = Identities(self.service, self.settings, self.housekeeping)
+        self.api: FastAPI = make_api(self.service, self.settings, self.metrics, self.housekeeping, self.identities)
         self._offset = 0
         for table in self._tables().values():
             table.refresh = self._nothing_new

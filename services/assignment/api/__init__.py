@@ -1,5 +1,6 @@
 """The HTTP API: annotators take and answer tasks; leads and administrators steer."""
 
 from services.assignment.api.application import make_api
+from services.assignment.api.identity import Identities
 
-__all__ = ["make_api"]
+__all__ = ["Identities", "make_api"]

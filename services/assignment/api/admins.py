@@ -29,16 +29,17 @@ from services.assignment.api.schemas import (
     QuarantineRequest,
     TokenResponse,
 )
+from services.assignment.jobs import record
+from services.assignment.store.audit import LogLine
 from services.assignment.store.measurements import end_restraints
 from services.assignment.store.people import (
     EVERYWHERE,
-    LogLine,
+    NewPerson,
     Person,
     add_people,
     clear_quarantines,
     get_people,
     list_people,
-    log_requests,
     set_quarantines,
     set_token,
 )
@@ -77,7 +78,7 @@ def admin_routes(desk: Desk) -> APIRouter:
         async with desk.service.unit() as unit:
             if not await set_token(unit.connection, annotator_id, hash_token(fresh)):
                 raise _unknown(annotator_id)
-            await log_requests(unit.connection, [LogLine(admin.id, "token", "done", annotator_id)])
+            await record(unit, [LogLine(admin.id, "token", "done", annotator_id)])
         desk.identities.forget()
         return TokenResponse(id=annotator_id, token=fresh)
 
@@ -95,12 +96,20 @@ def admin_routes(desk: Desk) -> APIRouter:
 async def _add(desk: Desk, admin: Principal, asked: list[NewAnnotator]) -> list[AddedAnnotator]:
     tokens = {one.id: new_token() for one in asked if one.token}
     rows = [
-        (one.id, one.name or one.id, one.role.value, one.projects, hash_token(tokens[one.id]) if one.token else None)
+        NewPerson(
+            id=one.id,
+            name=one.name or one.id,
+            role=one.role.value,
+            projects=one.projects,
+            languages=one.languages,
+            groups=one.groups,
+            token_hash=hash_token(tokens[one.id]) if one.token else None,
+        )
         for one in {one.id: one for one in reversed(asked) if one.id != BOOTSTRAP}.values()
     ]
     async with desk.service.unit() as unit:
         new = await add_people(unit.connection, rows)
-        await log_requests(unit.connection, [LogLine(admin.id, "add", "done", name) for name in sorted(new)])
+        await record(unit, [LogLine(admin.id, "add", "done", name) for name in sorted(new)])
     added = []
     for one in asked:
         if one.id in new:
@@ -126,7 +135,8 @@ async def _mark(
         known = [project.project_id for project in desk.references.projects.all()]
         _tell(unit, annotator_id, body, [body.project] if body.project is not None else known, active=active)
         action = "quarantine" if active else "reinstate"
-        await log_requests(unit.connection, [LogLine(leader.id, action, body.project or EVERYWHERE, annotator_id)])
+        line = LogLine(leader.id, action, body.project or EVERYWHERE, annotator_id, body.project)
+        await record(unit, [line])
         person = (await get_people(unit.connection, [annotator_id]))[annotator_id]
     desk.identities.forget()
     return _view(person)
@@ -171,6 +181,8 @@ def _view(person: Person) -> AnnotatorView:
         name=person.name,
         role=Role(person.role),
         projects=list(person.projects) if person.projects is not None else None,
+        languages=list(person.languages) if person.languages is not None else None,
+        groups=list(person.groups) if person.groups is not None else None,
         enabled=person.enabled,
         has_token=person.has_token,
         quarantined=list(person.quarantined),

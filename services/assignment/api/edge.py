@@ -41,7 +41,8 @@ class Edge:
 
         try:
             if _announced(scope) > self._limit:
-                await respond(self._too_large())(scope, receive, send_safe)
+                self._metrics.refusals.labels("too_large").inc()
+                await respond(too_large(self._limit))(scope, receive, send_safe)
             else:
                 await self._app(scope, self._limited(receive), send_safe)
         finally:
@@ -62,10 +63,11 @@ class Edge:
 
         return limited
 
-    def _too_large(self) -> Problem:
-        self._metrics.refusals.labels("too_large").inc()
-        message = f"The request is larger than {self._limit} bytes."
-        return Problem(TOO_LARGE, "too_large", message, "Send it in several smaller ones.")
+
+def too_large(limit: int) -> Problem:
+    return Problem(
+        TOO_LARGE, "too_large", f"The request is larger than {limit} bytes.", "Send it in several smaller ones."
+    )
 
 
 def _announced(scope: Scope) -> int:

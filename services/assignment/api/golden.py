@@ -12,9 +12,10 @@ from services.assignment.api.problems import Problem, ProblemBody, project_unkno
 from services.assignment.api.schemas import MAX_BATCH, Part
 from services.assignment.domain.aggregate import Aggregate
 from services.assignment.domain.states import Ending
+from services.assignment.jobs import record
 from services.assignment.store.aggregates import with_rounds
+from services.assignment.store.audit import LogLine
 from services.assignment.store.items import get_contents, lock_items
-from services.assignment.store.people import LogLine, log_requests
 from shared.bus.unit import Unit
 from shared.events import Audience, Content, GoldItem, GoldMark, Quality
 from shared.events.base import ItemId, Slug
@@ -62,8 +63,8 @@ async def _mark(unit: Unit, project_id: str, ids: Sequence[str], judge: Principa
         if wrong is None:
             _publish(unit, key, known[key], CONTENT.validate_json(contents[key]))
         results[key[1]] = GoldMarked(item_id=key[1], problem=None if wrong is None else wrong.body())
-    done = sum(one.problem is None for one in results.values())
-    await log_requests(unit.connection, [LogLine(judge.id, "gold", f"{done} of {len(ids)}", project_id)])
+    outcomes = {name: "done" if one.problem is None else one.problem.code for name, one in results.items()}
+    await record(unit, [LogLine(judge.id, "gold", what, name, project_id) for name, what in outcomes.items()])
     return [results[item_id] for item_id in ids]
 
 

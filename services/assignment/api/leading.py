@@ -32,9 +32,11 @@ from services.assignment.domain.leases import Lease
 from services.assignment.domain.lifecycle import granted, unblock
 from services.assignment.domain.states import fill_open
 from services.assignment.handlers.deciding import exhaust, pinned_of, publish
+from services.assignment.jobs import record
+from services.assignment.store.audit import LogLine
 from services.assignment.store.items import get_contents, get_item, sum_tallies
 from services.assignment.store.leases import Grant, grant, list_of_item
-from services.assignment.store.people import LogLine, Person, get_people, log_requests
+from services.assignment.store.people import Person, get_people
 from services.assignment.store.rounds import (
     Slot,
     count_states,
@@ -95,10 +97,10 @@ class Leading:
             publish([unblock(asked, unit.now)[1] for asked in woken], unit, self._desk.metrics)
             if woken:
                 await count_steps(unit.connection, [asked.id or 0 for asked in woken])
-            line = LogLine(principal.id, "assign", f"{len(given)} of {len(assignments)}", project_id)
-            await log_requests(unit.connection, [line])
+            results = [_assigned(one, plan, given) for one, plan in zip(assignments, planned, strict=True)]
+            await record(unit, [_assign_line(principal, project_id, one) for one in results])
         self._desk.metrics.leases.labels(project_id, "granted").inc(len(given))
-        return [_assigned(one, plan, given) for one, plan in zip(assignments, planned, strict=True)]
+        return results
 
     def _plan(self, person: Person | None, asked: Round | None, project_id: str, lease_s: float) -> Grant | Problem:
         works = person is not None and person.may_work_in(project_id) and person.role in set(Audience)
@@ -131,9 +133,10 @@ class Leading:
                     ended[item_id] = exhaust(asked, pinned, unit, self._desk.metrics)
             if ended:
                 await write_rounds(unit.connection, list(ended.values()))
-            line = LogLine(principal.id, "exhaust", f"{len(ended)} of {len(item_ids)}", project_id)
-            await log_requests(unit.connection, [line])
-        return [_exhausted(item_id, rounds.get(item_id), item_id in ended) for item_id in item_ids]
+            results = [_exhausted(item_id, rounds.get(item_id), item_id in ended) for item_id in item_ids]
+            lines = [LogLine(principal.id, "exhaust", one.status, one.item_id, project_id) for one in results]
+            await record(unit, lines)
+        return results
 
     async def progress(self, project_id: str) -> Progress:
         """Items by state."""
@@ -177,6 +180,11 @@ def _assigned(one: Assignment, plan: Grant | Problem, given: Mapping[UUID, tuple
         return result.model_copy(update={"problem": _taken().body()})
     token, expires_at = given[plan.id]
     return result.model_copy(update={"lease_id": plan.id, "fencing_token": token, "expires_at": expires_at})
+
+
+def _assign_line(principal: Principal, project_id: str, one: AssignResult) -> LogLine:
+    outcome = "done" if one.problem is None else one.problem.code
+    return LogLine(principal.id, "assign", outcome, one.annotator_id, project_id, one.lease_id)
 
 
 def _exhausted(item_id: str, asked: Round | None, now: bool) -> ExhaustResult:

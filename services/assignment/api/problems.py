@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, Field
-from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 MEDIA_TYPE = "application/problem+json"
@@ -33,7 +32,14 @@ class Problem(Exception):  # noqa: N818  # a response, not a failure
     """Raised by an endpoint to refuse a request."""
 
     def __init__(
-        self, status: int, code: str, message: str, action: str, *, errors: list[Mistake] | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        action: str,
+        *,
+        errors: list[Mistake] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -41,6 +47,7 @@ class Problem(Exception):  # noqa: N818  # a response, not a failure
         self.message = message
         self.action = action
         self.errors = errors or []
+        self.headers = headers
 
     def body(self) -> ProblemBody:
         """As it goes out."""
@@ -135,9 +142,3 @@ def explain_validation(errors: list[Any]) -> Problem:
         "Correct the request; /openapi.json describes it.",
         errors=mistakes,
     )
-
-
-def principal_of(request: Request) -> str:
-    """Who calls, as far as is known."""
-    found = getattr(request.state, "principal_id", None)
-    return found if isinstance(found, str) else "-"

@@ -237,11 +237,18 @@ class ItemView(Part):
     leases: list[HistoryLease]
 
 
+Tag = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
+
+
 class NewAnnotator(Part):
     id: Name
     name: Name | None = None
     role: Role = Role.ANNOTATOR
     projects: Annotated[list[Slug], Field(max_length=1000)] | None = Field(default=None, description="Absent: all.")
+    languages: Annotated[list[Tag], Field(max_length=100)] | None = Field(
+        default=None, description="Absent: not known."
+    )
+    groups: Annotated[list[Tag], Field(max_length=1000)] | None = Field(default=None, description="Absent: not known.")
     token: bool = Field(default=True, description="False: cannot log in; a lead acts for them (recorded workers).")
 
 
@@ -254,6 +261,8 @@ class AnnotatorView(Part):
     name: str
     role: Role
     projects: list[str] | None
+    languages: list[str] | None
+    groups: list[str] | None
     enabled: bool
     has_token: bool
     quarantined: list[str]

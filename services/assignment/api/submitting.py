@@ -24,6 +24,7 @@ from services.assignment.domain.annotations import Answer, Pinned, annotation_id
 from services.assignment.domain.leases import Lease, LeaseState, Verdict, judge
 from services.assignment.domain.lifecycle import returned
 from services.assignment.handlers.deciding import pinned_of
+from services.assignment.store.audit import LogLine, log_requests
 from services.assignment.store.items import get_contents
 from services.assignment.store.leases import Finish, finish, lock_held
 from services.assignment.store.people import begin_requests, forget_keys
@@ -55,6 +56,7 @@ class Call:
     submissions: Sequence[Submission]
     key: str | None
     behalf: bool
+    many: bool
 
     @property
     def name(self) -> tuple[str, str] | None:
@@ -87,14 +89,20 @@ class Submitting:
         self._together: Together[Call, Results | Problem] = Together(self._do, lambda call: call.names)
 
     async def submit(
-        self, principal: Principal, submissions: Sequence[Submission], *, key: str | None, behalf: bool = False
+        self,
+        principal: Principal,
+        submissions: Sequence[Submission],
+        *,
+        key: str | None,
+        behalf: bool = False,
+        many: bool = False,
     ) -> Results:
-        """Record answers. With `behalf` each submission says for whom; only for leads.
+        """Record answers. With `behalf` each submission says for whom; only for leads. `many`: refusals are results.
 
         Raises:
             Problem: 422 where the Idempotency-Key was used with another body.
         """
-        results = await self._together.do(Call(principal, submissions, key, behalf))
+        results = await self._together.do(Call(principal, submissions, key, behalf, many))
         if isinstance(results, Problem):
             raise results
         return results
@@ -108,9 +116,13 @@ class Submitting:
             for place, call in enumerate(calls):
                 answers = [self._accept(call, one, held, unit) for one in call.submissions if place not in reused]
                 results.append(key_reused() if place in reused else answers)
+            lines = [line for call, found in zip(calls, results, strict=True) for line in _lines(call, found, held)]
             if held.ends:
                 rounds = [held.rounds[number] for number in sorted(held.touched)]
-                await finish(unit.connection, list(held.ends.values()), rounds, unit.now)
+                ends, outbox = list(held.ends.values()), unit.hand_over()
+                await finish(unit.connection, ends, rounds, unit.now, lines=lines, outbox=outbox)
+            else:
+                await log_requests(unit.connection, lines)
             await self._give_back(unit, calls, results)
         return results
 
@@ -224,6 +236,22 @@ class Submitting:
             return content.text if isinstance(content, TextContent) else None
         stored = held.texts.get((lease.project_id, lease.item_id))
         return None if stored is None else TextContent.model_validate_json(stored).text
+
+
+def _lines(call: Call, found: Results | Problem, held: Held) -> list[LogLine]:
+    """The audit log of a call. A refusal that is the call's whole answer is logged where it is given."""
+    if isinstance(found, Problem):
+        return []
+    lines = []
+    for one, result in zip(call.submissions, found, strict=True):
+        lease, refused = held.leases.get(one.lease_id), isinstance(result, Problem)
+        if refused and not call.many:
+            continue
+        outcome = result.code if isinstance(result, Problem) else "late" if result.late else result.outcome
+        project = None if refused or lease is None else lease.project_id
+        action = "submit" if one.skip_reason is None else "skip"
+        lines.append(LogLine(call.principal.id, action, outcome, "-", project, one.lease_id))
+    return lines
 
 
 def digest_of(one: Submission) -> bytes:

@@ -11,6 +11,7 @@ from services.assignment.api.identity import Principal
 from services.assignment.api.problems import Problem, forbidden, project_unknown
 from services.assignment.api.rendering import response, task
 from services.assignment.api.schemas import NextRequest
+from services.assignment.api.together import Together
 from services.assignment.domain.aggregate import Round
 from services.assignment.domain.draws import is_blind, is_gold
 from services.assignment.domain.golden import blind_share, in_turn
@@ -21,7 +22,7 @@ from services.assignment.store.cycles import lock_left, spend
 from services.assignment.store.goldplans import get_gold_plans
 from services.assignment.store.items import get_contents, get_guesses
 from services.assignment.store.leases import Grant, count_held, grant, list_gold_seen
-from services.assignment.store.offers import Offer, Offered, Wanted, take, threshold
+from services.assignment.store.offers import SEATS, Blind, Offer, Offered, Wanted, take, take_together, threshold
 from services.assignment.store.people import Person
 from services.assignment.store.rounds import BEGUN_ALL, BEGUN_FIRST, UNTOUCHED, claim, count_steps
 from shared.bus.references import CurrentProject
@@ -31,6 +32,7 @@ from shared.events import Audience, GoldItem, ProjectSpec
 FUTILE_S = 2.0
 """How long a search over all begun rounds that found nothing is not repeated for the same person."""
 FUTILE_LIMIT = 10_000
+NOTHING = Offered(0, (), blocked=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Taking:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._futile: dict[tuple[str, str, Audience], float] = {}
+        self._together: Together[Seeker, Offered] = Together(self._offer, lambda seeker: frozenset([seeker.person.id]))
 
     async def take(self, principal: Principal, request: NextRequest) -> bytes:
         """Lease up to `count` tasks; the response's JSON.
@@ -129,21 +132,35 @@ class Taking:
         return await self._carefully(seeker, first=first)
 
     async def _offered(self, seeker: Seeker) -> Offered:
+        return await self._together.do(seeker)
+
+    async def _offer(self, seekers: Sequence[Seeker]) -> list[Offered]:
+        """What each gets by the short way. Those who ask at the same moment, for the same queue, share a statement."""
+        found: dict[int, Offered] = {}
+        async with self._desk.service.database.pool.acquire(timeout=10) as connection:
+            for group in _groups(seekers):
+                blind = self._blind(group[0][1].project)
+                wanted = [self._wanted(one, blind) for _, one in group]
+                together = len(group) > 1 and wanted[0].budget is None  # a budget is counted one after the other
+                shared = await take_together(connection, wanted) if together else [NOTHING] * len(group)
+                for (place, _), one, offered in zip(group, wanted, shared, strict=True):
+                    found[place] = offered if offered.offers else await take(connection, one)
+        return [found[place] for place in range(len(seekers))]
+
+    def _wanted(self, seeker: Seeker, blind: Blind) -> Wanted:
         project, policy = seeker.project, seeker.project.spec.policy
-        wanted = Wanted(
+        return Wanted(
             project.project_id,
             seeker.audience,
             seeker.person.id,
             seeker.ids,
             self._desk.settings.max_held_leases,
             policy.lease_s,
-            self._blind(project),
+            blind,
             None if policy.budget is None else policy.budget.items,
         )
-        async with self._desk.service.database.pool.acquire(timeout=10) as connection:
-            return await take(connection, wanted)
 
-    def _blind(self, project: CurrentProject) -> tuple[bytes, list[str], list[bytes]]:
+    def _blind(self, project: CurrentProject) -> Blind:
         """The threshold of the blind share, and those of versions and slices with another share."""
         specs = {v: self._desk.references.projects.spec(project.project_id, v) for v in range(1, project.version + 1)}
         gold = self._desk.gold_share(project)
@@ -269,6 +286,17 @@ class Taking:
             _, route = unblock(asked, unit.now)
             publish((route,), unit, self._desk.metrics)
         await count_steps(unit.connection, [asked.id or 0 for asked in blocked])
+
+
+def _groups(seekers: Sequence[Seeker]) -> list[list[tuple[int, Seeker]]]:
+    """Seekers with their places, by project and audience; no more tasks in one group than a statement gives."""
+    queues: dict[tuple[str, Audience], list[list[tuple[int, Seeker]]]] = {}
+    for place, one in enumerate(seekers):
+        groups = queues.setdefault((one.project.project_id, one.audience), [[]])
+        if sum(len(other.ids) for _, other in groups[-1]) + len(one.ids) > SEATS[-1]:
+            groups.append([])
+        groups[-1].append((place, one))
+    return [group for groups in queues.values() for group in groups if group]
 
 
 def gold_share(seeker: Seeker) -> float:

@@ -4,12 +4,11 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header
-from starlette.requests import Request
 from starlette.responses import Response
 
 from services.assignment.api.desk import Desk
-from services.assignment.api.identity import LEADERS, WORKERS, Principal, Role, bearer, requires
-from services.assignment.api.lean import JSON, answer, direct, key_of, lease_of, read
+from services.assignment.api.direct import JSON, Call, DirectRoute, dump
+from services.assignment.api.identity import LEADERS, WORKERS, Principal, Role, admits, bearer, requires
 from services.assignment.api.problems import Problem, lease_expired, lease_finished, lease_unknown
 from services.assignment.api.schemas import (
     ABOUT_KEY,
@@ -33,39 +32,21 @@ from services.assignment.store.leases import count_held, get_lease, renew
 Key = Annotated[IdempotencyKey, Header(alias="Idempotency-Key", description=ABOUT_KEY)]
 
 
-def worker_routes(desk: Desk) -> APIRouter:
-    """The router."""
+def worker_routes(desk: Desk) -> tuple[APIRouter, dict[str, DirectRoute]]:
+    """The router, and those of its routes that are served directly."""
     router = APIRouter(prefix="/v1", tags=["work"], dependencies=[Depends(bearer)])
     taking, submitting = Taking(desk), Submitting(desk)
-    is_worker = requires(desk.identities, WORKERS)
-    Worker = Annotated[Principal, Depends(is_worker)]  # noqa: N806
-    Anybody = Annotated[Principal, Depends(requires(desk.identities, frozenset(Role)))]  # noqa: N806
+    identities = desk.identities
+    Worker = Annotated[Principal, Depends(requires(identities, WORKERS))]  # noqa: N806
+    Anybody = Annotated[Principal, Depends(requires(identities, frozenset(Role)))]  # noqa: N806
 
+    @router.post("/next", response_model=NextResponse, summary="Take tasks")
     async def take(worker: Worker, body: NextRequest) -> Response:
         return Response(await taking.take(worker, body), media_type=JSON)
 
+    @router.post("/leases/{lease_id}/submit", summary="Answer a task")
     async def submit(worker: Worker, lease_id: UUID, body: SubmitRequest, key: Key = None) -> Receipt:
-        one = Submission.model_construct(
-            lease_id=lease_id, value=body.value, comment=body.comment, duration_ms=body.duration_ms
-        )
-        return await _single(submitting, worker, one, key)
-
-    async def take_directly(request: Request) -> Response:
-        return await take(await is_worker(request), await read(request, NextRequest))
-
-    async def submit_directly(request: Request) -> Response:
-        worker = await is_worker(request)
-        lease_id, key = lease_of(request), key_of(request)
-        return answer(await submit(worker, lease_id, await read(request, SubmitRequest), key))
-
-    router.add_api_route(
-        "/next", take, methods=["POST"], response_model=NextResponse, summary="Take tasks",
-        route_class_override=direct(take_directly),
-    )  # fmt: skip
-    router.add_api_route(
-        "/leases/{lease_id}/submit", submit, methods=["POST"], response_model=Receipt, summary="Answer a task",
-        route_class_override=direct(submit_directly),
-    )  # fmt: skip
+        return await _single(submitting, worker, _answer(lease_id, body), key)
 
     @router.post("/leases/{lease_id}/skip", summary="Say why a task cannot be answered")
     async def skip(worker: Worker, lease_id: UUID, body: SkipRequest, key: Key = None) -> Receipt:
@@ -78,17 +59,44 @@ def worker_routes(desk: Desk) -> APIRouter:
 
     @router.post("/submit", summary="Answer or skip many tasks")
     async def submit_many(caller: Anybody, body: SubmitBatch, key: Key = None) -> SubmitBatchResponse:
-        behalf = caller.role in LEADERS
-        _check_behalf(body, behalf=behalf)
-        results = await submitting.submit(caller, body.submissions, key=key, behalf=behalf)
-        told = [as_result(one.lease_id, result) for one, result in zip(body.submissions, results, strict=True)]
-        return SubmitBatchResponse(results=told)
+        return await _many(submitting, caller, body, key)
 
     @router.get("/me", summary="Who am I")
     async def me(caller: Anybody) -> Me:
         return await _me(desk, caller)
 
-    return router
+    async def take_directly(worker: Principal, call: Call) -> bytes:
+        return await taking.take(worker, call.read(NextRequest))
+
+    async def submit_directly(worker: Principal, call: Call) -> bytes:
+        lease_id, key = call.lease_id, call.key
+        return dump(await _single(submitting, worker, _answer(lease_id, call.read(SubmitRequest)), key))
+
+    async def submit_many_directly(caller: Principal, call: Call) -> bytes:
+        key = call.key
+        return dump(await _many(submitting, caller, call.read(SubmitBatch), key))
+
+    workers, anybody = admits(identities, WORKERS), admits(identities, frozenset(Role))
+    served = (
+        DirectRoute("/v1/next", workers, take_directly),
+        DirectRoute("/v1/leases/{lease_id}/submit", workers, submit_directly),
+        DirectRoute("/v1/submit", anybody, submit_many_directly),
+    )
+    return router, {one.path: one for one in served}
+
+
+def _answer(lease_id: UUID, body: SubmitRequest) -> Submission:
+    return Submission.model_construct(
+        lease_id=lease_id, value=body.value, comment=body.comment, duration_ms=body.duration_ms
+    )
+
+
+async def _many(submitting: Submitting, caller: Principal, body: SubmitBatch, key: str | None) -> SubmitBatchResponse:
+    behalf = caller.role in LEADERS
+    _check_behalf(body, behalf=behalf)
+    results = await submitting.submit(caller, body.submissions, key=key, behalf=behalf, many=True)
+    told = [as_result(one.lease_id, result) for one, result in zip(body.submissions, results, strict=True)]
+    return SubmitBatchResponse(results=told)
 
 
 async def _single(submitting: Submitting, worker: Principal, one: Submission, key: str | None) -> Receipt:

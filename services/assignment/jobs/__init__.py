@@ -3,7 +3,8 @@
 from services.assignment.jobs.choosing import Choosing
 from services.assignment.jobs.housekeeping import Housekeeping
 from services.assignment.jobs.queue import QueueJobs
+from services.assignment.jobs.recording import record
 from services.assignment.jobs.retention import Retention
 from services.assignment.jobs.sweep import Sweeper
 
-__all__ = ["Choosing", "Housekeeping", "QueueJobs", "Retention", "Sweeper"]
+__all__ = ["Choosing", "Housekeeping", "QueueJobs", "Retention", "Sweeper", "record"]

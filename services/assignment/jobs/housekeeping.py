@@ -5,10 +5,12 @@ from collections import deque
 from collections.abc import Mapping
 
 from services.assignment.domain.states import fill_open
+from services.assignment.jobs.recording import record
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.settings import AssignmentSettings
+from services.assignment.store.audit import LogLine
 from services.assignment.store.items import fold_tallies, sum_tallies
-from services.assignment.store.people import LogLine, forget_requests, log_requests, mark_seen
+from services.assignment.store.people import forget_requests, mark_seen
 from services.assignment.store.rounds import count_states
 from services.assignment.store.rows import Key
 from shared.runtime.service import Service
@@ -54,7 +56,7 @@ class Housekeeping:
             if seen:
                 await mark_seen(unit.connection, {who: now - at for who, at in seen.items()})
             if lines:
-                await log_requests(unit.connection, lines)
+                await record(unit, lines)
 
     async def fold(self) -> None:
         """Sum up the tallies, forget old idempotency keys."""

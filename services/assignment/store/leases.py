@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.assignment.domain.aggregate import Round
 from services.assignment.domain.leases import ERASED_PERSON, Lease, LeaseState
+from services.assignment.store.audit import LogLine, log_columns, logged_from
 from services.assignment.store.items import columns
 from services.assignment.store.rows import LEASE_COLUMNS, ROUND_COLUMNS, Key, load_lease, load_round
 from shared.events import Audience
@@ -115,17 +116,27 @@ class Finish:
     digest: bytes | None = None
 
 
-async def finish(connection: Any, ends: Sequence[Finish], rounds: Sequence[Round], at: datetime) -> None:
-    """Record what became of leases, and the counts of their rounds, in one statement. The caller holds all the rows."""
+async def finish(
+    connection: Any,
+    ends: Sequence[Finish],
+    rounds: Sequence[Round],
+    at: datetime,
+    *,
+    lines: Sequence[LogLine] = (),
+    outbox: tuple[bytes, int] | None = None,
+) -> None:
+    """Record what became of leases, and the counts of their rounds, in one statement. The caller holds all the rows.
+
+    Args:
+        connection: in a transaction.
+        ends: what became of leases.
+        rounds: as they are now.
+        at: when.
+        lines: of the audit log.
+        outbox: what the transaction publishes, packed, and how many records that are.
+    """
     await connection.execute(
-        "WITH done AS ("
-        " UPDATE leases AS l SET state = n.state, late = n.late, digest = n.digest, ended_at = $11"
-        " FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::bytea[]) AS n(id, state, late, digest)"
-        " WHERE l.id = n.id"
-        ") UPDATE rounds AS r SET active = n.active, answered = n.answered, skipped = n.skipped,"
-        " expert_active = n.expert_active, expert_answered = n.expert_answered, waiting_since = now()"
-        " FROM unnest($5::bigint[], $6::smallint[], $7::smallint[], $8::integer[], $9::smallint[], $10::smallint[])"
-        " AS n(id, active, answered, skipped, expert_active, expert_answered) WHERE r.id = n.id",
+        _FINISH,
         [one.id for one in ends],
         [one.state.value for one in ends],
         [one.late for one in ends],
@@ -137,7 +148,24 @@ async def finish(connection: Any, ends: Sequence[Finish], rounds: Sequence[Round
         [one.expert_active for one in rounds],
         [one.expert_answered for one in rounds],
         at,
+        *(outbox or (None, None)),
+        *log_columns(lines),
     )
+
+
+_FINISH = (
+    "WITH done AS ("  # noqa: S608  # constants
+    " UPDATE leases AS l SET state = n.state, late = n.late, digest = n.digest, ended_at = $11"
+    " FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::bytea[]) AS n(id, state, late, digest)"
+    " WHERE l.id = n.id"
+    "), published AS ("
+    " INSERT INTO outbox (records, record_count) SELECT $12, $13 WHERE $12::bytea IS NOT NULL"
+    f"), logged AS ({logged_from(14)}"
+    ") UPDATE rounds AS r SET active = n.active, answered = n.answered, skipped = n.skipped,"
+    " expert_active = n.expert_active, expert_answered = n.expert_answered, waiting_since = now()"
+    " FROM unnest($5::bigint[], $6::smallint[], $7::smallint[], $8::integer[], $9::smallint[], $10::smallint[])"
+    " AS n(id, active, answered, skipped, expert_active, expert_answered) WHERE r.id = n.id"
+)
 
 
 async def renew(connection: Any, lease_id: UUID, lease_s: float) -> datetime | None:

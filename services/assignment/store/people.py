@@ -1,4 +1,4 @@
-"""Statements on people, quarantines, idempotency keys and the request log."""
+"""Statements on people, quarantines and idempotency keys."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ class Person:
         quarantined: the projects where the person is not asked, paused ones among them; may hold `EVERYWHERE`.
         gold_shares: project -> share of leases that a rule wants to be gold items.
         planned_shares: the same by what is known of the person.
+        languages, groups: as an administrator or a token said; None where nobody has.
     """
 
     id: str
@@ -32,6 +33,8 @@ class Person:
     quarantined: tuple[str, ...]
     gold_shares: Mapping[str, float]
     planned_shares: Mapping[str, float]
+    languages: tuple[str, ...] | None = None
+    groups: tuple[str, ...] | None = None
 
     def may_work_in(self, project_id: str) -> bool:
         """Whether the person is asked in this project."""
@@ -41,7 +44,8 @@ class Person:
 
 
 _PERSON = (
-    "SELECT a.id, a.name, a.role, a.projects, a.enabled, a.token_hash, a.created_at, a.last_seen_at, ARRAY("
+    "SELECT a.id, a.name, a.role, a.projects, a.languages, a.groups, a.enabled, a.token_hash, a.created_at,"
+    " a.last_seen_at, ARRAY("
     " SELECT q.project_id FROM quarantines AS q WHERE q.annotator_id = a.id AND q.active"
     " UNION SELECT p.project_id FROM restraints AS p WHERE p.annotator_id = a.id AND p.action = 'pause'"
     " AND p.until > now() ORDER BY 1) AS quarantined,"
@@ -67,13 +71,15 @@ def _person(row: Mapping[str, Any]) -> Person:
         quarantined=tuple(row["quarantined"]),
         gold_shares={} if row["gold_shares"] is None else json.loads(row["gold_shares"]),
         planned_shares={} if row["planned_shares"] is None else json.loads(row["planned_shares"]),
+        languages=None if row["languages"] is None else tuple(row["languages"]),
+        groups=None if row["groups"] is None else tuple(row["groups"]),
     )
 
 
-async def find_by_token(connection: Any, token_hash: bytes) -> tuple[Person, bytes] | None:
-    """Who has the token of this hash, with the stored hash."""
-    row = await connection.fetchrow(f"{_PERSON} WHERE a.token_hash = $1", token_hash)
-    return None if row is None else (_person(row), row["token_hash"])
+async def find_by_tokens(connection: Any, hashes: Sequence[bytes]) -> dict[bytes, Person]:
+    """Who has the tokens of these hashes; a hash that is nobody's is absent."""
+    rows = await connection.fetch(f"{_PERSON} WHERE a.token_hash = ANY($1::bytea[])", list(hashes))
+    return {row["token_hash"]: _person(row) for row in rows}
 
 
 async def get_people(connection: Any, ids: Sequence[str]) -> dict[str, Person]:
@@ -102,23 +108,65 @@ async def list_present(connection: Any, seconds: float) -> list[tuple[Person, fl
     return [(_person(row), max(0.0, row["seen_s"])) for row in rows]
 
 
-async def add_people(
-    connection: Any, people: Sequence[tuple[str, str, str, list[str] | None, bytes | None]]
-) -> set[str]:
-    """Insert (id, name, role, projects, token hash). Returns the ids that were new; an erased one is taken for good."""
+@dataclass(frozen=True, slots=True)
+class NewPerson:
+    """A row to be added, or what a token says of one; None: nothing is said."""
+
+    id: str
+    name: str
+    role: str | None
+    projects: Sequence[str] | None = None
+    languages: Sequence[str] | None = None
+    groups: Sequence[str] | None = None
+    token_hash: bytes | None = None
+    claims_at: datetime | None = None
+
+
+_NEW = (
+    "unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::timestamptz[])"
+    " AS n(id, name, role, projects, languages, groups, hash, claims_at)"
+)
+_LISTS = ", ".join(f"string_to_array(n.{name}, E'\\x1f') AS {name}" for name in ("projects", "languages", "groups"))
+
+
+def _new(people: Sequence[NewPerson]) -> list[list[Any]]:
+    def joined(values: Sequence[str] | None) -> str | None:
+        return None if values is None else "\x1f".join(values)
+
+    return [
+        [one.id for one in people],
+        [one.name for one in people],
+        [one.role for one in people],
+        [joined(one.projects) for one in people],
+        [joined(one.languages) for one in people],
+        [joined(one.groups) for one in people],
+        [one.token_hash for one in people],
+        [one.claims_at for one in people],
+    ]
+
+
+async def add_people(connection: Any, people: Sequence[NewPerson]) -> set[str]:
+    """Insert people. Returns the ids that were new; an erased one is taken for good."""
     rows = await connection.fetch(
-        "INSERT INTO annotators (id, name, role, projects, token_hash)"
-        " SELECT id, name, role, CASE WHEN projects IS NULL THEN NULL ELSE string_to_array(projects, ',') END, hash"
-        " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bytea[]) AS n(id, name, role, projects, hash)"
+        "INSERT INTO annotators (id, name, role, projects, languages, groups, token_hash, claims_at)"  # noqa: S608
+        f" SELECT n.id, n.name, n.role, {_LISTS}, n.hash, n.claims_at FROM {_NEW}"
         " WHERE NOT EXISTS (SELECT FROM erasures AS e WHERE e.annotator_id = n.id)"
         " ON CONFLICT DO NOTHING RETURNING id",
-        [person[0] for person in people],
-        [person[1] for person in people],
-        [person[2] for person in people],
-        [None if person[3] is None else ",".join(person[3]) for person in people],
-        [person[4] for person in people],
+        *_new(people),
     )
     return {row["id"] for row in rows}
+
+
+async def update_people(connection: Any, people: Sequence[NewPerson]) -> None:
+    """Write what tokens say of people where it is another thing, and not older than what is there."""
+    await connection.execute(
+        "UPDATE annotators AS a SET name = n.name, role = coalesce(n.role, a.role),"  # noqa: S608
+        " projects = coalesce(n.projects, a.projects), languages = coalesce(n.languages, a.languages),"
+        " groups = coalesce(n.groups, a.groups), claims_at = n.claims_at"
+        f" FROM (SELECT n.id, n.name, n.role, {_LISTS}, n.claims_at FROM {_NEW}) AS n"
+        " WHERE a.id = n.id AND coalesce(a.claims_at < n.claims_at, true)",
+        *_new(people),
+    )
 
 
 async def set_token(connection: Any, annotator_id: str, token_hash: bytes) -> bool:
@@ -205,26 +253,4 @@ async def forget_requests(connection: Any, older_than_s: float, limit: int) -> N
         " WHERE created_at < now() - make_interval(secs => $1) ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
         older_than_s,
         limit,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line of the request log; `subject` is an id, never content."""
-
-    principal: str
-    action: str
-    outcome: str
-    subject: str
-
-
-async def log_requests(connection: Any, lines: Sequence[LogLine]) -> None:
-    """Append to the request log."""
-    await connection.execute(
-        "INSERT INTO request_log (principal, action, outcome, subject)"
-        " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])",
-        [line.principal for line in lines],
-        [line.action for line in lines],
-        [line.outcome for line in lines],
-        [line.subject for line in lines],
     )

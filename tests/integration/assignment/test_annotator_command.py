@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
 from cli.annotator import app
@@ -24,7 +25,8 @@ async def url(replica: Replica) -> AsyncGenerator[str]:
         found.listen()
         server = uvicorn.Server(uvicorn.Config(replica.api, log_level="error", lifespan="off"))
         running = asyncio.create_task(server.serve(sockets=[found]))
-        yield f"http://127.0.0.1:{found.getsockname()[1]}"
+        with capture_logs():  # the service's log lines are not the command's output
+            yield f"http://127.0.0.1:{found.getsockname()[1]}"
         server.should_exit = True
         await running
 

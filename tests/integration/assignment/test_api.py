@@ -169,7 +169,11 @@ async def test_leads_act_for_people(replica: Replica) -> None:
     (refused,) = await assign(admin, (names[0], "w1"))
     assert refused["problem"]["code"] == "already_taken"
     log = [tuple(row) for row in await replica.sql("SELECT action, outcome FROM request_log ORDER BY id")]
-    assert ("assign", "2 of 5") in log
+    assert ("assign", "done") in log
+    assert ("assign", "annotator_unavailable") in log
+    assert log.count(("submit", "answered")) == 2
+    assert log.count(("skip", "skipped")) == 1
+    assert log.count(("submit", "lease_unknown")) == 1
 
 
 async def test_leads_end_rounds_and_look_items_up(replica: Replica) -> None:
