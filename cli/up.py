@@ -16,11 +16,12 @@ import typer
 from rich.console import Console
 
 from cli.environment import DATA_DIR, ENVIRONMENT_FILE, PREFIX, write_environment
+from cli.erase.training import DIRECTORY
 from cli.output import JsonFlag, Output
 from cli.stack.embedded import Stack, StackOptions
 from cli.stack.paths import data_root
 from shared.errors import ConfigurationError
-from shared.topics import ASSIGNMENT, PROCESSES, SERVICES
+from shared.topics import ASSIGNMENT, PROCESSES, SERVICES, TRAINER
 
 FIRST_PORT = 8001
 ADMIN_TOKEN = f"{PREFIX}ASSIGNMENT_ADMIN_TOKEN"
@@ -114,6 +115,8 @@ def client_environment(stack: Stack, admin_token: str) -> dict[str, str]:
         environment[f"{PREFIX}{name.upper()}_DATABASE_ALLOW_INSECURE"] = "true"
     if ASSIGNMENT in stack.urls:
         environment[f"{PREFIX}URL"] = stack.urls[ASSIGNMENT]
+    if TRAINER in stack.services:
+        environment[DIRECTORY] = stack.services[TRAINER].environment[DIRECTORY]
     if stack.options.model_dir is not None:
         environment[MODEL_DIR] = str(stack.options.model_dir)
     return environment | {f"{PREFIX}ADMIN_TOKEN": admin_token}

@@ -36,7 +36,7 @@ SPEC = ProjectSpec(
     data="image",
     label=ChoiceSchema(classes=CLASSES),
     policy=Policy(
-        auto_accept=AutoAccept(threshold=0.85, audit_share=0.05),
+        auto_accept=AutoAccept(threshold=0.97, audit_share=0.05),
         overlap=Overlap(min=1, max=4),
         target_posterior=0.97,
         experts=True,

@@ -3,10 +3,11 @@
 import asyncio
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from cli.audit.databases import DatabaseUrls
+from cli.erase import training
 from cli.erase.expiry import Expiry, expiries
 from cli.erase.remains import look
 from cli.erase.subjects import Forgotten, Subject
@@ -28,9 +30,10 @@ from shared.clock import utc_now
 from shared.errors import RetryLater
 from shared.events import Erasure
 from shared.runtime.settings import KafkaSettings
-from shared.topics import ERASURES, GOLD_ANSWERS, GOLD_ITEMS
+from shared.topics import ERASURES, GOLD_ANSWERS, GOLD_ITEMS, TRAINER
 
 POLL_S = 0.3
+Looker = Callable[[Subject], Awaitable[tuple[dict[str, Any] | None, dict[str, int]]]]
 
 
 @dataclass(slots=True)
@@ -132,7 +135,10 @@ async def _erase(
             if gold:
                 await publisher.publish([_tombstone(topic.name, subject.key) for topic in (GOLD_ITEMS, GOLD_ANSWERS)])
             await publisher.publish([outgoing(ERASURES, event, source=SOURCE)])
-    answers = await _answers(urls, event, wait_s=wait_s if publish else 0.0, since=publish, work=work)
+    lookers: dict[str, Looker] = {name: partial(look, name, url) for name, url in urls.items()}
+    if (place := training.directory()) is not None:
+        lookers[TRAINER] = partial(training.look, place)
+    answers = await _answers(lookers, event, wait_s=wait_s if publish else 0.0, since=publish, work=work)
     states = await describe_topics(kafka)
     letters = await _letters(kafka, [name for name in states if name.endswith(".dlq")], event)
     return Proof(subject, event.requested_at, gold, answers, tuple(expiries(subject, states, utc_now())), letters)
@@ -148,22 +154,22 @@ def _tombstone(topic: str, key: str) -> Outgoing:
 
 
 async def _answers(
-    urls: Mapping[str, str], event: Erasure, *, wait_s: float, since: bool, work: Work
+    lookers: Mapping[str, Looker], event: Erasure, *, wait_s: float, since: bool, work: Work
 ) -> dict[str, Answer]:
     """Ask the databases again and again until each says that it is done, or the time is up."""
     deadline = time.monotonic() + wait_s
-    work.total = len(urls)
+    work.total = len(lookers)
     while True:
-        found = {name: await _ask(name, url, event, since=since) for name, url in urls.items()}
+        found = {name: await _ask(looker, event, since=since) for name, looker in lookers.items()}
         work.done = sum(answer.done for answer in found.values())
-        if work.done == len(urls) or time.monotonic() >= deadline:
+        if work.done == len(lookers) or time.monotonic() >= deadline:
             return found
         await asyncio.sleep(POLL_S)
 
 
-async def _ask(service: str, url: str, event: Erasure, *, since: bool) -> Answer:
+async def _ask(looker: Looker, event: Erasure, *, since: bool) -> Answer:
     try:
-        noted, left = await look(service, url, Subject.of(event))
+        noted, left = await looker(Subject.of(event))
     except RetryLater as error:
         return Answer(why=str(error))
     if noted is None or (since and noted["requested_at"] < event.requested_at):

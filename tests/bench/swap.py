@@ -36,7 +36,7 @@ from tests.bench.auto_path import PROJECT, SPEC, items, show
 from tests.bench.latency import EVERY_S, SETTLED_S, WITHIN_S, _quantile, _send
 from tests.support.onnx_models import _export, iris
 
-RATE, SECONDS, FIRST_S, BETWEEN_S, AFTER_S = 1000, 36.0, 8.0, 6.0, 1.0
+RATE, SECONDS, FIRST_S, BETWEEN_S, AFTER_S = 1000, 72.0, 8.0, 6.0, 1.0
 TREES, VARIANTS = 300, 7
 Distribution = tuple[float, ...]
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from cli.erase import training
+from cli.erase.subjects import Subject
 from cli.model import ModelHistory, models, promote_model, register_model
 from cli.project.commands import apply_spec
 from cli.stack.children import free_port
@@ -20,11 +22,23 @@ from services.prelabel.training.settings import TrainerSettings
 from shared.bus.admin import create_topics
 from shared.bus.publisher import Publisher
 from shared.bus.reader import read_all
-from shared.events import FeaturesInput, Gate, Manifest, ModelPointer, ModelVersion, ProjectSpec, Training
+from shared.bus.records import outgoing
+from shared.events import (
+    Certificate,
+    Erasure,
+    FeaturesInput,
+    Gate,
+    Manifest,
+    ModelPointer,
+    ModelVersion,
+    ProjectSpec,
+    Quality,
+    Training,
+)
 from shared.labels import ChoiceSchema
 from shared.runtime.service import Service
 from shared.runtime.settings import KafkaSettings
-from shared.topics import MODELS, SHADOW_PREDICTIONS, TRAINER
+from shared.topics import ERASURES, ITEMS, LABELS, MODELS, PREDICTIONS, QUALITY, SHADOW_PREDICTIONS, TRAINER
 from tests.support import onnx_models as make
 from tests.support.probe import running, until
 from tests.support.trained import DIGITS, Digit, as_items, as_labels, digits
@@ -70,7 +84,17 @@ class Scene:
         async def there() -> bool:
             return wanted(await models(self.kafka, PROJECT))
 
-        await until(there, within_s=WITHIN_S)
+        try:
+            await until(there, within_s=WITHIN_S)
+        except TimeoutError:
+            found = await models(self.kafka, PROJECT)
+            counts = {
+                topic.name: len(await read_all(self.kafka, topic.name))
+                for topic in (ITEMS, LABELS, PREDICTIONS, SHADOW_PREDICTIONS)
+            }
+            pytest.fail(
+                f"still {found.pointer}, {[(one.version, one.status) for one in found.versions.values()]}, {counts}"
+            )
         return await models(self.kafka, PROJECT)
 
     async def register(self, version: str, *, on_trial: bool) -> None:
@@ -122,20 +146,44 @@ async def second_model(scene: Scene, first: ModelVersion) -> ModelVersion:
     return made
 
 
-async def bad_models(scene: Scene, good: ModelVersion) -> None:
+async def lost_certificate(scene: Scene, second: ModelVersion, first: ModelVersion) -> None:
+    """Right after its promotion nothing says that the second model is better: it goes."""
+    certificate = Certificate(
+        number=1,
+        state="withdrawn",
+        generation=2,
+        model_version=second.version,
+        threshold=0.9,
+        target_error=0.03,
+        confidence=0.95,
+        audit_share=0.5,
+        valid_until=datetime.now(UTC),
+    )
+    alarm = Quality(
+        project_id=PROJECT, subject="project", sequence="1", measurement=certificate, measured_at=datetime.now(UTC)
+    )
+    await scene.publisher.publish([outgoing(QUALITY, alarm, source="monitor")])
+    found = await scene.history(lambda found: found.versions[second.version].status == "retired")
+    assert found.pointer is not None
+    assert (found.pointer.version, found.pointer.generation, found.pointer.rolled_back) == (first.version, 3, True)
+    assert "certificate was withdrawn" in verdict(found.versions[second.version])["why"]
+
+
+async def bad_models(scene: Scene) -> None:
     """One on trial is refused; one that somebody promoted is rolled back."""
     await scene.register("planted", on_trial=True)
+    await scene.label(digits()[700:800])
     found = await scene.history(lambda found: found.versions["planted"].status == "retired")
     assert "worse than the live model" in verdict(found.versions["planted"])["why"]
-    assert live(2)(found)
+    before = (await models(scene.kafka, PROJECT)).pointer
+    assert before is not None
 
     await scene.register("forced", on_trial=False)
     await promote_model(scene.kafka, PROJECT, "forced")
-    await scene.label(digits()[700:1000])
-    found = await scene.history(live(4))
+    await scene.label(digits()[800:1100])
+    found = await scene.history(lambda found: found.versions["forced"].status == "retired")
     assert found.pointer is not None
-    assert (found.pointer.version, found.pointer.previous) == (good.version, "forced")
-    assert found.versions["forced"].status == "retired"
+    assert (found.pointer.version, found.pointer.previous) == (before.version, "forced")
     assert verdict(found.versions["forced"])["verdict"] == "rollback"
 
 
@@ -150,7 +198,8 @@ async def test_from_the_first_labels_to_a_rollback(kafka_settings: KafkaSettings
             await scene.history(lambda found: any(one.status == "shadow" for one in found.versions.values()))
         async with running(trainer(kafka_settings, tmp_path)):  # it goes on where that one was
             second = await second_model(scene, first)
-            await bad_models(scene, second)
+            await lost_certificate(scene, second, first)
+            await bad_models(scene)
 
 
 async def test_kill_9_in_the_middle_of_a_training_registers_it_once(
@@ -194,3 +243,40 @@ async def test_kill_9_in_the_middle_of_a_training_registers_it_once(
             assert [one.generation for one in made if isinstance(one, ModelPointer)] == [1]
     finally:
         await process.drain()
+
+
+async def test_what_is_erased_leaves_the_training_set(
+    kafka_settings: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create_topics(kafka_settings, partitions=2)
+    await apply_spec(kafka_settings, SPEC, now=datetime.now(UTC))
+    monkeypatch.setenv("LABELSTREAM_TRAINER_DIRECTORY", str(tmp_path / "kept"))
+    async with Publisher(kafka_settings) as publisher, running(trainer(kafka_settings, tmp_path)):
+        scene = Scene(kafka_settings, tmp_path, publisher)
+        await scene.label(digits()[:150])
+        await scene.history(live(1))
+        place = training.directory()
+        assert place is not None
+        assert list((place / "sets" / PROJECT).iterdir())
+        item = Erasure(subject="item", project_id=PROJECT, item_id="d7", requested_at=datetime.now(UTC))
+        person = Erasure(subject="annotator", annotator_id="ann", requested_at=datetime.now(UTC))
+        await publisher.publish([outgoing(ERASURES, one, source="test") for one in (item, person)])
+
+        async def obeyed() -> bool:
+            looked = [await training.look(place, Subject.of(one)) for one in (item, person)]
+            return all(noted is not None and not any(left.values()) for noted, left in looked)
+
+        await until(obeyed, within_s=30)
+        noted, left = await training.look(place, Subject.of(item))
+        assert noted is not None
+        assert (noted["removed"]["labels"], noted["removed"]["contents"]) == (1, 1)
+        assert left == {"items": 0, "labels": 0, "models' answers": 0, "training sets from before": 0}
+        await scene.label(digits()[7:8])
+        await scene.label(digits()[150:151])
+
+        async def took() -> bool:
+            key = Subject("", PROJECT, "d150")
+            return (await training.look(place, key))[1]["labels"] == 1
+
+        await until(took, within_s=30)
+        assert not any((await training.look(place, Subject.of(item)))[1].values()), "it does not come back"

@@ -1,5 +1,6 @@
 """The training cycle: what is due, what comes of it."""
 
+import asyncio
 import functools
 import hashlib
 import importlib.metadata
@@ -122,7 +123,7 @@ class Cycle:
         hashes = [row.content_hash for row in sides.training]
         contents = await self._kept.run(lambda connection: reading.list_contents(connection, name, hashes))
         rows = [row for row in sides.training if row.content_hash in contents]
-        path = write_set(self._kept.sets_of(name), sides.data_hash, rows, contents)
+        path = await asyncio.to_thread(write_set, self._kept.sets_of(name), sides.data_hash, rows, contents)
         made = await self._workshop.fit(project, path)
         await self._workshop.check(self._workshop.job(project), made, contents)
         uri = await self._workshop.keep(made.content)
@@ -135,6 +136,7 @@ class Cycle:
             registered = registered.model_copy(update={"metrics": registered.metrics | figures})
         await self._kept.run(lambda connection: reading.save_learned(connection, name, version, hashes))
         if self._kept.erasures != erasures:
+            path.unlink(missing_ok=True)
             return "outdated"
         if self._references.models.pointer(name) is not None:
             registered = registered.model_copy(update={"status": "shadow"})

@@ -6,8 +6,8 @@ from datetime import timedelta
 import structlog
 
 from services.prelabel.training.settings import TrainerSettings
-from services.prelabel.training.store.files import drop_all, drop_jobs
-from services.prelabel.training.store.intake import erase, list_erased, prune
+from services.prelabel.training.store.files import drop_before, drop_jobs
+from services.prelabel.training.store.intake import erase, get_last_erasure, list_erased, prune
 from services.prelabel.training.store.kept import Kept, claim_cluster
 from shared.bus.client import make_admin
 from shared.bus.references import References
@@ -38,6 +38,7 @@ class Keeping:
         await self._kept.run(lambda connection: claim_cluster(connection, cluster_id))
         await asyncio.to_thread(drop_jobs, self._kept.jobs)
         await self.erase()
+        await self._drop_sets()
 
     async def close(self) -> None:
         """Give the directory back to the next one."""
@@ -62,9 +63,14 @@ class Keeping:
             removed = await self._kept.run(lambda connection, event=event, at=at: erase(connection, event, at))  # type: ignore[misc]
             if removed:
                 self._kept.erasures += 1
-                await asyncio.to_thread(drop_all, self._kept.sets)
+                await self._drop_sets()
             await self._kept.truncate()
             log.info("erased", subject=event.subject, removed=dict(removed))
+
+    async def _drop_sets(self) -> None:
+        moment = await self._kept.run(get_last_erasure)
+        if moment is not None:
+            await asyncio.to_thread(drop_before, self._kept.sets, moment)
 
     async def prune(self) -> None:
         """Forget contents that nobody will label."""

@@ -1,5 +1,6 @@
 """Trials: the candidate beside the live model, the live model beside the former one."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -65,7 +66,8 @@ class Trials:
         categories = await self._kept.run(lambda connection: reading.list_categories(connection, name))
         known = [one for one in categories if is_label(one, project)]
         labels = await self._kept.run(lambda connection: reading.list_labelled(connection, name, group_by, known))
-        return split(name, labels, share=training.holdout_share, grouped=group_by is not None)
+        share, grouped = training.holdout_share, group_by is not None
+        return await asyncio.to_thread(split, name, labels, share=share, grouped=grouped)
 
     def pending(self, project_id: str, trained: str | None) -> ModelVersion | None:
         """The model that waits for a verdict: on trial, or the first one of the project."""

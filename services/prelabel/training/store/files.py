@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from services.prelabel.training.domain.sets import Row
@@ -31,10 +32,11 @@ def write_set(directory: Path, data_hash: str, rows: Sequence[Row], contents: Ma
     return path
 
 
-def drop_all(directory: Path) -> None:
-    """Delete every set: one of them may hold what was erased. The next training writes its own anew."""
+def drop_before(directory: Path, moment: datetime) -> None:
+    """Delete the sets written before something was erased: one may hold it. The next training writes its own anew."""
     for each in directory.rglob("*.parquet"):
-        each.unlink(missing_ok=True)
+        if each.stat().st_mtime < moment.timestamp():
+            each.unlink(missing_ok=True)
 
 
 def drop_jobs(directory: Path) -> None:

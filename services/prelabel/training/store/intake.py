@@ -150,6 +150,12 @@ def list_erased(connection: Connection) -> set[str]:
     return {subject for (subject,) in connection.execute("SELECT subject FROM erasures")}
 
 
+def get_last_erasure(connection: Connection) -> datetime | None:
+    """When something was last removed."""
+    (found,) = connection.execute("SELECT max(erased_at) FROM erasures WHERE removed <> '{}'").fetchone()
+    return None if found is None else datetime.fromisoformat(found)
+
+
 def erase(connection: Connection, asked: Erasure, at: datetime) -> Counter[str]:
     """Forget an item: its labels, guesses, and content unless another item has the same. Give what went.
 
@@ -166,7 +172,7 @@ def erase(connection: Connection, asked: Erasure, at: datetime) -> Counter[str]:
             removed["contents"] += _drop_contents(connection, [(str(asked.project_id), found[0])])
     connection.execute(
         "INSERT OR REPLACE INTO erasures VALUES (?, ?, ?, ?)",
-        (asked.key, asked.requested_at.isoformat(), at.isoformat(), json.dumps(removed, sort_keys=True)),
+        (asked.key, asked.requested_at.isoformat(), at.isoformat(), json.dumps(+removed, sort_keys=True)),
     )
     return +removed
 
