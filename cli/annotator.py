@@ -24,6 +24,12 @@ Token = Annotated[
     str | None,
     typer.Option("--token", envvar=["LABELSTREAM_TOKEN", "LABELSTREAM_ADMIN_TOKEN"], help="An administrator's token."),
 ]
+Languages = Annotated[
+    list[str] | None, typer.Option("--language", help="May be repeated; not said: asked in all languages.")
+]
+Groups = Annotated[list[str] | None, typer.Option("--group", help="To which they belong; may be repeated.")]
+MaxOpen = Annotated[int | None, typer.Option(min=1, help="Leases that they may hold at once.")]
+Daily = Annotated[int | None, typer.Option(min=0, help="The most answers in a day.")]
 Project = Annotated[str | None, typer.Option("--project", "-p", help="Only there; everywhere by default.")]
 
 
@@ -43,16 +49,49 @@ def add(
     project: Annotated[
         list[str] | None, typer.Option("--project", "-p", help="May be repeated; every project by default.")
     ] = None,
+    language: Languages = None,
+    group: Groups = None,
+    max_open: MaxOpen = None,
+    daily_answers: Daily = None,
     url: Url = None,
     token: Token = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Add a person and print the token, which is shown this once."""
-    body = {"annotators": [{"id": who, "name": name, "role": role, "projects": project or None}]}
+    profile = _profile(language, group, max_open, daily_answers)
+    body = {"annotators": [{"id": who, "name": name, "role": role, "projects": project or None} | profile]}
     (added,) = _call(url, token, lambda api: api.post(PATH, body))["results"]
     if added["problem"] is not None:
         fail(f"{who}: {added['problem']['message']} {added['problem']['action']}")
     _show_token(Output(as_json=as_json), who, added["token"])
+
+
+@app.command("profile")
+def profile(
+    *,
+    who: Who,
+    language: Languages = None,
+    group: Groups = None,
+    max_open: MaxOpen = None,
+    daily_answers: Daily = None,
+    url: Url = None,
+    token: Token = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Replace what a person can do and how much of it; what is not given is not said any more."""
+    body = _profile(language, group, max_open, daily_answers)
+    found = _call(url, token, lambda api: api.put(f"{_path(who)}/profile", body))
+    shown = {name: found[name] for name in body if found[name] not in (None, [])}
+    text = ", ".join(f"{name} {value}" for name, value in shown.items()) or "no profile"
+    Output(as_json=as_json).result(found, lambda to: to.print(f"{who}: {text}", markup=False))
+
+
+def _profile(
+    languages: list[str] | None, groups: list[str] | None, max_open: int | None, daily_answers: int | None
+) -> dict[str, Any]:
+    return {
+        "languages": languages or None, "groups": groups or None, "max_open": max_open, "daily_answers": daily_answers,
+    }  # fmt: skip
 
 
 @app.command("token")

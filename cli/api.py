@@ -54,6 +54,14 @@ class Api:
         headers = {"idempotency-key": key} if key is not None else {}
         return _body(await self._client.post(path, json=body, headers=headers))
 
+    async def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """PUT, as JSON.
+
+        Raises:
+            CommandFailed: the service refused; holds its words.
+        """
+        return _body(await self._client.put(path, json=body))
+
 
 def _body(response: httpx.Response) -> dict[str, Any]:
     if response.is_success:

@@ -70,6 +70,9 @@ class GoldPolicy(FilePart):
     least_share: Probability | None = Field(
         default=None, description="What it falls to as somebody's own gold proves them; absent: a fifth of it."
     )
+    calibration: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=0, description="Gold items that somebody new answers before anything else, as far as there are any."
+    )
     acceptable: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
         default=None,
         description="Accuracy on gold from which nobody is to be quarantined; absent: halfway between guessing and"
@@ -155,6 +158,29 @@ class Budget(FilePart):
     kept_s: Duration = Field(default=604_800.0, description="An item that nobody began for so long is sampled out.")
 
 
+Language = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,34}$")]
+"""As metadata and people have it, such as `de` or `pt-br`."""
+
+
+class People(FilePart):
+    """Who is asked, and what whom."""
+
+    groups: Annotated[tuple[Slug, ...], Field(max_length=50), BeforeValidator(_several)] = Field(
+        default=(), description="People must belong to one of these; empty: anybody."
+    )
+    languages: Annotated[tuple[Language, ...], Field(max_length=50), BeforeValidator(_several)] = Field(
+        default=(), description="What people must speak one of, for items that name no language; empty: any."
+    )
+    match_language: bool = Field(
+        default=True, description="Whether an item whose metadata has `language` goes to people who speak that."
+    )
+    skill: Probability = Field(
+        default=0.0,
+        description="How far, as a share of the order's range, an item comes up for somebody who knows its likely class"
+        " better than others do.",
+    )
+
+
 class Policy(FilePart):
     """How items become labels. Pinned by every round at its start."""
 
@@ -165,6 +191,7 @@ class Policy(FilePart):
     )
     order: Order | None = Field(default=None, description="Absent: margin and entropy alike, and nothing else.")
     budget: Budget | None = Field(default=None, description="Absent: people begin as many items as they can.")
+    people: People | None = Field(default=None, description="Absent: anybody may be asked anything.")
     overlap: Overlap = Overlap()
     target_posterior: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
     error_opinions: Annotated[float, Field(gt=0)] | None = Field(

@@ -58,6 +58,9 @@ class Route(ItemEvent):
     reason: ShortText
     slice: Slug | None = Field(default=None, description="Whose policy it has; null: the project's own.")
     audience: Audience | None = None
+    lane: ShortText | None = Field(
+        default=None, description="What people must speak and belong to, where not anybody may answer."
+    )
     opinions_wanted: Count = 0
     would_auto: bool = False
     inclusion_probability: Share = 1.0

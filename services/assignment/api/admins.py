@@ -26,6 +26,7 @@ from services.assignment.api.schemas import (
     AnnotatorsResponse,
     AnnotatorView,
     NewAnnotator,
+    Profile,
     QuarantineRequest,
     TokenResponse,
 )
@@ -40,9 +41,11 @@ from services.assignment.store.people import (
     clear_quarantines,
     get_people,
     list_people,
+    set_profile,
     set_quarantines,
     set_token,
 )
+from services.assignment.store.people import Profile as Stored
 from shared.bus.unit import Unit
 from shared.events import Quality, Quarantine
 from shared.events.base import Name
@@ -82,6 +85,17 @@ def admin_routes(desk: Desk) -> APIRouter:
         desk.identities.forget()
         return TokenResponse(id=annotator_id, token=fresh)
 
+    @router.put("/{annotator_id:path}/profile", summary="Say what a person can do, and how much of it")
+    async def profile(admin: Admin, annotator_id: Name, body: Profile) -> AnnotatorView:
+        stored = Stored(body.languages, body.groups, body.max_open, body.daily_answers)
+        async with desk.service.unit() as unit:
+            if not await set_profile(unit.connection, annotator_id, stored):
+                raise _unknown(annotator_id)
+            await record(unit, [LogLine(admin.id, "profile", "done", annotator_id)])
+            person = (await get_people(unit.connection, [annotator_id]))[annotator_id]
+        desk.identities.forget()
+        return _view(person)
+
     @router.post("/{annotator_id:path}/quarantine", summary="Stop asking a person")
     async def quarantine(leader: Leader, annotator_id: Name, body: QuarantineRequest) -> AnnotatorView:
         return await _mark(desk, leader, annotator_id, body, active=True)
@@ -104,6 +118,8 @@ async def _add(desk: Desk, admin: Principal, asked: list[NewAnnotator]) -> list[
             languages=one.languages,
             groups=one.groups,
             token_hash=hash_token(tokens[one.id]) if one.token else None,
+            max_open=one.max_open,
+            daily_answers=one.daily_answers,
         )
         for one in {one.id: one for one in reversed(asked) if one.id != BOOTSTRAP}.values()
     ]
@@ -183,6 +199,8 @@ def _view(person: Person) -> AnnotatorView:
         projects=list(person.projects) if person.projects is not None else None,
         languages=list(person.languages) if person.languages is not None else None,
         groups=list(person.groups) if person.groups is not None else None,
+        max_open=person.max_open,
+        daily_answers=person.daily_answers,
         enabled=person.enabled,
         has_token=person.has_token,
         quarantined=list(person.quarantined),

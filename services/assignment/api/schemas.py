@@ -240,6 +240,21 @@ class ItemView(Part):
 Tag = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
 
 
+MaxOpen = Annotated[int, Field(ge=1, le=10_000)]
+DailyAnswers = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class Profile(Part):
+    """What somebody can do, and how much of it."""
+
+    languages: Annotated[list[Tag], Field(max_length=100)] | None = Field(
+        default=None, description="Absent: not said; they are asked in all."
+    )
+    groups: Annotated[list[Tag], Field(max_length=1000)] | None = Field(default=None, description="Absent: none.")
+    max_open: MaxOpen | None = Field(default=None, description="Leases at once; absent: the deployment's limit.")
+    daily_answers: DailyAnswers | None = Field(default=None, description="The most in a day; absent: no limit.")
+
+
 class NewAnnotator(Part):
     id: Name
     name: Name | None = None
@@ -249,6 +264,8 @@ class NewAnnotator(Part):
         default=None, description="Absent: not known."
     )
     groups: Annotated[list[Tag], Field(max_length=1000)] | None = Field(default=None, description="Absent: not known.")
+    max_open: MaxOpen | None = Field(default=None, description="Leases at once; absent: the deployment's limit.")
+    daily_answers: DailyAnswers | None = Field(default=None, description="The most in a day; absent: no limit.")
     token: bool = Field(default=True, description="False: cannot log in; a lead acts for them (recorded workers).")
 
 
@@ -263,6 +280,8 @@ class AnnotatorView(Part):
     projects: list[str] | None
     languages: list[str] | None
     groups: list[str] | None
+    max_open: int | None
+    daily_answers: int | None
     enabled: bool
     has_token: bool
     quarantined: list[str]

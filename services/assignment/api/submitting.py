@@ -1,6 +1,7 @@
 """Taking answers in: each counts once, or is refused with a reason."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,6 +27,7 @@ from services.assignment.domain.lifecycle import returned
 from services.assignment.handlers.deciding import pinned_of
 from services.assignment.store.audit import LogLine, log_requests
 from services.assignment.store.items import get_contents
+from services.assignment.store.lanes import add_today
 from services.assignment.store.leases import Finish, finish, lock_held
 from services.assignment.store.people import begin_requests, forget_keys
 from shared.bus.unit import Unit
@@ -123,8 +125,19 @@ class Submitting:
                 await finish(unit.connection, ends, rounds, unit.now, lines=lines, outbox=outbox)
             else:
                 await log_requests(unit.connection, lines)
+            await self._count_today(unit, calls, results)
             await self._give_back(unit, calls, results)
         return results
+
+    async def _count_today(self, unit: Unit, calls: Sequence[Call], results: Sequence[Results | Problem]) -> None:
+        """The answers of people with a daily limit; no statement where nobody has one."""
+        given: Counter[str] = Counter()
+        for call, found in zip(calls, results, strict=True):
+            person = call.principal.person
+            if person is not None and person.daily_answers is not None and not isinstance(found, Problem):
+                given[person.id] += sum(_counts(one, unit.now) for one in found)
+        if given := +given:
+            await add_today(unit.connection, given)
 
     async def _begin(self, unit: Unit, calls: Sequence[Call]) -> set[int]:
         """Take the calls' keys; the places of those whose key was used with another body."""
@@ -264,6 +277,11 @@ def as_result(lease_id: UUID, result: Receipt | Problem) -> SubmitResult:
     if isinstance(result, Problem):
         return SubmitResult(lease_id=lease_id, problem=result.body())
     return SubmitResult(lease_id=lease_id, receipt=result)
+
+
+def _counts(result: Receipt | Problem, now: datetime) -> bool:
+    """Whether it is an answer of just now; a repeat's receipt says when it was given."""
+    return isinstance(result, Receipt) and result.outcome == "answered" and result.submitted_at == now
 
 
 def _receipt(lease: Lease, at: datetime, *, late: bool) -> Receipt:

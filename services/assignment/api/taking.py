@@ -2,12 +2,14 @@
 
 import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
+from services.assignment.api.allowance import Allowance
 from services.assignment.api.desk import Desk
 from services.assignment.api.identity import Principal
+from services.assignment.api.matching import Match, Matching
 from services.assignment.api.problems import Problem, forbidden, project_unknown
 from services.assignment.api.rendering import response, task
 from services.assignment.api.schemas import NextRequest
@@ -56,12 +58,21 @@ class Handed:
 
 @dataclass(frozen=True, slots=True)
 class Seeker:
-    """Who looks for tasks where, and which leases it would be."""
+    """Who looks for tasks where, and which leases it would be.
+
+    Attributes:
+        most: leases that the person may hold.
+        match: what of the queue is for them.
+        gold_first: they are new here, and are given so many gold items and nothing else yet.
+    """
 
     person: Person
     audience: Audience
     project: CurrentProject
     ids: Sequence[UUID]
+    most: int
+    match: Match
+    gold_first: int | None = None
 
     @property
     def place(self) -> tuple[str, str, Audience]:
@@ -73,6 +84,8 @@ class Taking:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._matching = Matching(desk)
+        self._allowance = Allowance(desk)
         self._futile: dict[tuple[str, str, Audience], float] = {}
         self._together: Together[Seeker, Offered] = Together(self._offer, lambda seeker: frozenset([seeker.person.id]))
 
@@ -80,18 +93,24 @@ class Taking:
         """Lease up to `count` tasks; the response's JSON.
 
         Raises:
-            Problem: 403 for somebody in quarantine, 404 for an unknown project, 409 beyond the limit of leases.
+            Problem: 403 for somebody in quarantine, 404 for an unknown project, 409 beyond the limit of leases, or of
+                the day.
         """
         person = principal.person
         if person is None:
             raise forbidden("Only a person can be given tasks.")
         audience = self._audience(principal, request)
+        most = await self._allowance.most(person)
+        if most == 0:
+            raise Problem(409, "day_done", "You have given today's answers.", "Come back tomorrow.")
         tasks: list[str] = []
         sources: list[str] = []
         for project in await self._projects(person, request.project):
             if len(tasks) < request.count:
                 ids = [uuid4() for _ in range(request.count - len(tasks))]
-                found = await self._from_project(Seeker(person, audience, project, ids), first=not tasks)
+                match = await self._matching.match(person, audience, project, ids[0])
+                seeker = Seeker(person, audience, project, ids, most, match)
+                found = await self._from_project(seeker, first=not tasks)
                 sources += [project.project_id] if found else []
                 tasks += found
         return response(tasks, sources, self._desk)
@@ -120,9 +139,13 @@ class Taking:
         golden = any(is_gold(share, one) for one in seeker.ids) and bool(
             self._desk.references.gold_items.of(seeker.project.project_id)
         )
+        if seeker.audience is Audience.ANNOTATOR:
+            gold_first = await self._allowance.gold_first(seeker.person, seeker.project)
+            if gold_first is not None:
+                return await self._carefully(replace(seeker, gold_first=gold_first), first=first)
         if not golden:
             offered = await self._offered(seeker)
-            if offered.held >= self._desk.settings.max_held_leases:
+            if offered.held >= seeker.most:
                 return _full(offered.held, first=first)
             if offered.offers:
                 self._desk.metrics.leases.labels(seeker.project.project_id, "granted").inc(len(offered.offers))
@@ -141,23 +164,24 @@ class Taking:
             for group in _groups(seekers):
                 blind = self._blind(group[0][1].project)
                 wanted = [self._wanted(one, blind) for _, one in group]
-                together = len(group) > 1 and wanted[0].budget is None  # a budget is counted one after the other
+                together = len(group) > 1 and _alike(wanted)
                 shared = await take_together(connection, wanted) if together else [NOTHING] * len(group)
                 for (place, _), one, offered in zip(group, wanted, shared, strict=True):
                     found[place] = offered if offered.offers else await take(connection, one)
         return [found[place] for place in range(len(seekers))]
 
     def _wanted(self, seeker: Seeker, blind: Blind) -> Wanted:
-        project, policy = seeker.project, seeker.project.spec.policy
+        project, policy, match = seeker.project, seeker.project.spec.policy, seeker.match
         return Wanted(
             project.project_id,
             seeker.audience,
             seeker.person.id,
             seeker.ids,
-            self._desk.settings.max_held_leases,
+            seeker.most,
             policy.lease_s,
             blind,
             None if policy.budget is None else policy.budget.items,
+            None if match.plain else (match.queues, list(match.bonuses), list(match.bonuses.values())),
         )
 
     def _blind(self, project: CurrentProject) -> Blind:
@@ -188,13 +212,15 @@ class Taking:
         """Step by step, in one transaction: gold may be mixed in, blocked rounds may wake."""
         async with self._desk.service.unit() as unit:
             held = await count_held(unit.connection, seeker.person.id)
-            count = min(len(seeker.ids), self._desk.settings.max_held_leases - held)
+            count = min(len(seeker.ids), seeker.most - held)
             if count <= 0:
                 return _full(held, first=first)
-            claimed = await self._claim(unit, seeker, count)
-            if not claimed:
+            if seeker.gold_first is not None:
+                handed = await self._first_gold(unit, seeker, min(count, seeker.gold_first))
+            else:
+                handed = await self._hand(unit, seeker, await self._claim(unit, seeker, count))
+            if not handed:
                 return []
-            handed = await self._hand(unit, seeker, claimed)
             lease_s = seeker.project.spec.policy.lease_s
             given = await grant(
                 unit.connection, [_grant(one, seeker.person.id, seeker.audience, lease_s) for one in handed]
@@ -214,20 +240,23 @@ class Taking:
 
     async def _claim(self, unit: Unit, seeker: Seeker, count: int) -> list[Round]:
         """Begun rounds near the front, then untouched ones; the rest of the begun ones where there is nothing else."""
-        who, project_id, audience = seeker.place
+        who, project_id, _ = seeker.place
         found: dict[int | None, Round] = {}
         budget = seeker.project.spec.policy.budget
         for statement in (BEGUN_FIRST, UNTOUCHED):
             limit = count - len(found)
             if statement is UNTOUCHED and budget is not None and limit > 0:
                 limit = min(limit, await lock_left(unit.connection, project_id, budget.items))
-            if limit > 0:
-                rounds = await claim(unit.connection, statement, project_id, audience, who, limit=limit)
-                found |= {one.id: one for one in rounds}
+            for queue in seeker.match.queues:
+                if limit > 0:
+                    rounds = await claim(unit.connection, statement, project_id, queue, who, limit=limit)
+                    found |= {one.id: one for one in rounds}
+                    limit -= len(rounds)
         now = time.monotonic()
         if not found and self._futile.get(seeker.place, 0.0) <= now:
-            rounds = await claim(unit.connection, BEGUN_ALL, project_id, audience, who, limit=count)
-            found |= {one.id: one for one in rounds}
+            for queue in seeker.match.queues:
+                rounds = await claim(unit.connection, BEGUN_ALL, project_id, queue, who, limit=count - len(found))
+                found |= {one.id: one for one in rounds}
             if not found:
                 if len(self._futile) >= FUTILE_LIMIT:
                     self._futile.clear()
@@ -236,7 +265,7 @@ class Taking:
 
     async def _hand(self, unit: Unit, seeker: Seeker, claimed: Sequence[Round]) -> list[Handed]:
         """Turn claimed rounds into tasks; a drawn share of them into gold, and that round stays in the queue."""
-        project, policy, who = seeker.project, seeker.project.spec.policy, seeker.person.id
+        project, who = seeker.project, seeker.person.id
         ids = seeker.ids[: len(claimed)]
         gold = await self._gold(unit, who, project, [one for one in ids if is_gold(gold_share(seeker), one)])
         contents = await get_contents(unit.connection, ((r.project_id, r.item_id) for r in claimed))
@@ -246,26 +275,19 @@ class Taking:
             golden = gold.get(lease_id)
             content = contents.get((asked.project_id, asked.item_id))
             if golden is not None:
-                text = golden.content.model_dump_json(exclude_none=True)
-                blind = is_blind(blind_share(policy, policy.gold.share), project.project_id, golden.item_id, who)
-                handed.append(
-                    Handed(
-                        lease_id,
-                        None,
-                        golden,
-                        text,
-                        project.spec,
-                        project.version,
-                        blind,
-                        guesses.get((golden.project_id, golden.item_id)),
-                    )
-                )
+                handed.append(_golden(seeker, lease_id, golden, guesses))
             elif content is not None:
                 spec, version = self._spec(project, asked.project_version)
                 share = blind_share(spec.policy_of(asked.slice), self._desk.gold_share(project))
                 blind = asked.would_auto or is_blind(share, asked.project_id, asked.item_id, who)
                 handed.append(Handed(lease_id, asked, None, content, spec, version, blind, asked.guess))
         return handed
+
+    async def _first_gold(self, unit: Unit, seeker: Seeker, count: int) -> list[Handed]:
+        """What somebody new answers first; nothing while they hold all that is left of it."""
+        gold = await self._gold(unit, seeker.person.id, seeker.project, seeker.ids[:count])
+        guesses = await get_guesses(unit.connection, ((one.project_id, one.item_id) for one in gold.values()))
+        return [_golden(seeker, lease_id, golden, guesses) for lease_id, golden in gold.items()]
 
     async def _gold(
         self, unit: Unit, annotator_id: str, project: CurrentProject, leases: Sequence[UUID]
@@ -297,6 +319,23 @@ def _groups(seekers: Sequence[Seeker]) -> list[list[tuple[int, Seeker]]]:
             groups.append([])
         groups[-1].append((place, one))
     return [group for groups in queues.values() for group in groups if group]
+
+
+def _alike(wanted: Sequence[Wanted]) -> bool:
+    """Whether one statement can serve them all.
+
+    A budget is counted one after the other, and what is for one person in particular is looked for alone.
+    """
+    return all(one.budget is None and one.match is None and one.most == wanted[0].most for one in wanted)
+
+
+def _golden(seeker: Seeker, lease_id: UUID, golden: GoldItem, guesses: Mapping[tuple[str, str], Guess]) -> Handed:
+    """A gold item as a task like any other."""
+    project, policy = seeker.project, seeker.project.spec.policy
+    text = golden.content.model_dump_json(exclude_none=True)
+    blind = is_blind(blind_share(policy, policy.gold.share), project.project_id, golden.item_id, seeker.person.id)
+    guess = guesses.get((golden.project_id, golden.item_id))
+    return Handed(lease_id, None, golden, text, project.spec, project.version, blind, guess)
 
 
 def gold_share(seeker: Seeker) -> float:

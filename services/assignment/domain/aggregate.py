@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from services.assignment.domain.guess import Guess
+from services.assignment.domain.lanes import PLAIN
 from services.assignment.domain.states import Ending, Standing, State
 from shared.events import Audience
 
@@ -28,6 +29,7 @@ class Round:
         generation: of the prediction that the round was routed by; -1 for none.
         slice: whose policy it has; None is the project's own.
         likely: the class that the model thinks of.
+        lane: which of the annotators' lanes it waits in (domain/lanes.py).
         spread: the part of the priority that other items decide.
     """
 
@@ -61,6 +63,12 @@ class Round:
     slice: str | None = None
     likely: str | None = None
     spread: float = 0.0
+    lane: str = PLAIN
+
+    @property
+    def queue(self) -> str:
+        """Where it waits, as the queue's index has it."""
+        return self.lane if self.audience is Audience.ANNOTATOR else self.audience.value
 
     @property
     def free(self) -> int:

@@ -9,6 +9,7 @@ from services.assignment.domain.aggregate import Aggregate, Round
 from services.assignment.domain.draws import Draws
 from services.assignment.domain.facts import Escalated, Fact
 from services.assignment.domain.fold import advance, fold
+from services.assignment.domain.lanes import PLAIN, lane_of
 from services.assignment.domain.priority import USUAL, Confusions, Standpoint, priority
 from services.assignment.domain.routing import Routing, Standing, Way, accept, route
 from services.assignment.domain.spread import Surroundings
@@ -153,6 +154,7 @@ def route_event(asked: Round, state: RouteState, now: datetime) -> Route:
         state=state,
         reason=asked.reason[:2000],
         slice=asked.slice,
+        lane=asked.lane if asked.lane != PLAIN else None,
         audience=asked.audience if state in (RouteState.QUEUED, RouteState.BLOCKED) else None,
         opinions_wanted=asked.wanted,
         would_auto=asked.would_auto,
@@ -290,6 +292,7 @@ def _round(
         slice=context.slice_of(known),
         likely=known.guess.likely if known.guess is not None else None,
         spread=spread,
+        lane=lane_of(policy, known.language),
     )
 
 

@@ -62,6 +62,7 @@ class Routed:
     guideline_version: int
     item_created_at: datetime
     slice: str | None = None
+    lane: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

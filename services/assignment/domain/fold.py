@@ -105,6 +105,7 @@ def _routed(known: Aggregate, fact: Routed) -> Aggregate:
         guideline_version=max(asked.guideline_version, fact.guideline_version),
         item_created_at=asked.item_created_at or fact.item_created_at,
         slice=asked.slice or fact.slice,
+        lane=fact.lane or asked.lane,
     )
     return known._replace(asked=_stepped(asked, fact))
 

@@ -42,7 +42,8 @@ def sweep(asked: Round, policy: Policy, *, answerable: bool, waiting_since: date
 
 def block(asked: Round, now: datetime) -> tuple[Round, Route]:
     """Nobody present may answer: say so."""
-    reason = f"no {asked.audience.value} is present who may answer ({asked.answered} of {asked.wanted} opinions)"
+    who = asked.queue.replace(":", " of ")
+    reason = f"no {who} is present who may answer ({asked.answered} of {asked.wanted} opinions)"
     asked = replace(asked, blocked_at=now, step=asked.step + 1, reason=reason)
     return asked, route_event(asked, RouteState.BLOCKED, now)
 

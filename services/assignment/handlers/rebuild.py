@@ -69,6 +69,7 @@ def _routed(event: Route) -> Routed:
         guideline_version=event.guideline_version,
         item_created_at=event.item_created_at,
         slice=event.slice,
+        lane=event.lane,
     )
 
 

@@ -10,6 +10,7 @@ from services.assignment.domain.decide import MAX_ROUNDS, Context, step
 from services.assignment.domain.draws import draws_of
 from services.assignment.domain.facts import Escalated, Fact, ItemSeen, Labelled, Predicted, Relabelled
 from services.assignment.domain.guess import Guess
+from services.assignment.domain.lanes import language_of
 from services.assignment.domain.routing import Standing
 from services.assignment.domain.sketch import sketch_of
 from services.assignment.handlers.deciding import context_of, no_project, publish_all, standing
@@ -250,6 +251,7 @@ def _new_item(item: Item, spec: ProjectSpec) -> NewItem:
         content.decode(),
         item.created_at,
         slice=own,
+        language=language_of(item.metadata.get("language")),
         sketch=sketch_of(item.content) if order is not None and order.looks_around else None,
     )
 

@@ -7,11 +7,13 @@ from pydantic import TypeAdapter
 
 from services.assignment.domain import lifecycle
 from services.assignment.domain.aggregate import Round
+from services.assignment.domain.lanes import PLAIN, lanes_for
 from services.assignment.domain.lifecycle import Sweep
 from services.assignment.handlers.deciding import exhaust, pinned_of, publish
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.settings import AssignmentSettings
 from services.assignment.store.items import get_contents
+from services.assignment.store.lanes import list_lanes
 from services.assignment.store.people import Person, list_present
 from services.assignment.store.rounds import (
     Presence,
@@ -62,7 +64,8 @@ class Sweeper:
         async with self._service.unit() as unit:
             window_s = max(project.spec.policy.blocked_after_s for project in projects.values())
             people = await list_present(unit.connection, window_s)
-            present = self._presence(people, projects)
+            asking = any(one.people for p in projects.values() for one in p.spec.policies)
+            present = self._presence(people, projects, await list_lanes(unit.connection) if asking else {})
             self._metrics.present.set(len({who for _, _, who in present.people}))
             ids, further = await list_noteworthy(unit.connection, self._after, WINDOW * self._chunk, present)
             if len(ids) > self._chunk:
@@ -75,9 +78,14 @@ class Sweeper:
             await self._refresh(found.stale, unit)
         self._after = further or 0
 
-    def _presence(self, people: Sequence[tuple[Person, float]], projects: Mapping[str, CurrentProject]) -> Presence:
+    def _presence(
+        self,
+        people: Sequence[tuple[Person, float]],
+        projects: Mapping[str, CurrentProject],
+        lanes: Mapping[str, Sequence[str]],
+    ) -> Presence:
         live = {name: self._references.models.live(name) for name in projects}
-        seats = [seat for person, seen_s in people for seat in _seats(person, seen_s, projects)]
+        seats = [seat for person, seen_s in people for seat in _seats(person, seen_s, projects, lanes)]
         return Presence(seats, {name: model.generation for name, model in live.items() if model is not None})
 
     def _judge(self, one: Waiting, unit: Unit, found: Found) -> None:
@@ -125,10 +133,17 @@ class Sweeper:
                 unit.emit(REFRESHES, refresh)
 
 
-def _seats(person: Person, seen_s: float, projects: Mapping[str, CurrentProject]) -> list[tuple[str, str, str]]:
-    """(project, role, person) wherever a person counts as present: seen within the project's `blocked_after_s`."""
+def _seats(
+    person: Person, seen_s: float, projects: Mapping[str, CurrentProject], lanes: Mapping[str, Sequence[str]]
+) -> list[tuple[str, str, str]]:
+    """(project, queue, person) wherever a person counts as present: seen within the project's `blocked_after_s`."""
     return [
-        (project.project_id, person.role, person.id)
+        (project.project_id, queue, person.id)
         for project in projects.values()
         if person.may_work_in(project.project_id) and seen_s <= project.spec.policy.blocked_after_s
+        for queue in _queues(person, lanes.get(project.project_id, ()))
     ]
+
+
+def _queues(person: Person, lanes: Sequence[str]) -> Sequence[str]:
+    return lanes_for(lanes, person.languages, person.groups or ()) if person.role == PLAIN else [person.role]

@@ -86,6 +86,7 @@ _OF_A_PERSON = (
     ("measurements", "DELETE FROM measurements WHERE annotator_id = $1"),
     ("gold_plans", "DELETE FROM gold_plans WHERE annotator_id = $1"),
     ("restraints", "DELETE FROM restraints WHERE annotator_id = $1"),
+    ("workdays", "DELETE FROM workdays WHERE annotator_id = $1"),
     ("quarantines", "DELETE FROM quarantines WHERE annotator_id = $1"),
     ("idempotency_keys", "DELETE FROM idempotency_keys WHERE principal = $1"),
     (

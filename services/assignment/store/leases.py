@@ -214,6 +214,18 @@ async def list_gold_seen(connection: Any, annotator_id: str, project_id: str, kn
     return {row["item_id"] for row in rows}
 
 
+async def count_gold(connection: Any, annotator_id: str, project_id: str) -> tuple[int, int]:
+    """Gold items that a person has answered in a project, and that they hold."""
+    row = await connection.fetchrow(
+        "SELECT count(*) FILTER (WHERE state = 'answered') AS answered, count(*) FILTER (WHERE state = 'active'"
+        " AND expires_at > now()) AS held FROM leases WHERE annotator_id = $1 AND project_id = $2 AND gold"
+        " AND state <> 'expired'",
+        annotator_id,
+        project_id,
+    )
+    return row["answered"], row["held"]
+
+
 async def list_of_item(connection: Any, project_id: str, item_id: str) -> list[Lease]:
     """Every lease of one item of the stream, oldest first."""
     rows = await connection.fetch(

@@ -62,6 +62,8 @@ class Wanted:
         blind: below which draw the proposal is hidden: usually, and in the places (project version / slice) where it is
             another one.
         budget: items that may be begun in a cycle; None: as many as there are.
+        match: the lanes of the queue, and what is added to the score of rounds by their likely class: classes, bonuses.
+            None: everybody's queue of the audience, as it is.
     """
 
     project_id: str
@@ -72,6 +74,7 @@ class Wanted:
     lease_s: float
     blind: Blind
     budget: int | None = None
+    match: tuple[Sequence[str], Sequence[str], Sequence[float]] | None = None
 
 
 def threshold(share: float) -> bytes:
@@ -91,42 +94,55 @@ _BLIND = (
 )
 
 
-_CYCLE = (
-    ", cycle AS MATERIALIZED ("
-    " SELECT greatest(0, $10::integer - begun) AS rest FROM cycles WHERE project_id = $1 FOR UPDATE"
-    ")"
-)
-_SPENT = (
-    ", spent AS ("
-    " UPDATE cycles SET begun = begun + (SELECT count(*) FROM given AS g JOIN untouched AS u ON u.id = g.round_id)"
-    " WHERE project_id = $1 AND EXISTS (SELECT FROM given AS g JOIN untouched AS u ON u.id = g.round_id)"
-    ")"
-)
+WINDOW, AHEAD = 32, 16
+"""Untouched rounds that are looked at for one person in particular, per lane; and those kept beyond the wanted ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a statement is like. Parameters beyond the ninth are numbered as they are needed.
+
+    Attributes:
+        count: tasks; part of the text, because the plan of a parameter would sort the queue.
+        budgeted: untouched rounds are taken as far as the cycle's budget goes, and counted; whoever looks for tasks in
+            such a project waits for who did so before.
+        matched: the queue is several lanes, or in another order for this person: a window of each lane's front is read.
+    """
+
+    count: int
+    budgeted: bool = False
+    matched: bool = False
+
+    @property
+    def budget(self) -> str:
+        return "$10"
+
+    def more(self, place: int) -> str:
+        """The parameter of the lanes (0), classes (1) or bonuses (2)."""
+        return f"${10 + self.budgeted + place}"
+
+    @property
+    def rest(self) -> str:
+        """What is left of the budget."""
+        return "(SELECT coalesce(max(rest), 0) FROM cycle)"
 
 
 @cache
-def statement_for(count: int, *, budgeted: bool = False) -> str:
-    """The statement for so many tasks. The number is part of the text: the plan of a parameter would sort the queue.
-
-    Where the project has a budget, untouched rounds are taken as far as the cycle's goes, and counted; whoever looks
-    for tasks there waits for who did so before.
-    """
-    rest = "(SELECT coalesce(max(rest), 0) FROM cycle)"
+def statement_for(shape: Shape) -> str:
+    """The statement of this shape."""
+    count = shape.count
     order = f"ORDER BY r.priority DESC, r.id LIMIT {count} FOR UPDATE OF r SKIP LOCKED"
+    limit = f" LIMIT {shape.rest}" if shape.budgeted else ""
     return (
         "WITH held AS MATERIALIZED ("  # noqa: S608  # constants
         " SELECT count(*) AS n FROM leases WHERE annotator_id = $3 AND state = 'active' AND expires_at > now()"
-        f"){_CYCLE if budgeted else ''}, near AS MATERIALIZED ("
-        f" SELECT r.id FROM (SELECT * FROM rounds AS r WHERE {OPEN} AND r.started"
-        f"  ORDER BY r.priority DESC, r.id LIMIT {PREFIX}) AS r WHERE true{UNSEEN} LIMIT {count + SPARE}"
+        f"){_cycle(shape)}, near AS MATERIALIZED ("
+        f" SELECT r.id FROM ({_front(shape, 'r.started', PREFIX)}) AS r WHERE true{UNSEEN} LIMIT {count + SPARE}"
         "), begun AS MATERIALIZED ("
         f" SELECT {_SEEN} FROM rounds AS r WHERE r.id = ANY(ARRAY(SELECT id FROM near)) AND r.free > 0 {order}"
-        "), untouched AS MATERIALIZED ("
-        f" SELECT {_SEEN} FROM rounds AS r WHERE {OPEN} AND NOT r.started"
-        f" AND (SELECT count(*) FROM begun) < {count}{f' AND {rest} > 0' if budgeted else ''}{UNSEEN} {order}"
-        "), picked AS MATERIALIZED ("
+        f"){_untouched(shape, order)}, picked AS MATERIALIZED ("
         " SELECT p.*, i.content, row_number() OVER () AS place"
-        f"  FROM (SELECT * FROM begun UNION ALL (SELECT * FROM untouched{f' LIMIT {rest}' if budgeted else ''})) AS p"
+        f"  FROM (SELECT * FROM begun UNION ALL (SELECT * FROM untouched{limit})) AS p"
         "  JOIN items AS i ON i.project_id = p.project_id AND i.item_id = p.item_id WHERE i.content IS NOT NULL"
         f"  LIMIT (SELECT greatest(0, least({count}, $5 - n)) FROM held)"
         "), given AS ("
@@ -139,10 +155,64 @@ def statement_for(count: int, *, budgeted: bool = False) -> str:
         "), taken AS ("
         " UPDATE rounds AS r SET active = r.active + 1, granted = r.granted + 1,"
         "  expert_active = r.expert_active + ($2 = 'expert')::int FROM given WHERE r.id = given.round_id"
-        f"){_SPENT if budgeted else ''}"
+        f"){_spent(shape)}"
         " SELECT h.n, EXISTS (SELECT FROM picked WHERE blocked_at IS NOT NULL) AS blocked,"
         " g.id, g.token, g.expires_at, g.blind, p.project_version, p.guess, p.content"
         " FROM held AS h LEFT JOIN (given AS g JOIN picked AS p ON p.id = g.round_id) ON true ORDER BY g.token"
+    )
+
+
+def _front(shape: Shape, condition: str, limit: int) -> str:
+    """The front of the queue, or the fronts of a person's lanes merged by priority."""
+    ordered = f"ORDER BY r.priority DESC, r.id LIMIT {limit}"
+    if not shape.matched:
+        return f"SELECT * FROM rounds AS r WHERE {OPEN} AND {condition} {ordered}"  # noqa: S608  # constants
+    return (
+        f"SELECT r.* FROM unnest({shape.more(0)}::text[]) AS a(lane) CROSS JOIN LATERAL (SELECT * FROM rounds AS r"  # noqa: S608
+        f" WHERE r.project_id = $1 AND r.audience = a.lane AND r.free > 0 AND {condition} {ordered}) AS r {ordered}"
+    )
+
+
+def _untouched(shape: Shape, order: str) -> str:
+    enough = f"(SELECT count(*) FROM begun) < {shape.count}"  # noqa: S608  # constants
+    if shape.budgeted:
+        enough += f" AND {shape.rest} > 0"
+    if not shape.matched:
+        return (
+            f", untouched AS MATERIALIZED (SELECT {_SEEN} FROM rounds AS r WHERE {OPEN} AND NOT r.started"  # noqa: S608
+            f" AND {enough}{UNSEEN} {order})"
+        )
+    score = (
+        f"r.priority + coalesce(({shape.more(2)}::float8[])[array_position({shape.more(1)}::text[], r.likely)], 0.0)"
+    )
+    most, window = shape.count + AHEAD, WINDOW + 2 * shape.count
+    return (
+        f", fitting AS MATERIALIZED (SELECT r.id, {score} AS score FROM unnest({shape.more(0)}::text[]) AS a(lane)"  # noqa: S608
+        "  CROSS JOIN LATERAL (SELECT * FROM rounds AS r WHERE r.project_id = $1 AND r.audience = a.lane AND r.free > 0"
+        f"  AND NOT r.started AND {enough}{UNSEEN} ORDER BY r.priority DESC, r.id LIMIT {window}) AS r"
+        f" ORDER BY score DESC, r.id LIMIT {most}"
+        f"), untouched AS MATERIALIZED (SELECT {_SEEN} FROM fitting AS f JOIN rounds AS r ON r.id = f.id"
+        f" WHERE r.free > 0 AND NOT r.started ORDER BY f.score DESC, r.id LIMIT {shape.count}"
+        " FOR UPDATE OF r SKIP LOCKED)"
+    )
+
+
+def _cycle(shape: Shape) -> str:
+    if not shape.budgeted:
+        return ""
+    return (
+        f", cycle AS MATERIALIZED (SELECT greatest(0, {shape.budget}::integer - begun) AS rest FROM cycles"  # noqa: S608
+        " WHERE project_id = $1 FOR UPDATE)"
+    )
+
+
+def _spent(shape: Shape) -> str:
+    if not shape.budgeted:
+        return ""
+    fresh = "FROM given AS g JOIN untouched AS u ON u.id = g.round_id"
+    return (
+        f", spent AS (UPDATE cycles SET begun = begun + (SELECT count(*) {fresh})"  # noqa: S608  # constants
+        f" WHERE project_id = $1 AND EXISTS (SELECT {fresh}))"
     )
 
 
@@ -152,7 +222,7 @@ async def take(connection: Any, wanted: Wanted) -> Offered:
     Nothing that tells a story is done here: gold, and rounds that were blocked, are for the caller's longer way.
     """
     rows = await connection.fetch(
-        statement_for(len(wanted.ids), budgeted=wanted.budget is not None),
+        statement_for(Shape(len(wanted.ids), wanted.budget is not None, wanted.match is not None)),
         wanted.project_id,
         wanted.audience.value,
         wanted.annotator_id,
@@ -161,6 +231,7 @@ async def take(connection: Any, wanted: Wanted) -> Offered:
         wanted.lease_s,
         *wanted.blind,
         *(() if wanted.budget is None else (wanted.budget,)),
+        *(() if wanted.match is None else wanted.match),
     )
     offers = [_offer(row) for row in rows if row["id"] is not None]
     return Offered(rows[0]["n"], offers, rows[0]["blocked"])

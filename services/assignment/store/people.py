@@ -20,6 +20,8 @@ class Person:
         gold_shares: project -> share of leases that a rule wants to be gold items.
         planned_shares: the same by what is known of the person.
         languages, groups: as an administrator or a token said; None where nobody has.
+        max_open: leases at once; None is the deployment's limit.
+        daily_answers: the most in a day; None is no limit.
     """
 
     id: str
@@ -35,6 +37,8 @@ class Person:
     planned_shares: Mapping[str, float]
     languages: tuple[str, ...] | None = None
     groups: tuple[str, ...] | None = None
+    max_open: int | None = None
+    daily_answers: int | None = None
 
     def may_work_in(self, project_id: str) -> bool:
         """Whether the person is asked in this project."""
@@ -45,6 +49,7 @@ class Person:
 
 _PERSON = (
     "SELECT a.id, a.name, a.role, a.projects, a.languages, a.groups, a.enabled, a.token_hash, a.created_at,"
+    " a.max_open, a.daily_answers,"
     " a.last_seen_at, ARRAY("
     " SELECT q.project_id FROM quarantines AS q WHERE q.annotator_id = a.id AND q.active"
     " UNION SELECT p.project_id FROM restraints AS p WHERE p.annotator_id = a.id AND p.action = 'pause'"
@@ -73,6 +78,8 @@ def _person(row: Mapping[str, Any]) -> Person:
         planned_shares={} if row["planned_shares"] is None else json.loads(row["planned_shares"]),
         languages=None if row["languages"] is None else tuple(row["languages"]),
         groups=None if row["groups"] is None else tuple(row["groups"]),
+        max_open=row["max_open"],
+        daily_answers=row["daily_answers"],
     )
 
 
@@ -96,12 +103,19 @@ async def list_people(connection: Any, after: str, limit: int) -> list[Person]:
     ]
 
 
+_RESTED = (
+    "NOT EXISTS (SELECT FROM workdays AS w WHERE w.annotator_id = a.id AND w.day = current_date"
+    " AND w.answers >= a.daily_answers)"
+)
+"""Has not given the day's answers yet."""
+
+
 async def list_present(connection: Any, seconds: float) -> list[tuple[Person, float]]:
-    """Everybody who was seen within `seconds`, and how long ago; who holds a lease is here."""
+    """Everybody who was seen within `seconds` and may go on today, and how long ago; who holds a lease is here."""
     rows = await connection.fetch(
         "SELECT p.*, CASE WHEN held THEN 0 ELSE extract(epoch FROM now() - last_seen_at)::float8 END AS seen_s"  # noqa: S608
         " FROM (SELECT q.*, EXISTS (SELECT FROM leases AS l WHERE l.annotator_id = q.id AND l.state = 'active') AS held"
-        f" FROM ({_PERSON} WHERE a.enabled) AS q) AS p"
+        f" FROM ({_PERSON} WHERE a.enabled AND {_RESTED}) AS q) AS p"
         " WHERE held OR last_seen_at > now() - make_interval(secs => $1)",
         seconds,
     )
@@ -120,11 +134,14 @@ class NewPerson:
     groups: Sequence[str] | None = None
     token_hash: bytes | None = None
     claims_at: datetime | None = None
+    max_open: int | None = None
+    daily_answers: int | None = None
 
 
 _NEW = (
-    "unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::timestamptz[])"
-    " AS n(id, name, role, projects, languages, groups, hash, claims_at)"
+    "unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::timestamptz[],"
+    " $9::integer[], $10::integer[])"
+    " AS n(id, name, role, projects, languages, groups, hash, claims_at, max_open, daily)"
 )
 _LISTS = ", ".join(f"string_to_array(n.{name}, E'\\x1f') AS {name}" for name in ("projects", "languages", "groups"))
 
@@ -142,14 +159,16 @@ def _new(people: Sequence[NewPerson]) -> list[list[Any]]:
         [joined(one.groups) for one in people],
         [one.token_hash for one in people],
         [one.claims_at for one in people],
+        [one.max_open for one in people],
+        [one.daily_answers for one in people],
     ]
 
 
 async def add_people(connection: Any, people: Sequence[NewPerson]) -> set[str]:
     """Insert people. Returns the ids that were new; an erased one is taken for good."""
     rows = await connection.fetch(
-        "INSERT INTO annotators (id, name, role, projects, languages, groups, token_hash, claims_at)"  # noqa: S608
-        f" SELECT n.id, n.name, n.role, {_LISTS}, n.hash, n.claims_at FROM {_NEW}"
+        "INSERT INTO annotators (id, name, role, projects, languages, groups, token_hash, claims_at, max_open,"  # noqa: S608
+        f" daily_answers) SELECT n.id, n.name, n.role, {_LISTS}, n.hash, n.claims_at, n.max_open, n.daily FROM {_NEW}"
         " WHERE NOT EXISTS (SELECT FROM erasures AS e WHERE e.annotator_id = n.id)"
         " ON CONFLICT DO NOTHING RETURNING id",
         *_new(people),
@@ -167,6 +186,29 @@ async def update_people(connection: Any, people: Sequence[NewPerson]) -> None:
         " WHERE a.id = n.id AND coalesce(a.claims_at < n.claims_at, true)",
         *_new(people),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a person can do, and how much of it; see `Person`."""
+
+    languages: Sequence[str] | None
+    groups: Sequence[str] | None
+    max_open: int | None
+    daily_answers: int | None
+
+
+async def set_profile(connection: Any, annotator_id: str, profile: Profile) -> bool:
+    """Replace a person's profile. False where they are unknown."""
+    done = await connection.execute(
+        "UPDATE annotators SET languages = $2, groups = $3, max_open = $4, daily_answers = $5 WHERE id = $1",
+        annotator_id,
+        profile.languages,
+        profile.groups,
+        profile.max_open,
+        profile.daily_answers,
+    )
+    return bool(done != "UPDATE 0")
 
 
 async def set_token(connection: Any, annotator_id: str, token_hash: bytes) -> bool:

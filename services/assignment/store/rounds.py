@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from services.assignment.domain.aggregate import Round
+from services.assignment.domain.lanes import PLAIN
+from services.assignment.store.lanes import add_lanes
 from services.assignment.store.rows import ROUND_COLUMNS, Key, dump_guess, load_round
 from shared.events import Audience
 
@@ -67,10 +69,10 @@ async def lock_open(connection: Any, project_id: str, item_ids: Iterable[str]) -
 
 
 async def claim(
-    connection: Any, statement: str, project_id: str, audience: Audience, annotator_id: str, *, limit: int
+    connection: Any, statement: str, project_id: str, queue: str, annotator_id: str, *, limit: int
 ) -> list[Round]:
     """The next rounds for one person by one of the statements above; rows that others are claiming are passed over."""
-    rows = await connection.fetch(statement.format(limit=limit), project_id, audience.value, annotator_id)
+    rows = await connection.fetch(statement.format(limit=limit), project_id, queue, annotator_id)
     return [load_round(row) for row in rows]
 
 
@@ -79,6 +81,9 @@ async def write_rounds(connection: Any, rounds: Sequence[Round]) -> None:
     fresh = [one for one in rounds if one.id is None]
     known = sorted((one for one in rounds if one.id is not None), key=lambda one: one.id or 0)
     if fresh:
+        lanes = [(one.project_id, one.lane) for one in fresh if one.lane != PLAIN]
+        if lanes:
+            await add_lanes(connection, lanes)
         await connection.execute(_INSERT, *_arrays(sorted(fresh, key=lambda one: (one.project_id, one.item_id))))
     if known:
         await connection.execute(_UPDATE, *_arrays(known), [one.id for one in known])
@@ -112,7 +117,7 @@ _UPDATE = (
 def _arrays(rounds: Sequence[Round]) -> list[list[Any]]:
     plain = [name for name, _ in _WRITTEN]
     special: dict[str, Callable[[Round], Any]] = {
-        "audience": lambda one: one.audience.value,
+        "audience": lambda one: one.queue,
         "excluded": lambda one: "\x1f".join(sorted(one.excluded)),
         "guess": lambda one: dump_guess(one.guess),
     }

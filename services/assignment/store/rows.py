@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from services.assignment.domain.aggregate import Aggregate, Round, Wish
 from services.assignment.domain.guess import Guess
+from services.assignment.domain.lanes import PLAIN
 from services.assignment.domain.leases import Lease, LeaseState
 from services.assignment.domain.states import Ending
 from shared.events import Audience
@@ -85,7 +86,8 @@ def load_round(row: Mapping[str, Any]) -> Round:
     """A rounds row."""
     known = {name: row[name] for name in _PLAIN}
     return Round(
-        audience=Audience(row["audience"]),
+        audience=Audience(row["audience"].partition(":")[0]),
+        lane=row["audience"] if row["audience"].startswith(PLAIN) else PLAIN,
         excluded=frozenset(row["excluded"]),
         guess=load_guess(row["guess"]),
         **known,

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.assignment.store.offers import statement_for
+from services.assignment.store.offers import Shape, statement_for
 from services.assignment.store.rounds import BEGUN_FIRST, UNTOUCHED
 from shared import events as ev
 from shared.topics import ITEMS, LABELS, PREDICTIONS
@@ -114,17 +114,25 @@ async def test_next_reads_the_queue_by_its_index_however_long_it_is(replica: Rep
     await replica.sql(
         "INSERT INTO rounds (project_id, item_id, number, audience, wanted, waiting_since, step, reason, priority,"
         " project_version, guideline_version, granted)"
-        " SELECT $1, 'b' || n, 1, 'annotator', 2, now(), 1, '', random(), 1, 0, (n % 100 = 0)::int"
+        " SELECT $1, 'b' || n, 1, CASE WHEN n % 10 = 0 THEN 'annotator:de|' ELSE 'annotator' END, 2,"
+        " now(), 1, '', random(), 1, 0, (n % 100 = 0)::int"
         " FROM generate_series(1, 100000) AS n",
         make.PROJECT,
     )
     await replica.sql("ANALYZE rounds")
     person = (make.PROJECT, "annotator", "ann")
-    for statement, arguments in (
-        (UNTOUCHED.format(limit=1), person),
-        (BEGUN_FIRST.format(limit=1), person),
-        (statement_for(1), (*person, [uuid4()], 200, 300.0, b"", [], [])),
-        (statement_for(50), (*person, [uuid4() for _ in range(50)], 200, 300.0, b"", [], [])),
+    await replica.sql("INSERT INTO cycles VALUES ($1, 1, 0, now())", make.PROJECT)
+    match = (["annotator", "annotator:de|", "annotator:fr|"], ["positive"], [0.1])
+    one: tuple[Any, ...] = ([uuid4()], 200, 300.0, b"", [], [])
+    many: tuple[Any, ...] = ([uuid4() for _ in range(50)], *one[1:])
+    for statement, arguments, most in (
+        (UNTOUCHED.format(limit=1), person, 500),
+        (BEGUN_FIRST.format(limit=1), person, 500),
+        (statement_for(Shape(1)), (*person, *one), 500),
+        (statement_for(Shape(50)), (*person, *many), 5_000),
+        (statement_for(Shape(1, budgeted=True)), (*person, *one, 100), 500),
+        (statement_for(Shape(1, matched=True)), (*person, *one, *match), 1_000),
+        (statement_for(Shape(50, budgeted=True, matched=True)), (*person, *many, 100, *match), 8_000),
     ):
         for _ in range(7):  # past the point where PostgreSQL takes a generic plan
             rows = await replica.sql(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) {statement}", *arguments)
@@ -132,7 +140,7 @@ async def test_next_reads_the_queue_by_its_index_however_long_it_is(replica: Rep
         assert "rounds_queue" in plan, plan
         assert "Seq Scan on rounds" not in plan, plan
         buffers = plan.split("Buffers: shared hit=")[1].split()[0]
-        assert int(buffers) < (500 if statement != statement_for(50) else 5_000), plan
+        assert int(buffers) < most, plan
 
 
 async def test_next_never_reads_all_leases_of_a_person(replica: Replica) -> None:
