@@ -176,6 +176,12 @@ WORTH = Row(
             "percentunit",
         ),
         Panel(
+            "Anchoring on the model's proposals",
+            "By how much more of people's answers equal the proposal where they see it. Above 0: they lean on it.",
+            ((f"{ONE} (labelstream_anchoring_ratio{{{PROJECT}}})", "{{project}}"),),
+            "percentunit",
+        ),
+        Panel(
             "Relabel budget left",
             "Relabel requests that monitor may still make in the rolling 24 hours.",
             ((f"{ONE} (labelstream_relabel_budget_remaining{{{PROJECT}}})", "{{project}}"),),

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from zlib import crc32
 
+from services.monitor.domain.anchoring import cell
 from services.monitor.domain.certifying import finding_of, read_back
 from services.monitor.domain.counters import Counts, Key, Kind
 from services.monitor.domain.facts import MAX_VERSION, State
@@ -17,6 +18,7 @@ from shared.bus.unit import Unit
 from shared.db.erasures import Removed
 from shared.errors import Reason
 from shared.events import (
+    Anchoring,
     Annotation,
     AutoAccept,
     Certificate,
@@ -97,7 +99,7 @@ class Handlers:
         """Take in what an earlier database published: windows and certificates are never published again."""
         own: dict[tuple[str, str], Quality] = {}
         for event in sorted((received.event for received in batch), key=lambda e: e.measured_at):
-            if isinstance(event.measurement, ClassMix | Disagreement):
+            if isinstance(event.measurement, ClassMix | Disagreement | Anchoring):
                 own[event.project_id, event.subject] = event
         await Store(unit.connection).claim_windows([(*key, event.measured_at) for key, event in own.items()])
         told: dict[str, tuple[Certificate, datetime]] = {}
@@ -152,14 +154,15 @@ class Handlers:
         await store.add_counts(counts, shard=_shard(batch) if shard is None else shard)
         return fresh
 
-    async def _count_once(self, batch: Sequence[Received[E]], key: Callable[[E], Key], unit: Unit) -> None:
+    async def _count_once(self, batch: Sequence[Received[E]], keys: Callable[[E], list[Key]], unit: Unit) -> None:
         """Count events that change no item, each once."""
         if not batch:
             return
         store = Store(unit.connection)
         events = {received.event.event_id: received.event for received in batch}
         fresh = await store.mark_seen(list(events))
-        await store.add_counts(Counts(key(events[event_id]) for event_id in fresh), shard=_shard(batch))
+        found = Counts(key for event_id in fresh for key in keys(events[event_id]))
+        await store.add_counts(found, shard=_shard(batch))
 
     async def _keep_evidence(self, labels: Sequence[Label], unit: Unit) -> None:
         """What certificates stand on, and what stands on them; no statement where no project asks for a guarantee."""
@@ -214,19 +217,23 @@ def _arrived(items: Iterable[ItemKey]) -> Counts:
     return Counts(Key(project, Kind.ITEMS, State.AWAITING_PREDICTION.value) for project, _ in items)
 
 
-def _annotation(event: Annotation) -> Key:
+def _annotation(event: Annotation) -> list[Key]:
     lane = "gold" if event.gold else "late" if event.late else "round"
-    return Key(event.project_id, Kind.ANNOTATIONS, event.outcome.value, lane)
+    anchored = cell(event)
+    return [
+        Key(event.project_id, Kind.ANNOTATIONS, event.outcome.value, lane),
+        *(() if anchored is None else (anchored,)),
+    ]
 
 
-def _shadow(event: ShadowPrediction) -> Key:
+def _shadow(event: ShadowPrediction) -> list[Key]:
     outcome = "proposed" if event.abstention is None else event.abstention.value
-    return Key(event.project_id, Kind.SHADOW_PREDICTIONS, outcome)
+    return [Key(event.project_id, Kind.SHADOW_PREDICTIONS, outcome)]
 
 
-def _gold(event: Quality) -> Key:
+def _gold(event: Quality) -> list[Key]:
     correct = isinstance(event.measurement, GoldResult) and event.measurement.correct
-    return Key(event.project_id, Kind.GOLD, "correct" if correct else "wrong")
+    return [Key(event.project_id, Kind.GOLD, "correct" if correct else "wrong")]
 
 
 def _shard(batch: Sequence[Received[Any]]) -> int:

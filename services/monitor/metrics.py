@@ -57,6 +57,11 @@ COMPARED = _gauge(
     "compared_labels", "People's labels in the window that stood beside a proposal.", "project", "model_version"
 )
 AGREEMENT = _gauge("agreement_ratio", "Agreement of annotators as qc last measured it, 0 to 1.", "project")
+ANCHORING = _gauge(
+    "anchoring_ratio",
+    "By how much more of people's answers equal the proposal where they see it than where it is hidden, -1 to 1.",
+    "project",
+)
 BUDGET = _gauge("relabel_budget_remaining", "Relabel requests that monitor may still make.", "project")
 SNAPSHOT = _gauge("monitor_snapshot_timestamp_seconds", "When these metrics were read from the database, Unix time.")
 COUNTERS: Mapping[Kind, Declared] = {
@@ -83,7 +88,7 @@ LABEL_LATENCY = _histogram(
 )
 DECLARED = (
     ITEMS, *COUNTERS.values(), PREDICTION_LATENCY, LABEL_LATENCY, CLASS_SHARE, DISAGREEMENT, COMPARED, AGREEMENT,
-    BUDGET, SNAPSHOT,
+    ANCHORING, BUDGET, SNAPSHOT,
 )  # fmt: skip
 
 
@@ -98,6 +103,7 @@ class Snapshot:
         projects: the project's classes; empty where its labels have no list of classes.
         budget_left: relabel requests still possible, per project.
         agreement: per project, 0 to 1.
+        anchoring: per project, -1 to 1; absent where there is nothing to compare.
     """
 
     taken_at: datetime
@@ -106,6 +112,7 @@ class Snapshot:
     projects: Mapping[str, Collection[str]] = field(default_factory=dict)
     budget_left: Mapping[str, int] = field(default_factory=dict)
     agreement: Mapping[str, float] = field(default_factory=dict)
+    anchoring: Mapping[str, float] = field(default_factory=dict)
 
 
 class FlowCollector(Collector):
@@ -127,6 +134,7 @@ class FlowCollector(Collector):
         yield from _windows(shown, self._max_classes)
         yield _filled(BUDGET, {(project,): left for project, left in shown.budget_left.items()})
         yield _filled(AGREEMENT, {(project,): share for project, share in shown.agreement.items()})
+        yield _filled(ANCHORING, {(project,): by for project, by in shown.anchoring.items()})
         yield _filled(SNAPSHOT, {(): shown.taken_at.timestamp()})
 
 

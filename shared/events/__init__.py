@@ -51,6 +51,7 @@ from shared.events.projects import (
 )
 from shared.events.quality import (
     Agreement,
+    Anchoring,
     AnnotatorPair,
     Calibration,
     Certificate,
@@ -97,6 +98,7 @@ __all__ = [
     "Abstention",
     "Action",
     "Agreement",
+    "Anchoring",
     "Annotation",
     "AnnotatorPair",
     "Ask",

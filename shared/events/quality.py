@@ -232,6 +232,26 @@ class Disagreement(Value):
     window_s: NonNegative
 
 
+Signed = Annotated[float, Field(ge=-1.0, le=1.0, allow_inf_nan=False)]
+
+
+class Anchoring(Value):
+    """How much more people agree with the model's proposal where they see it than where chance hid it from them.
+
+    Over the answers of a rolling window, without audits, experts and gold.
+    """
+
+    kind: Literal["anchoring"] = "anchoring"
+    shown: Count
+    shown_agree: Count
+    hidden: Count
+    hidden_agree: Count
+    difference: Signed = Field(description="Of the shares that agree; above 0: people lean on what they see.")
+    low: Signed = Field(description="Of a 95 % interval of the difference.")
+    high: Signed
+    window_s: NonNegative
+
+
 class Certificate(Value):
     """Whether, and from which confidence, the proposals of one model may be accepted without a person.
 
@@ -279,7 +299,8 @@ Measurement = Annotated[
     | Quarantine
     | Disagreement
     | ClassMix
-    | Certificate,
+    | Certificate
+    | Anchoring,
     Field(discriminator="kind"),
 ]
 

@@ -248,6 +248,10 @@ _MEASUREMENTS = st.one_of(
         accuracy=probabilities,
     ),
     st.builds(ev.Quarantine, annotator_id=names, active=st.booleans(), reason=text),
+    st.builds(
+        ev.Anchoring, shown=counts, shown_agree=counts, hidden=counts, hidden_agree=counts,
+        difference=st.floats(-1, 1), low=st.floats(-1, 1), high=st.floats(-1, 1), window_s=st.floats(0, 1e6),
+    ),
     st.builds(ev.Disagreement, model_version=names, rate=probabilities, labels=counts, window_s=st.floats(0, 1e6)),
     st.builds(
         ev.ClassMix, of=st.sampled_from(["predictions", "labels"]), counts=st.dictionaries(classes, counts),

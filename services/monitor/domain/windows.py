@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from services.monitor.domain.counters import Key, Kind
-from shared.events import ClassMix, Disagreement, Quality
+from services.monitor.domain.anchoring import anchoring
+from services.monitor.domain.counters import Counts, Key, Kind
+from shared.events import Anchoring, ClassMix, Disagreement, Quality
 
 OTHER = "other"
 MAX_CLASSES = 1000
@@ -74,6 +75,12 @@ def disagreement(counts: Mapping[Key, int]) -> dict[tuple[str, str], Compared]:
     return found
 
 
+def anchoring_events(counts: Counts, window: Window) -> list[Quality]:
+    """The quality events of a week's answers up to a window's end."""
+    sequence = window.end.isoformat()
+    return [_quality(project, "anchoring", sequence, one, window) for project, one in anchoring(counts).items()]
+
+
 def measurements(counts: Mapping[Key, int], window: Window) -> list[Quality]:
     """The quality events of a window: class mixes and disagreement, each where there is anything to measure."""
     events = []
@@ -95,7 +102,7 @@ def measurements(counts: Mapping[Key, int], window: Window) -> list[Quality]:
 
 
 def _quality(
-    project_id: str, subject: str, sequence: str, measurement: ClassMix | Disagreement, window: Window
+    project_id: str, subject: str, sequence: str, measurement: ClassMix | Disagreement | Anchoring, window: Window
 ) -> Quality:
     return Quality(
         project_id=project_id,

@@ -6,8 +6,10 @@ from datetime import date, datetime, timedelta
 
 import structlog
 
+from services.monitor.domain.anchoring import WINDOW_DAYS, anchoring
+from services.monitor.domain.counters import Kind
 from services.monitor.domain.relabel import BUDGET_WINDOW
-from services.monitor.domain.windows import Window, measurements
+from services.monitor.domain.windows import Window, anchoring_events, measurements
 from services.monitor.metrics import FlowCollector, Snapshot
 from services.monitor.settings import MonitorSettings
 from services.monitor.store import OLD_BUCKETS, OLD_EVENTS, OLD_RELABELS, Store
@@ -36,7 +38,9 @@ class Jobs:
             store = Store(unit.connection)
             window = Window.before(unit.now, window_s=self._settings.window_s, step_s=self._settings.quality_interval_s)
             counts = await store.list_counts(int(window.start.timestamp()), int(window.end.timestamp()))
-            events = measurements(counts, window)
+            week = int((window.end - timedelta(days=WINDOW_DAYS)).timestamp())
+            answers = await store.list_counts(week, int(window.end.timestamp()), kind=Kind.ANCHORED)
+            events = [*measurements(counts, window), *anchoring_events(answers, window)]
             fresh = await store.claim_windows([(e.project_id, e.subject, e.measured_at) for e in events])
             for event in events:
                 if (event.project_id, event.subject) in fresh:
@@ -54,6 +58,8 @@ class Jobs:
             window = await store.list_counts(int(since.timestamp()))
             spent = await store.count_relabels(names, since=unit.now - BUDGET_WINDOW)
             measured = await store.list_measurements("agreement")
+            week = int((unit.now - timedelta(days=WINDOW_DAYS)).timestamp())
+            answers = await store.list_counts(week, kind=Kind.ANCHORED)
         agreement = [(project, Agreement.model_validate_json(text)) for project, _, text in measured]
         budgets = {p.project_id: p.spec.policy.relabel.budget_per_day - spent[p.project_id] for p in projects}
         self._collector.snapshot = Snapshot(
@@ -62,6 +68,7 @@ class Jobs:
             window=window,
             projects={p.project_id: frozenset(getattr(p.spec.label, "classes", ())) for p in projects},
             budget_left={project: max(left, 0) for project, left in budgets.items()},
+            anchoring={project: found.difference for project, found in anchoring(answers).items()},
             agreement={project: found.percent for project, found in agreement if found.scope == "project"},
         )
 

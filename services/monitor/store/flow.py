@@ -82,13 +82,17 @@ class Store:
             shard,
         )
 
-    async def list_counts(self, since: int = 0, until: int = 2**62, *, always: bool = False) -> Counts:
+    async def list_counts(
+        self, since: int = 0, until: int = 2**62, *, always: bool = False, kind: Kind | None = None
+    ) -> Counts:
         """The counters of the time buckets in [since, until); with `always` those that are kept for good instead."""
         rows = await self._connection.fetch(
             "SELECT project_id, kind, bucket, part, symbol, sum(n)::bigint AS n FROM counters"
-            " WHERE bucket >= $1 AND bucket < $2 GROUP BY project_id, kind, bucket, part, symbol",
+            " WHERE bucket >= $1 AND bucket < $2 AND ($3::text IS NULL OR kind = $3)"
+            " GROUP BY project_id, kind, bucket, part, symbol",
             ALWAYS if always else max(since, 1),
             1 if always else until,
+            kind.value if kind is not None else None,
         )
         return Counts(
             {Key(r["project_id"], Kind(r["kind"]), r["part"], r["symbol"], r["bucket"]): r["n"] for r in rows}

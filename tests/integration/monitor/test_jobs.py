@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from services.monitor.jobs import Jobs
 from services.monitor.metrics import DECLARED, FlowCollector
 from services.monitor.settings import MonitorSettings
-from shared.events import Evidence, Quality
+from shared.events import Anchoring, Evidence, Quality
 from shared.runtime.settings import KafkaSettings
-from shared.topics import ITEMS, LABELS, PREDICTIONS, QUALITY, ROUTES
+from shared.topics import ANNOTATIONS, ITEMS, LABELS, PREDICTIONS, QUALITY, ROUTES
 from tests.support import events as make
 from tests.support.monitor import Monitor
 
@@ -123,3 +123,27 @@ async def test_pruning_goes_on_in_bounded_steps_until_nothing_old_is_left(monito
         query = "SELECT (SELECT count(*) FROM counters), (SELECT count(*) FROM seen), (SELECT count(*) FROM relabels)"
         left = tuple(await connection.fetchrow(query))
     assert left == (0, 0, 1)
+
+
+async def test_anchoring_is_published_and_shown(monitor: Monitor) -> None:
+    """Of answers that chance hid the proposal from, and of those that it did not; each once."""
+    await fill(monitor)
+    proposal = make.proposal("positive")
+    answers = [
+        make.annotation(f"a{n}", value="positive" if n % 4 else "neutral", saw_proposal=n < 20, proposal=proposal)
+        for n in range(24)
+    ]
+    at = monitor.now - timedelta(hours=3)
+    answers = [one.model_copy(update={"submitted_at": at}) for one in answers]
+    await monitor.handle(ANNOTATIONS, answers)
+    await monitor.handle(ANNOTATIONS, answers)
+    jobs, collector = jobs_of(monitor)
+    await jobs.publish_quality()
+    (found,) = [one.measurement for one in await published_quality(monitor) if one.subject == "anchoring"]
+    assert isinstance(found, Anchoring)
+    assert (found.shown, found.shown_agree, found.hidden, found.hidden_agree) == (20, 15, 4, 3)
+    assert found.low < found.difference == 0.0 < found.high
+    await jobs.take_snapshot()
+    registry = CollectorRegistry()
+    registry.register(collector)
+    assert 'labelstream_anchoring_ratio{project="sentiment"} 0.0' in generate_latest(registry).decode()
