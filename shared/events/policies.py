@@ -135,7 +135,7 @@ class Order(FilePart):
     duplicates: Probability = Field(
         default=0.0, description="How far an item comes down that is nearly the same as one queued lately."
     )
-    explore: Probability = Field(default=0.0, description="Share of items, drawn by chance, that come first.")
+    explore: Probability = Field(default=0.0, description="Share of items, drawn, whose figure is chance.")
     audits: Probability = Field(default=1.0, description="The figure of audits, whatever the model says.")
     urgency: Weight = Field(default=2.0, description="How many times the range of the figures the greatest urgency is.")
     age_days: Annotated[float, Field(gt=0.0, le=36_500.0)] = Field(

@@ -9,9 +9,10 @@
   - `disagreement`: the chance that two of the project's people answer differently, by the model's distribution and by
     how people are known to confuse classes, of the greatest that it could be;
   - `random`: a draw of the item's own.
-  Where the model gave no distribution, its confidence alone speaks. An abstention is 1: nothing is known. So is an item
-  that chance has drawn to be explored. Audits have the policy's value, whatever the model says, so that nobody can tell
-  that a task is an audit of a sure prediction.
+  Where the model gave no distribution, its confidence alone speaks. An abstention is 1: nothing is known. For the items
+  that chance has drawn to be explored the value is another draw, whatever the model says: people's answers to those are
+  a fair sample of the stream at any time, and they come up more the surer the model is of the rest. Audits have the
+  policy's value, so that nobody can tell that a task is an audit of a sure prediction.
 - `spread`, -1 to 1: what other items say (domain/spread.py): up for what is far from all that was queued lately, down
   for what is nearly the same as something that was.
 - `urgency`, 0 to 1: of the relabel request; a doubted label outranks every first look.
@@ -67,7 +68,7 @@ def value(guess: Guess | None, at: Standpoint, *, audit: bool = False) -> float:
     """How much a label of the item is worth: 0 to 1."""
     order = at.order or USUAL
     if at.draws.explore < order.explore:
-        return 1.0
+        return at.draws.order
     if audit:
         return order.audits
     known = {"random": at.draws.order} | figures(guess, at.confusions)

@@ -83,9 +83,9 @@ def test_people_who_confuse_a_class_disagree_about_it() -> None:
     assert figures(of_positive, {})["disagreement"] == pytest.approx(figures(of_negative, {})["disagreement"])
 
 
-def test_what_is_explored_comes_first_and_audits_have_their_own_value() -> None:
+def test_what_is_explored_has_the_place_of_chance_and_audits_have_their_own() -> None:
     drawn = Standpoint(ev.Order(explore=0.2), Draws(0.5, 0.5, 0.5, 0.1))
-    assert value(guess(1.0), drawn) == 1.0
+    assert value(guess(1.0), drawn) == value(None, drawn) == value(guess(0.9), drawn, audit=True) == 0.5
     assert value(guess(1.0), replace(drawn, draws=DRAWS)) == pytest.approx(0.0)
     audits = Standpoint(ev.Order(audits=0.4), DRAWS)
     assert value(guess(0.99), audits, audit=True) == value(guess(0.81), audits, audit=True) == 0.4
