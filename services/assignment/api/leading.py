@@ -35,6 +35,7 @@ from services.assignment.handlers.deciding import exhaust, pinned_of, publish
 from services.assignment.jobs import record
 from services.assignment.store.audit import LogLine
 from services.assignment.store.items import get_contents, get_item, sum_tallies
+from services.assignment.store.lanes import list_lanes
 from services.assignment.store.leases import Grant, grant, list_of_item
 from services.assignment.store.people import Person, get_people
 from services.assignment.store.rounds import (
@@ -63,7 +64,10 @@ class Leading:
         """Open slots in queue order."""
         after = _cursor(request.after) if request.after is not None else None
         async with self._desk.service.database.transaction() as connection:
-            found = await list_slots(connection, project_id, request.audience, request.limit, after)
+            queues = [request.audience.value]
+            if request.audience is Audience.ANNOTATOR:
+                queues += (await list_lanes(connection)).get(project_id, [])
+            found = await list_slots(connection, project_id, queues, request.limit, after)
         page = [
             OpenSlot(
                 item_id=one.item_id,

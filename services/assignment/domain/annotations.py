@@ -64,7 +64,7 @@ def answered(lease: Lease, asked: Round | None, pinned: Pinned, answer: Answer, 
         duration_ms=min(held_ms if answer.duration_ms is None else min(answer.duration_ms, held_ms), 2**31 - 1),
         saw_proposal=proposal is not None and not lease.blind,
         proposal=proposal,
-        policy=pinned.policy,
+        policy=told(pinned.policy),
         project_version=pinned.project_version,
         guideline_version=pinned.guideline_version,
         would_auto=asked.would_auto if asked is not None else False,
@@ -72,6 +72,13 @@ def answered(lease: Lease, asked: Round | None, pinned: Pinned, answer: Answer, 
         item_created_at=pinned.item_created_at,
         submitted_at=now,
     )
+
+
+def told(policy: Policy) -> Policy:
+    """What qc needs of a policy: not whom assignment asks, nor in which order."""
+    if policy.order is None and policy.budget is None and policy.people is None:
+        return policy
+    return policy.model_copy(update={"order": None, "budget": None, "people": None})
 
 
 def is_late(asked: Round | None) -> bool:
@@ -89,7 +96,7 @@ def exhausted(asked: Round, pinned: Pinned, now: datetime) -> Annotation:
         outcome=Outcome.EXHAUSTED,
         role=asked.audience,
         proposal=asked.guess.proposal if asked.guess is not None else None,
-        policy=pinned.policy,
+        policy=told(pinned.policy),
         project_version=pinned.project_version,
         guideline_version=pinned.guideline_version,
         would_auto=asked.would_auto,

@@ -6,15 +6,17 @@ import structlog
 
 from services.assignment.domain.decide import sample_out
 from services.assignment.domain.draws import draws_of
+from services.assignment.domain.lanes import PLAIN
 from services.assignment.handlers.deciding import context_of, publish
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.settings import AssignmentSettings
 from services.assignment.store.aggregates import save, with_rounds
 from services.assignment.store.cycles import Cycle, begin_cycle, get_cycle, has_stale, list_unchosen
 from services.assignment.store.items import lock_items
+from services.assignment.store.lanes import list_lanes
 from services.assignment.store.rows import Key
 from shared.bus.references import CurrentProject
-from shared.events import Audience, Budget
+from shared.events import Budget
 from shared.runtime.service import Service
 
 log = structlog.get_logger(__name__)
@@ -57,7 +59,7 @@ class Choosing:
             over = cycle is None or cycle.age_s >= budget.cycle_s
             if cycle is not None and generation > cycle.generation:
                 ahead = min(LONGEST_LOOK, LOOK_AHEAD * budget.items)
-                lanes = [Audience.ANNOTATOR.value]
+                lanes = [PLAIN, *(await list_lanes(unit.connection)).get(project.project_id, ())]
                 stale = await has_stale(unit.connection, project.project_id, lanes, generation, ahead)
                 over |= not stale or self._waited_s(project.project_id, generation, unit.now.timestamp()) >= SETTLE_S
             if over and await begin_cycle(unit.connection, project.project_id, generation, cycle):

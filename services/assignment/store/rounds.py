@@ -9,7 +9,6 @@ from services.assignment.domain.aggregate import Round
 from services.assignment.domain.lanes import PLAIN
 from services.assignment.store.lanes import add_lanes
 from services.assignment.store.rows import ROUND_COLUMNS, Key, dump_guess, load_round
-from shared.events import Audience
 
 PREFIX = 64
 """How many begun rounds are looked at before untouched ones are given out."""
@@ -288,27 +287,30 @@ class Slot:
 
 
 async def list_slots(
-    connection: Any, project_id: str, audience: Audience, limit: int, after: tuple[bool, float, int] | None
+    connection: Any, project_id: str, queues: Sequence[str], limit: int, after: tuple[bool, float, int] | None
 ) -> list[Slot]:
     """Open slots in queue order, with the people who may not take them.
 
     Args:
         connection: any.
         project_id: the project.
-        audience: whose queue.
+        queues: the lanes to merge, or the one queue.
         limit: slots at most.
         after: (started, priority, round id) of the last slot already read.
     """
     started, priority, last = after or (True, float("inf"), 0)
     rows = await connection.fetch(
-        "SELECT r.id, r.item_id, r.number, r.audience, r.free, r.started, r.priority, array_cat(r.excluded, ARRAY("  # noqa: S608
+        "SELECT r.id, r.item_id, r.number, split_part(r.audience, ':', 1) AS audience, r.free, r.started, r.priority,"  # noqa: S608
+        " array_cat(r.excluded, ARRAY("
         "  SELECT l.annotator_id FROM leases AS l WHERE l.project_id = r.project_id AND l.item_id = r.item_id"
         "  AND NOT l.gold AND l.state <> 'expired' ORDER BY l.token)) AS taken_by"
-        " FROM rounds AS r WHERE r.project_id = $1 AND r.audience = $2 AND r.free > 0"
-        " AND (r.started < $3 OR r.started = $3 AND (r.priority < $4 OR r.priority = $4 AND r.id > $5))"
-        f" ORDER BY r.started DESC, r.priority DESC, r.id LIMIT {limit:d}",
+        " FROM unnest($2::text[]) AS a(queue) CROSS JOIN LATERAL ("
+        "  SELECT * FROM rounds AS r WHERE r.project_id = $1 AND r.audience = a.queue AND r.free > 0"
+        "  AND (r.started < $3 OR r.started = $3 AND (r.priority < $4 OR r.priority = $4 AND r.id > $5))"
+        f"  ORDER BY r.started DESC, r.priority DESC, r.id LIMIT {limit:d}"
+        f" ) AS r ORDER BY r.started DESC, r.priority DESC, r.id LIMIT {limit:d}",
         project_id,
-        audience.value,
+        list(queues),
         started,
         priority,
         last,

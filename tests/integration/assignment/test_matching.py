@@ -202,3 +202,31 @@ async def test_gold_that_somebody_skips_does_not_hold_them_up_for_good(replica: 
     for task in await take(ann, 5):
         await ann.post(f"/v1/leases/{task['lease_id']}/skip", json={"reason": "unclear"})
     assert len(await take(ann, 5)) == 3
+
+
+async def test_leads_see_the_slots_of_every_lane_and_assign_as_they_like(replica: Replica) -> None:
+    replica.project(make.project_spec(policy=people_policy()), version=2)
+    await feed(replica, a="de", b="fr", c=None)
+    await add(replica, "ann", languages=["it"])
+    async with replica.client() as admin:
+        base = f"/v1/projects/{make.PROJECT}"
+        found: list[str] = []
+        after = None
+        while True:
+            page = (await admin.post(f"{base}/slots", json={"limit": 1, "after": after})).json()
+            found += [slot["item_id"] for slot in page["slots"]]
+            after = page["next"]
+            if after is None:
+                break
+        assert sorted(found) == ["a", "b", "c"]
+        asked = {"assignments": [{"item_id": "b", "annotator_id": "ann"}]}
+        (given,) = (await admin.post(f"{base}/assign", json=asked)).json()["results"]
+        assert given["lease_id"]
+
+
+async def test_lanes_are_read_back_from_the_routes(replica: Replica) -> None:
+    replica.project(make.project_spec(policy=people_policy()), version=2)
+    await replica.rebuild(ROUTES, make.route("a", lane="annotator:de|", project_version=2))
+    await replica.handle(ITEMS, make.item("a", text="a", metadata={"language": "de"}))
+    assert texts(await take(await add(replica, "bea", languages=["fr"]))) == []
+    assert texts(await take(await add(replica, "ann", languages=["de"]))) == ["a"]

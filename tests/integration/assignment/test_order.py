@@ -8,7 +8,7 @@ import pytest
 
 from cli.project.presets import policy_of
 from shared import events as ev
-from shared.topics import GOLD_ITEMS, ITEMS, MODELS, PREDICTIONS, QUALITY, ROUTES
+from shared.topics import ANNOTATIONS, GOLD_ITEMS, ITEMS, MODELS, PREDICTIONS, QUALITY, ROUTES
 from tests.support import events as make
 from tests.support.assignment import Replica
 
@@ -108,6 +108,11 @@ async def test_begun_rounds_go_on_when_the_budget_is_spent(replica: Replica) -> 
     assert sorted(await take(bea)) == sorted(first)
     assert await take(cem) == []
     assert (await replica.sql("SELECT begun FROM cycles"))[0]["begun"] == 2
+    (lease,) = await replica.sql("SELECT id FROM leases WHERE annotator_id = 'ann' LIMIT 1")
+    (await ann.post(f"/v1/leases/{lease['id']}/submit", json={"value": CHOICE})).raise_for_status()
+    (given,) = await replica.published(ANNOTATIONS)
+    assert given.policy.overlap == policy.overlap
+    assert given.policy.budget is None  # what qc has no use for does not travel with every answer
 
 
 async def test_the_budget_holds_where_gold_is_mixed_in(replica: Replica) -> None:
