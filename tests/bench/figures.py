@@ -61,6 +61,8 @@ FIGURES = (
     ),
     Figure("item_to_prediction_p99_ms", "item to prediction at 500 items/s, p99", "ms", most=250.0),
     Figure("swap_p99_ratio", "the same at 1,000/s during a model swap, over otherwise", "", most=2.0, n="swap_items"),
+    Figure("swap_to_small_p99_ratio", "to a model of kilobytes", "", most=2.0),
+    Figure("swap_to_large_p99_ratio", "to one of 15 MB", "", most=2.0),
     Figure("swap_lost", "items lost by model swaps", "", most=0.0),
     Figure("swap_mixed", "predictions that mix two models", "", most=0.0),
     Figure("next_submit_p50_ms", "next + submit, 50 people, 50/s, 100,000 open: p50", "ms", n="next_submit_n"),

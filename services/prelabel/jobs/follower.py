@@ -11,7 +11,6 @@ import structlog
 
 from services.prelabel.domain.postprocess import Head
 from services.prelabel.domain.questions import Identity
-from services.prelabel.jobs.behind import behind
 from services.prelabel.metrics import Metrics
 from services.prelabel.settings import PrelabelSettings
 from services.prelabel.store.files import ModelRefused, ModelUnavailable, read_model
@@ -93,7 +92,7 @@ class ModelFollower:
         serving = slot.model if slot else None
         try:
             async with asyncio.timeout(self._settings.model_load_timeout_s):
-                model = await behind(lambda: self._load(project, wanted, serving))
+                model = await asyncio.to_thread(self._load, project, wanted, serving)
         except (ModelRefused, TimeoutError) as error:
             why = str(error) or f"loading took longer than {self._settings.model_load_timeout_s:g} s"
             self._live.put(name, Slot(target, _still_valid(serving, project), why))
@@ -118,7 +117,7 @@ class ModelFollower:
             return
         try:
             async with self._loading, asyncio.timeout(self._settings.model_load_timeout_s):
-                model = await behind(lambda: self._load(project, trial, None))
+                model = await asyncio.to_thread(self._load, project, trial, None)
         except (ModelRefused, ModelUnavailable, TimeoutError) as error:
             why = str(error) or f"loading took longer than {self._settings.model_load_timeout_s:g} s"
             again = None if isinstance(error, ModelRefused) else time.monotonic() + self._settings.model_retry_s

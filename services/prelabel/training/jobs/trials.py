@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from services.prelabel.domain.postprocess import label_value
-from services.prelabel.store.files import ModelRefused
+from services.prelabel.store.files import ModelRefused, ModelUnavailable
 from services.prelabel.training.domain.gate import Pair, Rule, Ruling, Verdict, breached, difference, judge, judge_first
 from services.prelabel.training.domain.sets import Sides, split
 from services.prelabel.training.jobs.publishing import Register
@@ -105,7 +105,7 @@ class Trials:
         self._looked[name] = state
 
     async def _first(self, held: Held, candidate: ModelVersion) -> None:
-        await self._ask(held, candidate, at_least=1)
+        await self._ask(held, candidate)
         pairs = await self._pairs(held, candidate.version, candidate.version)
         ruling = judge_first(pairs, held.rule.confidence)
         await self._act(candidate, ruling)
@@ -117,7 +117,7 @@ class Trials:
         if live is None:
             return
         for one in (live, candidate):
-            await self._ask(held, one, at_least=1 if overdue else AT_LEAST)
+            await self._ask(held, one, at_least=1 if overdue else AT_LEAST, give_up=overdue)
         pairs = await self._pairs(held, live.version, candidate.version)
         ruling = judge(pairs, held.rule, shadowed=tried, overdue=overdue)
         name = held.project.project_id
@@ -183,8 +183,12 @@ class Trials:
             lambda connection: reading.list_pairs(connection, name, (live, candidate), held.items, **more)
         )
 
-    async def _ask(self, held: Held, version: ModelVersion, *, at_least: int) -> None:
-        """Have a model answer the held-out contents that it was not asked about, once they are enough."""
+    async def _ask(self, held: Held, version: ModelVersion, *, at_least: int = 1, give_up: bool = False) -> None:
+        """Have a model answer the held-out contents that it was not asked about, once they are enough.
+
+        One that cannot be asked answers nothing, as it would in prelabel; one whose file cannot be read now is asked
+        again later, unless we are to give up.
+        """
         name = held.project.project_id
         missing = await self._kept.run(
             lambda connection: reading.list_unanswered(connection, name, version.version, held.items)
@@ -193,7 +197,9 @@ class Trials:
             return
         try:
             await self.ask(held.project, version, await self._workshop.read(version), missing)
-        except (TrainingRefused, ModelRefused) as error:
+        except (TrainingRefused, ModelRefused, ModelUnavailable) as error:
+            if isinstance(error, ModelUnavailable) and not give_up:
+                raise
             log.warning("model_not_asked", project=name, version=version.version, why=str(error))
             nothing = [(item, "") for item, _ in missing]  # as prelabel would: it abstains
             await self._kept.run(lambda connection: add_answers(connection, name, version.version, nothing))
