@@ -38,10 +38,10 @@ from shared.labels import ChoiceSchema
 from shared.topics import ITEMS, PREDICTIONS, PROCESSES, SHADOW_PREDICTIONS
 from tests.support import onnx_models as make
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 PROJECT, TOKEN = "digits", secrets.token_urlsafe(32)
-WITHIN_S = 150
+WITHIN_S = 240
 SPEC = ProjectSpec(
     project=PROJECT,
     data="image",

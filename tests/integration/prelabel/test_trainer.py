@@ -43,10 +43,10 @@ from tests.support import onnx_models as make
 from tests.support.probe import running, until
 from tests.support.trained import DIGITS, Digit, as_items, as_labels, digits
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 PROJECT = "digits"
-WITHIN_S = 120
+WITHIN_S = 240
 SPEC = ProjectSpec(
     project=PROJECT,
     data="features",

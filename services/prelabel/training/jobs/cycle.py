@@ -73,8 +73,7 @@ class Cycle:
         progress = await self._kept.run(lambda connection: reading.get_progress(connection, name))
         self._metrics.labels.labels(name).set(progress.labels)
         self._metrics.waiting.labels(name).set(progress.since)
-        await self._trials.look(project, training, progress)
-        alarms = await self._kept.run(lambda connection: reading.list_alarms(connection, name))
+        alarms = await self._trials.look(project, training, progress)
         if self._trials.pending(name, progress.version) is not None:
             return
         if self._due(name, training, progress, alarmed=bool(alarms)):

@@ -16,7 +16,7 @@ from services.prelabel.training.jobs.publishing import Register
 from services.prelabel.training.jobs.work import TrainingRefused, Workshop
 from services.prelabel.training.metrics import Metrics
 from services.prelabel.training.store import reading
-from services.prelabel.training.store.intake import add_answers, drop_guesses
+from services.prelabel.training.store.intake import Alarm, add_answers, drop_guesses
 from services.prelabel.training.store.kept import Kept
 from shared.bus.publisher import Publisher
 from shared.bus.references import CurrentProject, References
@@ -76,13 +76,13 @@ class Trials:
         found = self._models.version(project_id, trained or "")
         return found if found is not None and found.status != "retired" else None
 
-    async def look(self, project: CurrentProject, training: Training, progress: reading.Progress) -> None:
-        """Decide what can be decided."""
+    async def look(self, project: CurrentProject, training: Training, progress: reading.Progress) -> list[Alarm]:
+        """Decide what can be decided; gives the alarms that were looked at."""
         name = project.project_id
         pointer, candidate = self._models.pointer(name), self.pending(name, progress.version)
         alarms = await self._kept.run(lambda connection: reading.list_alarms(connection, name))
         if candidate is None and pointer is None:
-            return
+            return alarms
         rule = Rule.of(project.spec)
         tried, overdue = 0, False
         if candidate is not None:
@@ -90,9 +90,10 @@ class Trials:
             tried = await self._kept.run(lambda connection: reading.count_trials(connection, name, version))
             began = await self._kept.run(lambda connection: reading.begin_trial(connection, name, version, now))
             overdue = now >= began + timedelta(seconds=training.gate.within_s)
-        state = (progress.latest, min(tried, rule.shadowed), overdue, pointer, candidate, len(alarms), project.version)
+        asked = tuple(one.event_id for one in alarms)
+        state = (progress.latest, min(tried, rule.shadowed), overdue, pointer, candidate, asked, project.version)
         if self._looked.get(name) == state:
-            return
+            return alarms
         sides = await self.sides(project, training)
         held = Held(project, training, rule, tuple(one.item_id for one in sides.held_out))
         if pointer is None and candidate is not None:
@@ -103,6 +104,7 @@ class Trials:
                 await self._beside(held, pointer, candidate, tried, overdue=overdue)
             await self._tidy(name)
         self._looked[name] = state
+        return alarms
 
     async def _first(self, held: Held, candidate: ModelVersion) -> None:
         await self._ask(held, candidate)
@@ -127,7 +129,7 @@ class Trials:
             self._metrics.accuracy.labels(name).set(sum(pair.live for pair in pairs) / len(pairs))
         await self._act(candidate, ruling)
 
-    async def _watch(self, held: Held, pointer: ModelPointer, alarms: Sequence[Any]) -> bool:
+    async def _watch(self, held: Held, pointer: ModelPointer, alarms: Sequence[Alarm]) -> bool:
         """Roll back where the live model is worse than the one before it, or lost its certificate; whether it did."""
         name = held.project.project_id
         live = self._models.version(name, pointer.version)

@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before the line above
         sys.exit(1)
-    os.nice(10)
+    os.nice(5)
     os.execvp(command[0], command)  # noqa: S606  # no shell is wanted
 
 
