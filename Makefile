@@ -10,7 +10,7 @@ VENV = $(PYTHON) -m venv $(1)
 PIP = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: setup demo test check bench bench-quality chaos mutate scale upgrade up compose-test k8s-check
+.PHONY: setup demo test check bench bench-peers bench-quality chaos mutate scale upgrade up compose-test k8s-check
 
 setup: $(STAMP)
 
@@ -34,17 +34,17 @@ check: setup
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 
-bench: setup
-	$(BIN)/python -m tests.bench $(PARTS)
+bench bench-peers: setup
+	$(BIN)/python -m tests.bench $(if $(filter bench-peers,$@),annotators studio,$(PARTS))
+bench-peers: build/studio/installed
 
-# The quality engine beside crowd-kit, cleanlab and peerannot, which live in an environment of their own.
+# The quality engine beside crowd-kit, cleanlab and peerannot; what we are compared with has environments of its own.
 bench-quality: setup build/peers/installed
 	@test -n "$(DATASETS)" || { echo "give the folder of recorded crowds: make bench-quality DATASETS=..." >&2; exit 1; }
 	$(BIN)/python -m tests.bench.quality $(DATASETS) $(BENCH)
-
-build/peers/installed: tests/bench/quality/peers.txt
-	$(call VENV,build/peers)
-	$(call PIP,build/peers) --no-deps -r tests/bench/quality/peers.txt
+build/%/installed: tests/bench/environments/%.txt
+	$(call VENV,build/$*)
+	$(call PIP,build/$*) --no-deps -r $<
 	@touch $@
 
 # The images and compose.yaml run for real (podman or Docker); the manifests rendered and validated (Go).

@@ -146,12 +146,11 @@ async def hire(url: str, token: str, names: Sequence[str]) -> list[str]:
 
 async def work(url: str, tokens: Sequence[str], seconds: float, rate: float, count: int = 1) -> Seen:
     """Let annotators work, in a process of their own."""
-    arguments = [sys.executable, "-m", "tests.bench.load", url, str(seconds), str(rate), str(count)]
-    child = await asyncio.create_subprocess_exec(
-        *arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await asyncio.wait_for(child.communicate("\n".join(tokens).encode()), seconds + 60)
-    return Seen(**json.loads(output))
+    with tempfile.NamedTemporaryFile("r") as output:
+        arguments = [sys.executable, "-m", "tests.bench.load", url, str(seconds), str(rate), str(count), output.name]
+        child = await asyncio.create_subprocess_exec(*arguments, stdin=asyncio.subprocess.PIPE)
+        await asyncio.wait_for(child.communicate("\n".join(tokens).encode()), seconds + 60)
+        return Seen(**json.load(output))
 
 
 async def grow(stack: Stack, tokens: Sequence[str], start: int, end: int) -> None:

@@ -104,6 +104,14 @@ FIGURES = (
             Figure(f"{name}_refused", "the same: refused", ""),
         )
     ),
+    Figure(
+        "studio_submits_per_second",
+        "Label Studio community, 5 people, as fast as it goes, 20,000 tasks",
+        "/s",
+        n="studio_n",
+    ),
+    Figure("studio_next_p50_ms", "the same: next, p50", "ms"),
+    Figure("studio_p99_ms", "the same: next + submit, p99", "ms"),
     *(
         Figure(f"{path}_{what}_growth", f"{about}: {label} per item, ten times the items", "x", most=_GROWTH)
         for path, about in (("auto", "auto path"), ("next_submit", "next + submit"))

@@ -1,7 +1,7 @@
 """Annotators as cheap as they can be: a process of its own, raw HTTP/1.1 over one kept connection each.
 
-`python -m tests.bench.load URL SECONDS RATE [COUNT] < tokens` works like the people of these tokens, RATE answers a
-second in all (0: as many as possible), each taking COUNT tasks at once and answering them with one call. It prints one
+`python -m tests.bench.load URL SECONDS RATE COUNT FILE < tokens` works like the people of these tokens, RATE answers a
+second in all (0: as many as possible), each taking COUNT tasks at once and answering them with one call. FILE is one
 JSON object: answers, seconds, the latencies of next, of submit and of both (milliseconds), and refusals by reason.
 """
 
@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -176,5 +177,6 @@ async def run(url: str, tokens: Sequence[str], seconds: float, rate: float, coun
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
         tokens = sys.stdin.read().split()
-        url, seconds, rate, *more = sys.argv[1:]
-        print(json.dumps(uvloop.run(run(url, tokens, float(seconds), float(rate), int(more[0]) if more else 1))))
+        url, seconds, rate, count, output = sys.argv[1:]
+        found = uvloop.run(run(url, tokens, float(seconds), float(rate), int(count)))
+        Path(output).write_text(json.dumps(found))

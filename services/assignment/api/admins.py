@@ -71,8 +71,8 @@ def admin_routes(desk: Desk) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
     ) -> AnnotatorList:
         async with desk.service.database.transaction() as connection:
-            found = await list_people(connection, after, limit)
-        seen = [_view(person) for person in found if _is_visible(leader, person)]
+            found = await list_people(connection, after, limit, leader.projects)
+        seen = [_view(person) for person in found]
         return AnnotatorList(annotators=seen, next=found[-1].id if len(found) == limit else None)
 
     @router.post("/{annotator_id:path}/token", summary="Give a new token; the old one stops working")
@@ -145,11 +145,12 @@ async def _mark(
     elif leader.role is not Role.ADMIN:
         raise forbidden("A lead quarantines and reinstates in a project; name it.")
     async with desk.service.unit() as unit:
-        if annotator_id not in await get_people(unit.connection, [annotator_id]):
+        known = await get_people(unit.connection, [annotator_id])
+        if annotator_id not in known or not _is_visible(leader, known[annotator_id]):
             raise _unknown(annotator_id)
         await _write(unit, annotator_id, body, active=active)
-        known = [project.project_id for project in desk.references.projects.all()]
-        _tell(unit, annotator_id, body, [body.project] if body.project is not None else known, active=active)
+        projects = [project.project_id for project in desk.references.projects.all()]
+        _tell(unit, annotator_id, body, projects if body.project is None else [body.project], active=active)
         action = "quarantine" if active else "reinstate"
         line = LogLine(leader.id, action, body.project or EVERYWHERE, annotator_id, body.project)
         await record(unit, [line])

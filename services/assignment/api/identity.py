@@ -240,10 +240,14 @@ def admits(identities: Identities, roles: frozenset[Role]) -> Callable[[str], Aw
 
     async def admit(authorization: str) -> Principal:
         principal = await identities.identify(authorization)
-        identities.limits.take(principal.id)
-        if principal.role not in roles:
-            names = " or ".join(sorted(role.value for role in roles))
-            raise forbidden(f"This is for the role {names}; yours is {principal.role.value}.")
+        try:
+            identities.limits.take(principal.id)
+            if principal.role not in roles:
+                names = " or ".join(sorted(role.value for role in roles))
+                raise forbidden(f"This is for the role {names}; yours is {principal.role.value}.")
+        except Problem as refusal:
+            refusal.caller = principal.id
+            raise
         return principal
 
     return admit

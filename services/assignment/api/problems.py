@@ -48,6 +48,7 @@ class Problem(Exception):  # noqa: N818  # a response, not a failure
         self.action = action
         self.errors = errors or []
         self.headers = headers
+        self.caller: str | None = None
 
     def body(self) -> ProblemBody:
         """As it goes out."""

@@ -37,7 +37,7 @@ class Refusals:
         """The response; the refusal is counted, and will be logged."""
         problem = _problem(error)
         self._metrics.refusals.labels(problem.code).inc()
-        self._watch.refused(LogLine(caller, action, problem.code, subject[:200]))
+        self._watch.refused(LogLine(problem.caller or caller, action, problem.code, subject[:200]))
         headers: Mapping[str, str] | None = problem.headers
         if headers is None and problem.status == UNAVAILABLE:
             headers = {"retry-after": "1"}

@@ -1,7 +1,7 @@
 """Statements on people, quarantines and idempotency keys."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -95,12 +95,16 @@ async def get_people(connection: Any, ids: Sequence[str]) -> dict[str, Person]:
     return {row["id"]: _person(row) for row in rows}
 
 
-async def list_people(connection: Any, after: str, limit: int) -> list[Person]:
-    """A page of people by id."""
-    return [
-        _person(row)
-        for row in await connection.fetch(f"{_PERSON} WHERE a.id > $1 ORDER BY a.id LIMIT $2", after, limit)
-    ]
+async def list_people(connection: Any, after: str, limit: int, projects: Collection[str] | None) -> list[Person]:
+    """A page of people by id: those who may work in one of these projects; None is everybody."""
+    rows = await connection.fetch(
+        f"{_PERSON} WHERE a.id > $1 AND ($3::text[] IS NULL OR a.projects IS NULL OR a.projects && $3)"
+        " ORDER BY a.id LIMIT $2",
+        after,
+        limit,
+        None if projects is None else list(projects),
+    )
+    return [_person(row) for row in rows]
 
 
 _RESTED = (
