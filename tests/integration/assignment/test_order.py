@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from cli.project.presets import policy_of
+from services.assignment.store.offers import Wanted
+from services.assignment.store.offers import take as take_offers
 from shared import events as ev
 from shared.topics import ANNOTATIONS, GOLD_ITEMS, ITEMS, MODELS, PREDICTIONS, QUALITY, ROUTES
 from tests.support import events as make
@@ -195,3 +198,22 @@ async def test_the_presets_of_learning_work_as_they_stand(replica: Replica) -> N
     assert doubted >= 8
     assert orders["random"] != sorted(orders["random"])
     assert 2 <= sum(int(one[1:]) < 20 for one in orders["random"]) <= 8
+
+
+async def test_a_budget_is_exact_over_replicas(replica: Replica) -> None:
+    """Many connections at once, as replicas have them: whoever comes later sees what was spent before."""
+    replica.project(make.project_spec(policy=budgeted(10)), version=2)
+    await replica.seed(60)
+    await replica.choosing.renew()
+    pool = replica.service.database.pool
+
+    async def ask(who: str) -> int:
+        async with pool.acquire() as connection:
+            wanted = Wanted(
+                make.PROJECT, ev.Audience.ANNOTATOR, who, [uuid4() for _ in range(3)], 200, 60.0, (b"", [], []), 10
+            )
+            return len((await take_offers(connection, wanted)).offers)
+
+    given = await asyncio.gather(*(ask(f"ann{n}") for n in range(16)))
+    assert sum(given) == 10
+    assert (await replica.sql("SELECT begun FROM cycles"))[0]["begun"] == 10
