@@ -13,7 +13,7 @@ from cli.environment import adopt_running_stack
 from shared.errors import LabelstreamError
 
 INTERRUPTED = 130
-STARTS_ITS_OWN = frozenset({"demo", "up", "replay", "consensus", "agreement"})
+STARTS_ITS_OWN = frozenset({"demo", "up", "replay", "consensus", "agreement", "economics"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ ENTRIES = (
     Entry("demo", "cli.demo.command", "Start everything embedded, stream real items through, and prove what came out."),
     Entry("up", "cli.up", "Start the whole stack on this machine and keep it running."),
     Entry("run", "cli.run", "Run one service against the configured broker and database."),
+    Entry("economics", "cli.economics.command", "What labels cost under each policy, on one recorded crowd."),
     Entry("replay", "cli.replay.command", "Replay a recorded crowd as if its workers sat at the API."),
     Entry("consensus", "cli.offline.consensus", "Turn a file of answers into labels with posteriors."),
     Entry("agreement", "cli.offline.agreement", "How far the people in a file of answers agree."),

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -61,11 +61,11 @@ async def replay(stack: Stack, token: str, crowd: Crowd, settings: Settings, wor
     now = utc_now()
     await apply_spec(stack.kafka, settings.spec, now=now)
     async with Api(stack.urls["assignment"], token) as api, Publisher(stack.kafka) as publisher:
-        await _hire(api, crowd)
+        await hire(api, crowd, [PROJECT])
         started = time.monotonic()
         records = [outgoing(ITEMS, item, source=SOURCE) for item in items_of(crowd, now=now)]
-        sending = asyncio.create_task(_send(publisher, records))
-        desk = Desk(api, crowd, work)
+        sending = asyncio.create_task(send(publisher, records))
+        desk = Desk(api, crowd, work, PROJECT)
         try:
             await desk.work_off()
         finally:
@@ -79,14 +79,15 @@ async def replay(stack: Stack, token: str, crowd: Crowd, settings: Settings, wor
     return document(run) | {"recorded": recorded, "violation_list": [one.detail for one in report.found]}
 
 
-async def _hire(api: Api, crowd: Crowd) -> None:
+async def hire(api: Api, crowd: Crowd, projects: Sequence[str]) -> None:
     """Register the recorded workers; they cannot log in, the lead acts for them."""
     for names in _chunks(crowd.workers):
-        people = [{"id": name, "token": False, "projects": [PROJECT]} for name in names]
+        people = [{"id": name, "token": False, "projects": list(projects)} for name in names]
         await api.post("/v1/annotators", {"annotators": people})
 
 
-async def _send(publisher: Publisher, records: Sequence[Any]) -> None:
+async def send(publisher: Publisher, records: Sequence[Any]) -> None:
+    """Publish in chunks, in order."""
     for chunk in _chunks(records):
         await publisher.publish(chunk)
 
@@ -104,34 +105,45 @@ async def _read(stack: Stack) -> Ledger:
 
 
 class Desk:
-    """The lead's desk: gives open slots to recorded workers until every item has come to its end."""
+    """The lead's desk: gives open slots to recorded workers until every item has come to its end.
 
-    def __init__(self, api: Api, crowd: Crowd, work: Work) -> None:
+    Args:
+        api: with the administrator's token.
+        crowd: the recording.
+        work: told how many items have ended.
+        project: whose items.
+        page: slots that are served before the next are asked for.
+    """
+
+    def __init__(self, api: Api, crowd: Crowd, work: Work, project: str, *, page: int = BATCH) -> None:
         self._api = api
         self._picker = Picker(crowd)
         self._expected = len(crowd.answers)
         self._work = work
+        self._path = f"/v1/projects/{project}"
+        self._page = page
 
-    async def work_off(self) -> None:
-        """Returns when all items have ended.
+    async def work_off(self, enough: Callable[[], bool] = lambda: False) -> bool:
+        """Whether all items have ended; else it was enough.
 
         Raises:
             RetryLater: nothing moved for two minutes.
         """
         moved = time.monotonic()
-        while True:
-            page = await self._api.post(f"/v1/projects/{PROJECT}/slots", {"limit": BATCH})
+        while not enough():
+            page = await self._api.post(f"{self._path}/slots", {"limit": self._page})
             if page["slots"]:
                 await self._serve(page["slots"])
                 moved = time.monotonic()
                 continue
             done = self._work.done
             if await self.settled():
-                return
+                return True
             moved = time.monotonic() if self._work.done != done else moved
             if time.monotonic() - moved > STUCK_S:
                 raise RetryLater(f"nothing moved for {STUCK_S:.0f} s: {await self._progress()}")
             await asyncio.sleep(IDLE_S)
+        return False
 
     async def settled(self) -> bool:
         """Whether every item has come and ended."""
@@ -140,7 +152,7 @@ class Desk:
         return self._work.done == self._expected
 
     async def _progress(self) -> dict[str, Any]:
-        return await self._api.get(f"/v1/projects/{PROJECT}/progress")
+        return await self._api.get(f"{self._path}/progress")
 
     async def _serve(self, slots: Sequence[dict[str, Any]]) -> None:
         """One page of open slots: recorded answers where some are left, an end where none are."""
@@ -157,10 +169,10 @@ class Desk:
         for chunk in _chunks(assignments):
             await self._answer(chunk, answers)
         for names in _chunks(used_up):
-            await self._api.post(f"/v1/projects/{PROJECT}/exhaust", {"item_ids": names})
+            await self._api.post(f"{self._path}/exhaust", {"item_ids": names})
 
     async def _answer(self, assignments: Sequence[dict[str, str]], answers: dict[tuple[str, str], str]) -> None:
-        leased = await self._api.post(f"/v1/projects/{PROJECT}/assign", {"assignments": assignments})
+        leased = await self._api.post(f"{self._path}/assign", {"assignments": assignments})
         submissions = [
             {
                 "lease_id": one["lease_id"],
