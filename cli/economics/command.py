@@ -30,7 +30,13 @@ from shared.topics import SERVICES, TRAINER
 
 Policy = StrEnum("Policy", {name: name for name in POLICIES})  # type: ignore[misc]
 READABLE = {"exists": True, "dir_okay": False}
-SOON = {"LABELSTREAM_TRAINER_CHECK_S": "0.5", "LABELSTREAM_TRAINER_RETRY_S": "5"}
+SOON = {
+    "LABELSTREAM_TRAINER_CHECK_S": "0.5",
+    "LABELSTREAM_TRAINER_RETRY_S": "5",
+    "LABELSTREAM_MONITOR_CERTIFY_INTERVAL_S": "0.5",
+    "LABELSTREAM_ASSIGNMENT_SWEEP_INTERVAL_S": "0.5",
+}
+"""People of a recording answer at once, so what otherwise takes its time beside their work must not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ JUDGED_WITHIN_S = 30.0
 REST_WITHIN_S = 180.0
 LOOK_S = 0.2
 STILL = 3
+LEAST_PACE = 50
+PACES = 40
 PAGES = 4
 """A cycle's labels are asked for in so many pages, so that each page has the order of what is known by then."""
 
@@ -98,8 +100,11 @@ class Player:
             ended = await self._learn(told, spec, desk)
             last = spec_of(policy, self._crowd, self._contents, self._options, training=False)
             await apply_spec(self._stack.kafka, last, now=utc_now())
-        if not ended:
+        if spec.policy.auto_accept is None and not ended:
             await desk.work_off()
+        while not ended:
+            ended = await desk.work_off(partial(self._begun, desk, desk.begun + self._pace()), fresh=self._pace())
+            await self._still()
         await until_rest(self._urls(), desk.settled, within_s=REST_WITHIN_S)
         told.seconds = time.monotonic() - started
         return told
@@ -113,12 +118,19 @@ class Player:
         for _ in range(self._options.cycles_of(told.policy)):
             wanted = self._watch.by_people(name) + training.after_labels
             before = await self._trainer(name)
-            if await desk.work_off(partial(self._labelled, name, wanted)):
+            if await desk.work_off(partial(self._labelled, name, wanted), fresh=training.after_labels):
                 return True
             await self._trained(name, before)
             await self._still()
             told.rounds.append(await self._round(len(told.rounds) + 1, spec))
         return False
+
+    def _pace(self) -> int:
+        """Items that are begun before people wait for what a certificate takes from them."""
+        return max(LEAST_PACE, len(self._crowd.answers) // PACES)
+
+    def _begun(self, desk: Desk, wanted: int) -> bool:
+        return desk.begun >= wanted and desk.at_rest
 
     def _labelled(self, project: str, wanted: int) -> bool:
         return self._watch.by_people(project) >= wanted

@@ -113,6 +113,9 @@ class Desk:
         work: told how many items have ended.
         project: whose items.
         page: slots that are served before the next are asked for.
+
+    Attributes:
+        at_rest: nothing that may be answered was open when it last looked.
     """
 
     def __init__(self, api: Api, crowd: Crowd, work: Work, project: str, *, page: int = BATCH) -> None:
@@ -122,20 +125,31 @@ class Desk:
         self._work = work
         self._path = f"/v1/projects/{project}"
         self._page = page
+        self._begun: set[str] = set()
+        self._fresh: int | None = None
+        self.at_rest = False
 
-    async def work_off(self, enough: Callable[[], bool] = lambda: False) -> bool:
+    async def work_off(self, enough: Callable[[], bool] = lambda: False, *, fresh: int | None = None) -> bool:
         """Whether all items have ended; else it was enough.
+
+        Args:
+            enough: looked at before each page.
+            fresh: how many items may be begun; absent: all.
 
         Raises:
             RetryLater: nothing moved for two minutes.
         """
         moved = time.monotonic()
+        self._fresh = fresh
         while not enough():
             page = await self._api.post(f"{self._path}/slots", {"limit": self._page})
-            if page["slots"]:
-                await self._serve(page["slots"])
+            slots = [slot for slot in page["slots"] if self._begin(slot["item_id"])]
+            if slots:
+                self.at_rest = False
+                await self._serve(slots)
                 moved = time.monotonic()
                 continue
+            self.at_rest = True
             done = self._work.done
             if await self.settled():
                 return True
@@ -144,6 +158,20 @@ class Desk:
                 raise RetryLater(f"nothing moved for {STUCK_S:.0f} s: {await self._progress()}")
             await asyncio.sleep(IDLE_S)
         return False
+
+    @property
+    def begun(self) -> int:
+        """Items that somebody was asked about."""
+        return len(self._begun)
+
+    def _begin(self, item: str) -> bool:
+        """Whether an item may be answered: it is begun already, or more may be begun."""
+        if item not in self._begun:
+            if self._fresh == 0:
+                return False
+            self._fresh = None if self._fresh is None else self._fresh - 1
+            self._begun.add(item)
+        return True
 
     async def settled(self) -> bool:
         """Whether every item has come and ended."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from services.assignment.api import Identities, make_api
 from services.assignment.handlers import AssignmentEraser, Handlers, rebuild_annotations, rebuild_labels, rebuild_routes
-from services.assignment.jobs import Choosing, Housekeeping, QueueJobs, Retention, Sweeper
+from services.assignment.jobs import Accepting, Choosing, Housekeeping, QueueJobs, Retention, Sweeper
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.settings import AssignmentSettings
 from shared.bus.erasing import Erasing
@@ -66,6 +66,7 @@ def build(settings: AssignmentSettings) -> Service:
         ("route overdue", queue.route_overdue),
         ("sweep", sweeper.sweep),
         ("choose", Choosing(service, settings, metrics).choose),
+        ("accept", Accepting(service, settings, metrics).accept),
         ("flush", housekeeping.flush),
     ):
         service.every(settings.sweep_interval_s, name, job)

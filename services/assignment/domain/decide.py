@@ -119,6 +119,22 @@ def reopen(
     return known, (_queued(known, context.now),)
 
 
+def certified(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
+    """Accept the proposal of a first round that nobody has begun, where a certificate given since covers it.
+
+    What chance has sent to people blind stays theirs.
+    """
+    asked, guess = known.asked, known.guess
+    if asked is None or guess is None or not known.open or asked.number > 1 or asked.would_auto:
+        return known, ()
+    if asked.granted > 0 or asked.exhausted or (asked.guess is not None and guess.order != asked.guess.order):
+        return known, ()
+    routing = accept(guess, context.policy_of(known), draws, context.standing, context.now)
+    if routing is None or routing.way is not Way.AUTO:
+        return known, ()
+    return _label(known, context, f"{routing.reason}; certified while it waited", routing.certificate)
+
+
 def sample_out(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
     """Close a first round that no cycle's budget chose, where still nobody has begun it."""
     asked, budget = known.asked, context.policy.budget

@@ -1,5 +1,6 @@
 """What time does: leases run out, predictions stay away, rounds wait for people, projects change."""
 
+from services.assignment.jobs.accepting import Accepting
 from services.assignment.jobs.choosing import Choosing
 from services.assignment.jobs.housekeeping import Housekeeping
 from services.assignment.jobs.queue import QueueJobs
@@ -7,4 +8,4 @@ from services.assignment.jobs.recording import record
 from services.assignment.jobs.retention import Retention
 from services.assignment.jobs.sweep import Sweeper
 
-__all__ = ["Choosing", "Housekeeping", "QueueJobs", "Retention", "Sweeper", "record"]
+__all__ = ["Accepting", "Choosing", "Housekeeping", "QueueJobs", "Retention", "Sweeper", "record"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from services.assignment.domain.aggregate import Round
 from services.assignment.domain.lanes import PLAIN
+from services.assignment.domain.routing import Standing
 from services.assignment.store.lanes import add_lanes
 from services.assignment.store.rows import ROUND_COLUMNS, Key, dump_guess, load_round
 
@@ -333,3 +334,26 @@ async def list_slots(
 async def count_steps(connection: Any, ids: Sequence[int]) -> None:
     """Count a published route of rounds that the caller holds."""
     await connection.execute("UPDATE rounds SET step = step + 1 WHERE id = ANY($1::bigint[])", list(ids))
+
+
+async def list_certifiable(
+    connection: Any, project_id: str, standing: Standing, after: int, limit: int
+) -> tuple[list[Key], int | None]:
+    """Items whose first round waits untouched under a proposal that this certificate may cover.
+
+    One window of `limit` waiting rounds by id, after `after`; the id of its last one is given where more may follow.
+    """
+    rows = await connection.fetch(
+        "SELECT w.id, w.project_id, w.item_id, w.fits FROM (SELECT r.id, r.project_id, r.item_id,"
+        " r.project_id = $1 AND r.number = 1 AND r.granted = 0 AND NOT r.would_auto AND NOT r.ended"
+        " AND r.generation = $2 AND r.guess IS NOT NULL"
+        " AND (r.guess::jsonb ->> 'confidence')::float8 >= $3 AS fits"
+        " FROM rounds AS r WHERE r.free > 0 AND r.id > $4 ORDER BY r.id LIMIT $5) AS w",
+        project_id,
+        standing.generation,
+        standing.threshold,
+        after,
+        limit,
+    )
+    found = [(row["project_id"], row["item_id"]) for row in rows if row["fits"]]
+    return found, (rows[-1]["id"] if len(rows) == limit else None)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from services.assignment.jobs import Accepting
 from shared import events as ev
 from shared.topics import ANNOTATIONS, ESCALATIONS, ITEMS, LABELS, PREDICTIONS, QUALITY, RELABELS, ROUTES
 from tests.support import events as make
@@ -307,3 +308,43 @@ async def test_slices_are_read_back_from_the_routes(replica: Replica) -> None:
     await ann.post(f"/v1/leases/{task['lease_id']}/submit", json={"value": CHOICE})
     (given,) = await replica.published(ANNOTATIONS)
     assert given.policy == manual
+
+
+async def test_what_waits_untouched_is_accepted_when_a_certificate_covers_it(replica: Replica) -> None:
+    """Not what is begun, drawn for an audit, less sure, or of another model; and nothing under a withdrawn one."""
+    auto = ev.AutoAccept(threshold=0.5, audit_share=0.0, guarantee=ev.Guarantee(target_error=0.03, starting_share=0.5))
+    spec = make.project_spec(policy=make.policy(auto_accept=auto, gold=ev.GoldPolicy(share=0.0)))
+    replica.project(spec)
+    replica.settings.job_chunk_rows = 2
+    sure = [f"i{n:02}" for n in range(30)]
+    await replica.handle(ITEMS, *(make.item(name) for name in (*sure, "doubt", "other")))
+    await replica.handle(
+        PREDICTIONS,
+        *(make.prediction(name, confidence=0.95, generation=1) for name in sure),
+        make.prediction("doubt", confidence=0.7, generation=1),
+        make.prediction("other", confidence=0.99, generation=0),
+    )
+    audits = {route.item_id for route in await replica.published(ROUTES) if route.would_auto}
+    assert 3 < len(audits & set(sure)) < 27
+    ann = await replica.person("ann")
+    await ann.post("/v1/next", json={})
+    (begun,) = [row["item_id"] for row in await replica.sql("SELECT item_id FROM rounds WHERE granted > 0")]
+    job = Accepting(replica.service, replica.settings, replica.metrics)
+    await job.accept()
+    assert "labelled" not in (await standings(replica)).values()
+    await replica.handle(QUALITY, certificate(1, state="withdrawn"))
+    await job.accept()
+    assert "labelled" not in (await standings(replica)).values()
+    await replica.handle(QUALITY, certificate(2))
+    for _ in range(8):
+        await job.accept()
+    done = {name for name, state in (await standings(replica)).items() if state == "labelled"}
+    assert done == set(sure) - audits - {begun}
+    labels = await replica.published(LABELS)
+    assert {label.item_id for label in labels} == done
+    assert {label.evidence.certificate for label in labels} == {certificate(2).event_id}
+    await replica.handle(QUALITY, certificate(3, threshold=0.6))
+    for _ in range(8):
+        await job.accept()
+    assert (await standings(replica))["doubt"] == "labelled"
+    assert (await standings(replica))["other"] == "open"
