@@ -17,10 +17,10 @@ POLICIES = ("full_manual", "ai_assisted", "active_learning", "crowdsourced", "ra
 CURVES = ("active_learning", "random")
 """Whose point is the model: they are trained in many small cycles, the others in few."""
 MANUAL_OPINIONS = 3
-LEAST_CYCLE = 50
+LEAST_CYCLE = 100
 GATE_S = 2.0
 """Nobody waits for more labels here: a trial ends at once, with those that there are."""
-GATE_MARGIN = 0.05
+GATE_MARGIN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Options:
 
     target_error: float = 0.03
     cycles: int = 4
-    cycle_share: float = 0.025
+    cycle_share: float = 0.05
     cost: CostModel = field(default_factory=CostModel)
 
     def cycles_of(self, policy: str) -> int:
@@ -102,7 +102,7 @@ def _overrides(policy: str, crowd: Crowd, options: Options) -> dict[str, Any]:
     else:
         overlap = {"min": min(preset.overlap.min, most), "max": min(preset.overlap.max, most)}
     found: dict[str, Any] = {
-        "overlap": overlap, "blind_share": 1.0, "gold": {"share": 0.0, "least_share": 0.0},
+        "overlap": overlap, "blind_share": 1.0, "gold": {"share": 0.0, "least_share": 0.0, "calibration": 0},
         "relabel": {"budget_per_day": 0}, "lease_s": 3600.0, "blocked_after_s": NEVER_S, "unresolved_after_s": NEVER_S,
     }  # fmt: skip
     if preset.auto_accept is not None:

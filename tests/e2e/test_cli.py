@@ -90,6 +90,46 @@ def test_a_recorded_crowd_is_replayed_to_the_last_item(crowd: Mapping[str, Path]
     assert found["coverage"] == 1.0
 
 
+@pytest.mark.timeout(280)
+def test_what_each_policy_costs_is_measured_on_the_running_services(tmp_path: Path) -> None:
+    """Two clouds of points, four people each: a model learns them, and a policy without a person's part needs fewer."""
+    draw = random.Random(1)
+    files = {name: tmp_path / name for name in ("items.jsonl", "answers.csv", "truth.csv")}
+    truths = {f"t{n:03}": draw.choice("ab") for n in range(240)}
+    points = {
+        task: [draw.gauss(float((place < 4) == (truth == "a")), 0.4) for place in range(8)]
+        for task, truth in truths.items()
+    }
+    files["items.jsonl"].write_text(
+        "".join(json.dumps({"task": task, "features": point}) + "\n" for task, point in points.items())
+    )
+    answers = [
+        (task, worker, truth if draw.random() < 0.9 else "ab"[truth == "a"])
+        for task, truth in truths.items()
+        for worker in draw.sample(["w1", "w2", "w3", "w4", "w5"], 4)
+    ]
+    for name, rows in (("answers.csv", [("task", "worker", "label"), *answers]), ("truth.csv", truths.items())):
+        with files[name].open("w", newline="") as file:
+            csv.writer(file).writerows(rows if name == "answers.csv" else [("task", "label"), *rows])
+    found = labelstream(
+        "economics", "--items", files["items.jsonl"], "--answers", files["answers.csv"], "--truth", files["truth.csv"],
+        "--policy", "full_manual", "--policy", "ai_assisted", "--cycles", 1, "--plot", tmp_path / "economics.png",
+        cwd=tmp_path,
+    )  # fmt: skip
+    manual, assisted = found["policies"]["full_manual"], found["policies"]["ai_assisted"]
+    assert found["violations"] == 0
+    assert (manual["labels"], manual["opinions"], manual["auto_share"]) == (240, 720, 0.0)
+    assert assisted["labels"] == 240
+    assert assisted["opinions"] < 600
+    assert manual["accuracy"] > 0.93
+    assert assisted["accuracy"] > 0.9
+    (point,) = assisted["rounds"]
+    assert point["labels"] >= 100
+    assert point["model_accuracy"] > 0.9
+    assert found["all_opinions"]["opinions"] == 960
+    assert (tmp_path / "economics.png").stat().st_size > 10_000
+
+
 @contextlib.contextmanager
 def up(cwd: Path) -> Generator[tuple["subprocess.Popen[str]", Mapping[str, Any]]]:
     process = subprocess.Popen(  # noqa: S603  # our own arguments
