@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from cli.audit.ledger import Ledger
@@ -14,10 +15,20 @@ from services.qc.domain.item import ItemState
 from services.qc.domain.pace import bin_of
 from services.qc.store.items import ItemStore
 from services.qc.store.rows import answer_of, label_of_row
+from shared.bus.references import Naming
+from shared.labels import SAME, Names
 
 CHUNK = 2000
 ARROW = " -> "
 REPEATS = "items that came again"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Of which project, or of all; and the present names of classes, as known by now."""
+
+    project: str | None
+    naming: Naming
 
 
 def _project(project: str | None, alias: str = "") -> str:
@@ -25,11 +36,11 @@ def _project(project: str | None, alias: str = "") -> str:
     return "true" if project is None else f"{alias}project_id = '{project}'"
 
 
-async def count_assignment(ledger: Ledger, connection: Any, project: str | None) -> None:
+async def count_assignment(ledger: Ledger, connection: Any, scope: Scope) -> None:
     """Items by standing: the tallies, and the items themselves. Repeats are in the topic only."""
     rows = await connection.fetch(
         "SELECT project_id, name, sum(delta)::bigint AS n FROM tallies"  # noqa: S608  # a slug
-        f" WHERE {_project(project)} GROUP BY 1, 2"
+        f" WHERE {_project(scope.project)} GROUP BY 1, 2"
     )
     names = {name for (name,) in ledger.rows("SELECT name FROM standings WHERE name <> 'parked'")}
     ledger.count("stored", [("assignment", p, f"items {name}", n) for p, name, n in rows if name in names])
@@ -41,15 +52,15 @@ async def count_assignment(ledger: Ledger, connection: Any, project: str | None)
     )
 
 
-async def count_monitor(ledger: Ledger, connection: Any, project: str | None) -> None:
+async def count_monitor(ledger: Ledger, connection: Any, scope: Scope) -> None:
     """Items by state from their facts, labels and annotations from the topics."""
     rows = await connection.fetch(
         "SELECT project_id, kind, part, symbol, sum(n)::bigint AS n FROM counters"  # noqa: S608  # a slug
-        f" WHERE bucket = 0 AND kind = ANY($1::text[]) AND {_project(project)} GROUP BY 1, 2, 3, 4",
+        f" WHERE bucket = 0 AND kind = ANY($1::text[]) AND {_project(scope.project)} GROUP BY 1, 2, 3, 4",
         [Kind.ITEMS.value, Kind.LABELS.value, Kind.ANNOTATIONS.value],
     )
     ledger.count("stored", [("monitor", p, f"{kind} {part} {symbol}".strip(), n) for p, kind, part, symbol, n in rows])
-    cursor = await connection.cursor(f"SELECT * FROM items WHERE {_project(project)}")  # noqa: S608  # a slug
+    cursor = await connection.cursor(f"SELECT * FROM items WHERE {_project(scope.project)}")  # noqa: S608  # a slug
     while found := await cursor.fetch(CHUNK):
         items = [(row["project_id"], row["item_id"], monitor_facts(row)) for row in found]
         known = [(p, item, facts) for p, item, facts in items if facts.state is not None]
@@ -90,17 +101,24 @@ def count_from_topics(ledger: Ledger) -> None:
     )
 
 
-async def count_qc(ledger: Ledger, connection: Any, project: str | None) -> None:
-    """Every count of qc, made again from annotations, rounds and labels by the function that defines them."""
-    await _stored_qc(ledger, connection, project)
-    store = ItemStore(connection)
+async def count_qc(ledger: Ledger, connection: Any, scope: Scope) -> None:
+    """Every count of qc, made again from annotations, rounds and labels by the function that defines them.
+
+    Both are in present names of classes: rows stay as they were written, and what reads them adds them up.
+    """
+    project = scope.project
+    await _stored_qc(ledger, connection, scope)
+    store = ItemStore(connection, scope.naming)
     last = ("", "")
     while rows := await connection.fetch(
         "SELECT * FROM items WHERE (project_id, item_id) > ($1, $2)"  # noqa: S608  # a slug
         f" AND {_project(project)} ORDER BY project_id, item_id LIMIT {CHUNK}",
         *last,
     ):
-        items = {(row["project_id"], row["item_id"]): ItemState(label=label_of_row(row)) for row in rows}
+        items = {
+            (row["project_id"], row["item_id"]): ItemState(label=label_of_row(row, store.names(row["project_id"])))
+            for row in rows
+        }
         await store.fill_rounds(items)
         await store.fill_answers(items)
         last = max(items)
@@ -114,7 +132,9 @@ async def count_qc(ledger: Ledger, connection: Any, project: str | None) -> None
     )
     while rows := await cursor.fetch(CHUNK):
         for row in rows:
-            facts = gold_facts(answer_of(row), row["expected"], correct=bool(row["correct"]))
+            names, expected = store.names(row["project_id"]), row["expected"]
+            named = None if expected is None else names.symbol(expected)
+            facts = gold_facts(answer_of(row, names), named, correct=bool(row["correct"]))
             ledger.count("raw", [("qc", row["project_id"], counted, n) for counted, n in _named(facts).items()])
     await _raw_paces(ledger, connection, project)
 
@@ -128,7 +148,7 @@ async def _raw_paces(ledger: Ledger, connection: Any, project: str | None) -> No
         ledger.count("raw", [("qc", name, _paced(who, bin_of(ms)), 1) for name, who, ms in rows])
 
 
-async def _stored_qc(ledger: Ledger, connection: Any, project: str | None) -> None:
+async def _stored_qc(ledger: Ledger, connection: Any, scope: Scope) -> None:
     for query, of in (
         ("SELECT project_id, annotator_id, truth, answered, source, answers, weight FROM annotator_counts", _cells),
         ("SELECT project_id, annotator_id, given, skipped FROM annotators", _people),
@@ -136,9 +156,21 @@ async def _stored_qc(ledger: Ledger, connection: Any, project: str | None) -> No
         ("SELECT project_id, opinions, rounds, pairs FROM agreement_counts", _agreement),
         ("SELECT project_id, annotator_id, pace FROM conduct", _pace),
     ):
-        cursor = await connection.cursor(f"{query} WHERE {_project(project)}")
+        cursor = await connection.cursor(f"{query} WHERE {_project(scope.project)}")
         while rows := await cursor.fetch(CHUNK):
-            ledger.count("stored", [("qc", row[0], name, n) for row in rows for name, n in of(*row[1:])])
+            named = [(row[0], *_named_row(row, scope.naming.get(row[0], SAME))) for row in rows]
+            ledger.count("stored", [("qc", row[0], name, n) for row in named for name, n in of(*row[1:])])
+
+
+CLASSES = ("truth", "answered", "class")
+
+
+def _named_row(row: Any, names: Names) -> tuple[Any, ...]:
+    """What follows the project in a row of counts; columns of classes in present names."""
+    found = list(row.items())[1:]
+    return tuple(
+        names.symbol(value) if column in CLASSES and isinstance(value, str) else value for column, value in found
+    )
 
 
 Named = Iterable[tuple[str, int]]

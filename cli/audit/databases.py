@@ -9,7 +9,7 @@ import asyncpg
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cli.audit.counters import count_assignment, count_monitor, count_qc
+from cli.audit.counters import Scope, count_assignment, count_monitor, count_qc
 from cli.audit.ledger import Ledger
 from cli.audit.topics import TopicReader
 from services.assignment.domain.leases import ERASED_PERSON
@@ -85,9 +85,7 @@ async def snapshot(service: str, url: str) -> AsyncGenerator[Any]:
         await connection.close(timeout=5)
 
 
-async def read_database(
-    ledger: Ledger, topics: TopicReader, service: str, connection: Any, project: str | None
-) -> None:
+async def read_database(ledger: Ledger, topics: TopicReader, service: str, connection: Any, scope: Scope) -> None:
     """Everything of one service."""
     places = await connection.fetch("SELECT topic, partition, next_offset FROM consumer_offsets")
     await ledger.load("places", [(service, *row) for row in places])
@@ -99,10 +97,10 @@ async def read_database(
             topics.take_pending(records)
     ledger.add("pending", [(service, pending)])
     for table, query in QUERIES[service].items():
-        async for chunk in chunks(connection, _of(query, project)):
+        async for chunk in chunks(connection, _of(query, scope.project)):
             rows = [tuple(map(_plain, row)) for row in chunk]
             await ledger.load(table, [(_annotation_of(row), *row) for row in rows] if table == "a_leases" else rows)
-    await COUNTS[service](ledger, connection, project)
+    await COUNTS[service](ledger, connection, scope)
     async for chunk in chunks(connection, "SELECT subject, annotator_id FROM erasures"):
         ledger.add("forgot", [(service, subject, *_subject(subject, who)) for subject, who in chunk])
 

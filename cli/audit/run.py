@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from uuid import UUID
 
-from cli.audit.counters import count_from_topics
+from cli.audit.counters import Scope, count_from_topics
 from cli.audit.databases import read_database, snapshot
 from cli.audit.ledger import Ledger
 from cli.audit.report import Report, judge
 from cli.audit.topics import EARLY, LATE, TopicReader
 from cli.reading import read_events, reference
 from shared.bus.client import make_admin
+from shared.bus.references import Naming, Projects
 from shared.events import ModelPointer, ModelVersion, ProjectVersion
 from shared.runtime.settings import KafkaSettings
 from shared.topics import ERASURES, MODELS, PROJECTS, TOPICS
@@ -57,7 +58,8 @@ async def audit(
         await topics.read(EARLY)
         for service, url in urls.items():
             async with snapshot(service, url) as connection:
-                await read_database(ledger, topics, service, connection, project)
+                scope = Scope(project, await _naming(kafka))  # newer names than the snapshot's, which does no harm
+                await read_database(ledger, topics, service, connection, scope)
         await topics.read(LATE)
         await _references(ledger, kafka)
         return await asyncio.to_thread(_judge, ledger, at_rest, limit, topics.records)
@@ -84,6 +86,14 @@ async def _asked(ledger: Ledger, kafka: KafkaSettings, existing: Iterable[str]) 
     if ERASURES.name in existing:
         found = [received async for received in read_events(kafka, ERASURES)]
         ledger.add("asked", [(one.event.key, one.record.partition, one.record.offset) for one in found])
+
+
+async def _naming(kafka: KafkaSettings) -> Naming:
+    """The present names of classes."""
+    projects = Projects()
+    projects.table.attach(kafka)
+    await projects.table.refresh()
+    return projects.naming
 
 
 async def _references(ledger: Ledger, kafka: KafkaSettings) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from cli.output import JsonFlag, Output, fail, table
 from cli.project import presets
 from cli.project.loader import load
-from cli.project.versions import Application, ProjectHistory, closes_rounds, fold, plan
+from cli.project.versions import Application, ProjectHistory, closes_rounds, fold, plan, renames
 from cli.reading import reference
 from cli.settings import SOURCE, kafka_settings
 from shared.bus.publisher import Publisher
@@ -74,30 +74,35 @@ def apply(
         known = asyncio.run(histories(kafka))
         before = known.get(spec.project, ProjectHistory(spec.project)).current
         application = asyncio.run(apply_spec(kafka, spec, now=utc_now(), dry_run=dry_run))
-    gone = closes_rounds(before.spec if before is not None else None, spec)
-    out.result(_applied(application, gone, dry_run), lambda to: _show_applied(to, application, gone, dry_run))
+    found = _applied(application, before.spec if before is not None else None, dry_run)
+    out.result(found, lambda to: _show_applied(to, application, found))
 
 
-def _applied(application: Application, gone: tuple[str, ...], dry_run: bool) -> dict[str, Any]:
+def _applied(application: Application, before: ProjectSpec | None, dry_run: bool) -> dict[str, Any]:
+    after = application.version.spec
     return {
         "project": application.version.project_id,
         "version": application.version.version,
         "status": "unchanged" if application.unchanged else "planned" if dry_run else "applied",
         "changes": [{"path": c.path, "before": c.before, "after": c.after} for c in application.changes],
-        "classes_removed": list(gone),
+        "classes_removed": list(closes_rounds(before, after)),
+        "classes_renamed": dict(renames(before, after)),
     }
 
 
-def _show_applied(to: Console, application: Application, gone: tuple[str, ...], dry_run: bool) -> None:
+def _show_applied(to: Console, application: Application, found: dict[str, Any]) -> None:
     name, number = application.version.project_id, application.version.version
     if application.unchanged:
         to.print(f"{name}: unchanged, version {number} stays current")
         return
     for change in application.changes:
         to.print(f"  {change.path}: {change.before} -> {change.after}", markup=False)
-    if gone:
-        to.print(f"  open rounds are closed and reopened: {', '.join(gone)} no longer exist", markup=False)
-    to.print(f"{name}: version {number} {'would be' if dry_run else 'is now'} current")
+    if found["classes_removed"]:
+        gone = ", ".join(found["classes_removed"])
+        to.print(f"  open rounds are closed and reopened: {gone} no longer exist", markup=False)
+    for old, new in found["classes_renamed"].items():
+        to.print(f"  {old} is called {new} from now on; its labels are given again, by nobody", markup=False)
+    to.print(f"{name}: version {number} {'would be' if found['status'] == 'planned' else 'is now'} current")
 
 
 @app.command("list")

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from shared.errors import ConfigurationError
 from shared.events import ProjectPointer, ProjectSpec, ProjectVersion
+from shared.labels import names_of, unkept
 
 ABSENT = "(absent)"
 
@@ -62,10 +64,17 @@ def fold(events: Iterable[ProjectVersion | ProjectPointer]) -> dict[str, Project
 
 
 def plan(history: ProjectHistory, spec: ProjectSpec, *, now: datetime) -> Application:
-    """What applying `spec` comes to. The same spec as the current one changes nothing; a pause is kept."""
+    """What applying `spec` comes to. The same spec as the current one changes nothing; a pause is kept.
+
+    Raises:
+        ConfigurationError: it takes back a rename of a class, or renames one to what is or was another.
+    """
     current = history.current
     if current is not None and current.spec == spec:
         return Application(current, None, ())
+    wrong = unkept([one.spec.label for _, one in sorted(history.versions.items())], spec.label)
+    if wrong is not None:
+        raise ConfigurationError(f"{spec.project}: label.renamed: {wrong}")
     number = max(history.versions, default=0) + 1
     return Application(
         ProjectVersion(project_id=spec.project, version=number, spec=spec, applied_at=now),
@@ -87,8 +96,17 @@ def compare(before: ProjectSpec | None, after: ProjectSpec) -> tuple[Change, ...
 
 def closes_rounds(before: ProjectSpec | None, after: ProjectSpec) -> tuple[str, ...]:
     """Classes that the new version no longer has: their open rounds are closed as superseded and reopened."""
-    gone = set(_classes(before)) - set(_classes(after)) if before is not None else set()
-    return tuple(sorted(gone))
+    if before is None:
+        return ()
+    return tuple(sorted(set(map(names_of(after.label).name, _classes(before))) - set(_classes(after))))
+
+
+def renames(before: ProjectSpec | None, after: ProjectSpec) -> tuple[tuple[str, str], ...]:
+    """(former, present) names of classes that the new version renames."""
+    if before is None:
+        return ()
+    name = names_of(after.label).name
+    return tuple((old, name(old)) for old in _classes(before) if name(old) != old)
 
 
 def _classes(spec: ProjectSpec) -> tuple[str, ...]:

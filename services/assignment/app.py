@@ -4,7 +4,7 @@ from pathlib import Path
 
 from services.assignment.api import Identities, make_api
 from services.assignment.handlers import AssignmentEraser, Handlers, rebuild_annotations, rebuild_labels, rebuild_routes
-from services.assignment.jobs import Accepting, Choosing, Housekeeping, QueueJobs, Retention, Sweeper
+from services.assignment.jobs import Accepting, Choosing, ClassJobs, Housekeeping, QueueJobs, Retention, Sweeper
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.settings import AssignmentSettings
 from shared.bus.erasing import Erasing
@@ -72,7 +72,11 @@ def build(settings: AssignmentSettings) -> Service:
         service.every(settings.sweep_interval_s, name, job)
     service.every(settings.token_cache_s / 2, "believe tokens", identities.refresh)
     service.every(settings.retention_interval_s, "forget", Retention(service, settings, metrics).forget)
-    service.every(HOUSEKEEPING_S, "supersede", queue.supersede_outdated)
+    for name, job in (
+        ("supersede", queue.supersede_outdated),
+        ("review", ClassJobs(service, settings, metrics).review),
+    ):
+        service.every(HOUSEKEEPING_S, name, job)
     service.every(HOUSEKEEPING_S, "gauges", housekeeping.gauge)
     service.every(HOUSEKEEPING_S, "fold", housekeeping.fold)
 

@@ -32,6 +32,7 @@ from shared.events import (
     Relabel,
     Route,
     ShadowPrediction,
+    in_present_names,
 )
 from shared.topics import RELABELS
 
@@ -146,7 +147,7 @@ class Handlers:
     ) -> list[Observed]:
         """Fold the events into the facts of their items and count; the events that told something new."""
         store = Store(unit.connection)
-        events = [received.event for received in batch]
+        events = [in_present_names(r.event, self._projects.names(r.event.project_id)) for r in batch]
         known = await store.claim_items((event.project_id, event.item_id) for event in events)
         grown, counts, fresh = observe_all(known, events, bucket_s=self._bucket_s)
         await store.save_items(grown)
@@ -159,7 +160,8 @@ class Handlers:
         if not batch:
             return
         store = Store(unit.connection)
-        events = {received.event.event_id: received.event for received in batch}
+        named = (in_present_names(r.event, self._projects.names(r.event.project_id)) for r in batch)
+        events = {event.event_id: event for event in named}
         fresh = await store.mark_seen(list(events))
         found = Counts(key for event_id in fresh for key in keys(events[event_id]))
         await store.add_counts(found, shard=_shard(batch))
@@ -169,7 +171,9 @@ class Handlers:
         store = CertificateStore(unit.connection)
         found = [((each.project_id, each.item_id), finding_of(each)) for each in labels if self._auto(each.project_id)]
         await store.add_audits((key, finding) for key, finding in found if finding is not None)
-        await store.add_accepted([label for label in labels if label.evidence.certificate is not None])
+        await store.add_accepted(
+            [label for label in labels if label.evidence.certificate is not None and label.renames is None]
+        )
 
     def _auto(self, project_id: str) -> AutoAccept | None:
         """The project's policy of auto-accept, where it asks for a guarantee."""

@@ -32,7 +32,7 @@ def build(settings: QcSettings) -> Service:
     service = Service("qc", settings, migrations=MIGRATIONS)
     metrics = Metrics(service.registry)
     parameters = ParameterCache()
-    erasing = Erasing(QcEraser(), service.unit)
+    erasing = Erasing(QcEraser(service.references.projects), service.unit)
     jobs = Jobs(service.unit, service.references, settings, metrics, parameters)
     handlers = Handlers(service.references, metrics, parameters, jobs.catch_up)
     agreement = AgreementJobs(service.unit, service.references, settings, parameters)
@@ -61,7 +61,10 @@ def build(settings: QcSettings) -> Service:
 
 def _about_people(service: Service, settings: QcSettings, metrics: Metrics) -> None:
     """What is measured of people and of guidelines, and what is planned for them."""
-    people, patterns = PeopleJobs(service.unit, settings), Patterns(service.unit, service.references)
+    people, patterns = (
+        PeopleJobs(service.unit, service.references, settings),
+        Patterns(service.unit, service.references),
+    )
     plans = GoldPlans(service.unit, service.references, settings)
     reviews = Reviews(service.unit, service.references, settings, metrics)
     service.every(settings.quality_interval_s, "skills", people.publish_skills)

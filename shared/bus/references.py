@@ -4,7 +4,7 @@ Scaling: memory grows with projects, models, guideline versions and gold items, 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -29,7 +29,9 @@ from shared.events import (
     ProjectPointer,
     ProjectSpec,
     ProjectVersion,
+    in_present_names,
 )
+from shared.labels import SAME, Names, names_of
 from shared.runtime.settings import KafkaSettings
 from shared.topics import ERASURES, GOLD_ANSWERS, GOLD_ITEMS, GUIDELINES, MODELS, PROJECTS, Topic
 
@@ -132,11 +134,35 @@ class CurrentProject:
     paused: bool
 
 
+Naming = Mapping[str, Names]
+"""Project -> the present names of classes that were renamed; absent where none was."""
+
+
 class Projects:
-    """Projects and their versions."""
+    """Projects and their versions, each with its classes as they are called now.
+
+    `naming` is never changed: a batch keeps the one that it began with. What it says of later moments says the same of
+    earlier ones, so that replicas which learn of a rename at different times agree in the end.
+    """
 
     def __init__(self) -> None:
         self.table: Table[ProjectVersion | ProjectPointer] = Table(PROJECTS)
+        self.naming: Naming = {}
+        self._newest: dict[str, int] = {}
+        self._specs: dict[tuple[str, int], ProjectSpec] = {}
+        self.table.on_change(self._index)
+
+    def _index(self, _: str, event: ProjectVersion | ProjectPointer | None) -> None:
+        self._specs.clear()
+        if isinstance(event, ProjectVersion) and event.version >= self._newest.get(event.project_id, 0):
+            self._newest[event.project_id] = event.version
+            names = names_of(event.spec.label)
+            kept = {name: known for name, known in self.naming.items() if name != event.project_id}
+            self.naming = kept | ({event.project_id: names} if names else {})
+
+    def names(self, project_id: str) -> Names:
+        """The present names of the project's classes."""
+        return self.naming.get(project_id, SAME)
 
     def current(self, project_id: str) -> CurrentProject | None:
         """The version in force, or None where the project is unknown."""
@@ -146,10 +172,25 @@ class Projects:
         spec = self.spec(project_id, pointer.version)
         return None if spec is None else CurrentProject(project_id, pointer.version, spec, pointer.paused)
 
+    def named_since(self, project_id: str) -> int:
+        """The first version whose classes have the present names; 0 where none was ever renamed."""
+        names = self.names(project_id)
+        if not names:
+            return 0
+        known = (self.table.latest.get(f"{project_id}/{n}") for n in range(1, self._newest[project_id] + 1))
+        return next(
+            one.version for one in known if isinstance(one, ProjectVersion) and names_of(one.spec.label) == names
+        )
+
     def spec(self, project_id: str, version: int) -> ProjectSpec | None:
-        """One version's specification."""
-        found = self.table.latest.get(f"{project_id}/{version}")
-        return found.spec if isinstance(found, ProjectVersion) else None
+        """One version's specification, in present names."""
+        key = (project_id, version)
+        if key not in self._specs:
+            found = self.table.latest.get(f"{project_id}/{version}")
+            if not isinstance(found, ProjectVersion):
+                return None
+            self._specs[key] = _in_present_names(found.spec, self.names(project_id))
+        return self._specs[key]
 
     def all(self) -> list[CurrentProject]:
         """Every project in force, by name."""
@@ -168,6 +209,11 @@ class Projects:
         if any(self.current(name) is None for name in wanted):
             await self.table.refresh()
         return {name: project for name in wanted if (project := self.current(name)) is not None}
+
+
+def _in_present_names(spec: ProjectSpec, names: Names) -> ProjectSpec:
+    label = names.schema(spec.label) if names else spec.label
+    return spec if label is spec.label else spec.model_copy(update={"label": label})
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,17 +302,22 @@ class GoldItems:
 
 
 class GoldAnswers:
-    """The answers; only qc subscribes."""
+    """The answers, in present names; only qc subscribes."""
 
-    def __init__(self) -> None:
+    def __init__(self, projects: Projects) -> None:
         self.table: Table[GoldAnswer] = Table(GOLD_ANSWERS)
+        self._projects = projects
 
     def get(self, project_id: str, item_id: str) -> GoldAnswer | None:
-        return self.table.latest.get(f"{project_id}/{item_id}")
+        found = self.table.latest.get(f"{project_id}/{item_id}")
+        return None if found is None else self._named(found)
 
     def of(self, project_id: str) -> list[GoldAnswer]:
         """The answers of a project, retired items among them."""
-        return [answer for answer in self.table.latest.values() if answer.project_id == project_id]
+        return [self._named(answer) for answer in self.table.latest.values() if answer.project_id == project_id]
+
+    def _named(self, answer: GoldAnswer) -> GoldAnswer:
+        return in_present_names(answer, self._projects.names(answer.project_id))
 
     async def known(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], GoldAnswer]:
         """The answers asked for; unknown ones are absent, after a look at the topic's current end.
@@ -301,7 +352,7 @@ class References:
         self.models = Models()
         self.guidelines = Guidelines()
         self.gold_items = GoldItems()
-        self.gold_answers = GoldAnswers()
+        self.gold_answers = GoldAnswers(self.projects)
         self.erasures = Erasures()
         self.subscribed: list[Table[Any]] = []
 

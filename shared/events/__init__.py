@@ -21,6 +21,7 @@ from shared.events.models import (
     ModelVersion,
     TextInput,
 )
+from shared.events.naming import in_present_names
 from shared.events.policies import (
     AutoAccept,
     Budget,
@@ -187,5 +188,6 @@ __all__ = [
     "content_hash",
     "derived_id",
     "entropy",
+    "in_present_names",
     "unchecked",
 ]

@@ -131,6 +131,9 @@ class Annotation(ItemEvent):
     )
     duration_ms: Count = 0
     saw_proposal: bool = False
+    renaming: bool = Field(
+        default=False, description="Exhausted: the round is there to give the label again in present names; none asked."
+    )
     proposal: Proposal | None = None
     policy: Policy
     project_version: Count
@@ -242,6 +245,9 @@ class Label(ItemEvent):
     opinions: Count = 0
     cost: NonNegative = 0.0
     supersedes: Round | None = None
+    renames: Round | None = Field(
+        default=None, description="The version that it is in present names, with nothing new; null for all others."
+    )
     would_auto: bool = False
     inclusion_probability: Share = 1.0
     project_version: Count
@@ -271,6 +277,7 @@ class RelabelCause(StrEnum):
     QUARANTINE = "quarantine"
     GUIDELINE = "guideline"
     SCHEMA = "schema"
+    RENAME = "rename"
     OPERATOR = "operator"
 
 

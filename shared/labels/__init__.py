@@ -1,5 +1,6 @@
 """Label values: one typed union, used from the wire to agreement to export."""
 
+from shared.labels.naming import SAME, Names, names_of, unkept
 from shared.labels.schema import (
     ChoiceSchema,
     ChoicesSchema,
@@ -36,6 +37,7 @@ from shared.labels.values import (
 )
 
 __all__ = [
+    "SAME",
     "Box",
     "Boxes",
     "Choice",
@@ -47,6 +49,7 @@ __all__ = [
     "LabelValue",
     "Mask",
     "Masks",
+    "Names",
     "ObjectSchema",
     "Polygon",
     "Polygons",
@@ -66,4 +69,6 @@ __all__ = [
     "check_label",
     "class_set",
     "fits",
+    "names_of",
+    "unkept",
 ]

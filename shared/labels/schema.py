@@ -22,6 +22,7 @@ from shared.labels.values import (
 )
 
 Classes = Annotated[tuple[ClassName, ...], Field(min_length=1, max_length=1000)]
+Renamed = Annotated[dict[ClassName, ClassName], Field(max_length=1000)]
 
 
 class _Schema(BaseModel):
@@ -38,7 +39,28 @@ class _Classed(_Schema):
         return self
 
 
-class ChoiceSchema(_Classed):
+class _Renaming(_Classed):
+    renamed: Renamed = Field(
+        default_factory=dict, description="Former name of a class -> the name it got. Every rename there ever was."
+    )
+
+    @model_validator(mode="after")
+    def _each_class_has_one_name(self) -> Self:
+        names = list(self.renamed.values())
+        for old, new in self.renamed.items():
+            if old in self.classes:
+                raise ValueError(f"renamed: {old!r} was renamed {new!r} and is among the classes, too")
+            if names.count(new) > 1:
+                raise ValueError(f"renamed: two classes became {new!r}; a rename makes no two classes one")
+            name = new
+            while name in self.renamed and name != old:
+                name = self.renamed[name]
+            if name == old:
+                raise ValueError(f"renamed: {old!r} comes back to its own name")
+        return self
+
+
+class ChoiceSchema(_Renaming):
     kind: Literal["choice"] = "choice"
     ordered: bool = Field(default=False, description="The classes are an ordered scale, lowest first.")
 
@@ -49,7 +71,7 @@ class ChoiceSchema(_Classed):
         return self
 
 
-class ChoicesSchema(_Classed):
+class ChoicesSchema(_Renaming):
     kind: Literal["choices"] = "choices"
     min: Annotated[int, Field(ge=0)] = 0
     max: Annotated[int, Field(ge=1)] = 1000

@@ -107,7 +107,7 @@ def test_a_newer_record_is_read_by_this_version() -> None:
         )
 
 
-FREE = ("distribution", "parameters", "metrics", "metadata", "attributes", "lineage")
+FREE = ("distribution", "parameters", "metrics", "metadata", "attributes", "lineage", "renamed")
 """Objects whose names are data."""
 
 

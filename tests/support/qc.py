@@ -19,10 +19,11 @@ from services.qc.store import ParameterCache, Store
 from services.qc.store.rows import answer_of
 from shared.bus.erasing import Erasing
 from shared.bus.records import Received, Record, outgoing
-from shared.bus.references import References
+from shared.bus.references import Naming, References
 from shared.bus.unit import Unit
 from shared.db.store import list_outbox
 from shared.events import Event, Outcome
+from shared.labels import SAME, Names
 from shared.runtime.settings import KafkaSettings
 from shared.topics import BY_NAME, ERASURES, GOLD_ANSWERS, GUIDELINES, PROJECTS, Topic
 from tests.support import events as make
@@ -88,7 +89,7 @@ class Qc:
 
     @property
     def erasing(self) -> Erasing:
-        return Erasing(QcEraser(), self.unit)
+        return Erasing(QcEraser(self.reference.references.projects), self.unit)
 
     @property
     def jobs(self) -> Jobs:
@@ -100,7 +101,7 @@ class Qc:
 
     @property
     def people(self) -> PeopleJobs:
-        return PeopleJobs(self.unit, self.settings)
+        return PeopleJobs(self.unit, self.reference.references, self.settings)
 
     @property
     def plans(self) -> GoldPlans:
@@ -136,15 +137,31 @@ class Qc:
         own = [r for r in records if r.topic in BY_NAME and (topic is None or r.topic == topic.name)]
         return [BY_NAME[r.topic].event.validate_json(r.value or b"") for r in own]
 
+    @property
+    def names(self) -> Names:
+        """Those of the one project that renames."""
+        return self.reference.references.projects.names(make.PROJECT)
+
     async def stored(self) -> Facts:
-        """The counts as stored, all projects of a test being one."""
+        """The counts as stored, all projects of a test being one; in present names."""
         async with self.pool.acquire() as connection:
-            return await stored_counts(connection)
+            return named_facts(await stored_counts(connection), self.names)
 
     async def recomputed(self) -> Facts:
-        """The counts recomputed from the raw rows."""
+        """The counts recomputed from the raw rows, in present names."""
         async with self.pool.acquire() as connection:
-            return await recompute(connection)
+            return await recompute(connection, self.reference.references.projects.naming)
+
+
+def named_facts(facts: Facts, names: Names) -> Facts:
+    """Counts in present names, those of one name added up."""
+    found = Facts(rounds=facts.rounds, pairs=facts.pairs, given=facts.given, skipped=facts.skipped)
+    for theirs, ours in ((facts.answers, found.answers), (facts.weights, found.weights)):
+        for (who, truth, answered, source), n in theirs.items():
+            ours[who, names.symbol(truth), names.symbol(answered), source] += n
+    found.answered.update(names.shares(facts.answered))
+    found.labelled.update(names.shares(facts.labelled))
+    return found.nonzero()
 
 
 async def stored_counts(connection: Any) -> Facts:
@@ -165,26 +182,26 @@ async def stored_counts(connection: Any) -> Facts:
     return facts.nonzero()
 
 
-async def recompute(connection: Any) -> Facts:
-    facts = Facts()
+async def recompute(connection: Any, naming: Naming) -> Facts:
+    facts, symbol = Facts(), naming.get(make.PROJECT, SAME).symbol
     rows = await connection.fetch(
         "SELECT a.*, g.expected, g.correct FROM annotations a LEFT JOIN gold_results g USING (annotation_id)"
     )
     for row in rows:
         if row["gold"]:
-            answer = answer_of(row)
+            answer = answer_of(row, naming.get(row["project_id"], SAME))
             facts.given[row["annotator_id"] or ""] += answer.is_answer
             facts.skipped[row["annotator_id"] or ""] += answer.outcome is Outcome.SKIPPED
             if row["expected"] is not None:
-                facts.add(gold_cell(answer, row["expected"], correct=row["correct"]))
+                facts.add(gold_cell(answer, symbol(row["expected"]), correct=row["correct"]))
     async with connection.transaction():
-        for item in (await _items(connection)).values():
+        for item in (await _items(connection, naming)).values():
             facts.add(facts_of(item))
     return facts.nonzero()
 
 
-async def _items(connection: Any) -> dict[ItemKey, ItemState]:
-    store = Store(connection)
+async def _items(connection: Any, naming: Naming) -> dict[ItemKey, ItemState]:
+    store = Store(connection, naming)
     keys = await connection.fetch("SELECT project_id, item_id FROM items")
     items = await store.claim_items((row["project_id"], row["item_id"]) for row in keys)
     await store.fill_rounds(items)

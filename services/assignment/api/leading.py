@@ -167,7 +167,8 @@ class Leading:
             leases = await list_of_item(connection, *key)
             contents = await get_contents(connection, [key])
         latest = next((one for one in rounds if one.number == known.round), None)
-        return _view(known._replace(asked=latest), rounds, leases, contents.get(key))
+        guess = known.guess and known.guess.named(self._desk.references.projects.names(known.project_id))
+        return _view(known._replace(asked=latest, guess=guess), rounds, leases, contents.get(key))
 
 
 def _taken() -> Problem:

@@ -32,7 +32,7 @@ from services.assignment.store.leases import Finish, finish, lock_held
 from services.assignment.store.people import begin_requests, forget_keys
 from shared.bus.unit import Unit
 from shared.events import Annotation, Outcome, ProjectSpec, TextContent
-from shared.labels import check_label
+from shared.labels import LabelValue, check_label
 from shared.topics import ANNOTATIONS
 
 SPANNED = frozenset({"spans", "relations"})
@@ -189,10 +189,11 @@ class Submitting:
         spec = pinned and self._desk.references.projects.spec(lease.project_id, pinned.project_version)
         if pinned is None or not spec:
             return project_unknown(lease.project_id)
-        wrong = self._misfit(one, lease, spec, held)
+        value = one.value and self._desk.references.projects.names(lease.project_id).value(one.value)
+        wrong = self._misfit(value, lease, spec, held)
         if wrong is not None:
             return wrong
-        answer = Answer(one.value, one.skip_reason, one.comment, one.duration_ms)
+        answer = Answer(value, one.skip_reason, one.comment, one.duration_ms)
         return self._record(
             lease, asked, answered(lease, asked, pinned, answer, unit.now), digest, held=held, unit=unit
         )
@@ -230,11 +231,11 @@ class Submitting:
         guideline = references.guidelines.current(lease.project_id)
         return Pinned(project.spec.policy, project.version, guideline, created_at)
 
-    def _misfit(self, one: Submission, lease: Lease, spec: ProjectSpec, held: Held) -> Problem | None:
-        if one.value is None:
+    def _misfit(self, value: LabelValue | None, lease: Lease, spec: ProjectSpec, held: Held) -> Problem | None:
+        if value is None:
             return None
         try:
-            check_label(one.value, spec.label, text=self._text(lease, spec, held))
+            check_label(value, spec.label, text=self._text(lease, spec, held))
         except ValueError as error:
             where, _, what = str(error).partition(": ")
             return invalid_label(f"body.value.{where}", what)

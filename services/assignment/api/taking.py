@@ -200,8 +200,12 @@ class Taking:
 
     def _render(self, one: Offer, project: CurrentProject) -> str:
         spec, version = self._spec(project, one.project_version)
-        guess = None if one.blind else one.guess
+        guess = None if one.blind else self._shown(one.guess, project.project_id)
         return task(one.lease_id, (one.token, one.expires_at), spec, version, content=one.content, guess=guess)
+
+    def _shown(self, guess: Guess | None, project_id: str) -> Guess | None:
+        """A prediction in present names."""
+        return None if guess is None else guess.named(self._desk.references.projects.names(project_id))
 
     def _spec(self, project: CurrentProject, version: int) -> tuple[ProjectSpec, int]:
         """The version that a round pins; the current one where that is unknown."""
@@ -233,7 +237,14 @@ class Taking:
                 await self._wake(unit, woken)
         self._desk.metrics.leases.labels(seeker.project.project_id, "granted").inc(len(given))
         return [
-            task(one.id, given[one.id], one.spec, one.project_version, content=one.content, guess=one.guess)
+            task(
+                one.id,
+                given[one.id],
+                one.spec,
+                one.project_version,
+                content=one.content,
+                guess=self._shown(one.guess, seeker.project.project_id),
+            )
             for one in handed
             if one.id in given
         ]

@@ -91,16 +91,32 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A relabel request."""
+    """What is asked for a labelled round.
+
+    Attributes:
+        doubt: people are to label it again.
+        rename: it is to be given again under the present names of its classes, by nobody.
+        renamed: the round after it did that, so what doubts its label doubts that one's.
+    """
 
     urgency: float
     reason: str
     excluded: frozenset[str] = frozenset()
+    doubt: bool = True
+    rename: bool = False
+    renamed: bool = False
 
     def join(self, other: "Wish") -> "Wish":
         """Two requests for the same round."""
-        first = max(self, other, key=lambda wish: (wish.urgency, wish.reason))
-        return Wish(first.urgency, first.reason, self.excluded | other.excluded)
+        first = max(self, other, key=lambda wish: (wish.doubt, wish.urgency, wish.reason))
+        return Wish(
+            first.urgency,
+            first.reason,
+            self.excluded | other.excluded,
+            first.doubt,
+            self.rename or other.rename,
+            self.renamed or other.renamed,
+        )
 
 
 ERASED_CONTENT = "erased"

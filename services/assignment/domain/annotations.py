@@ -86,8 +86,8 @@ def is_late(asked: Round | None) -> bool:
     return asked is not None and (asked.ended or asked.exhausted)
 
 
-def exhausted(asked: Round, pinned: Pinned, now: datetime) -> Annotation:
-    """Nobody is left to answer the round: qc ends it with what there is."""
+def exhausted(asked: Round, pinned: Pinned, now: datetime, *, renaming: bool = False) -> Annotation:
+    """Nobody is left to answer the round: qc ends it with what there is; `renaming`: with the label of before."""
     return Annotation(
         project_id=asked.project_id,
         item_id=asked.item_id,
@@ -95,6 +95,7 @@ def exhausted(asked: Round, pinned: Pinned, now: datetime) -> Annotation:
         round=asked.number,
         outcome=Outcome.EXHAUSTED,
         role=asked.audience,
+        renaming=renaming,
         proposal=asked.guess.proposal if asked.guess is not None else None,
         policy=told(pinned.policy),
         project_version=pinned.project_version,

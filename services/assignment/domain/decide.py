@@ -5,16 +5,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from services.assignment.domain.aggregate import Aggregate, Round
+from services.assignment.domain.aggregate import Aggregate, Round, Wish
+from services.assignment.domain.annotations import Pinned, exhausted
 from services.assignment.domain.draws import Draws
 from services.assignment.domain.facts import Escalated, Fact
 from services.assignment.domain.fold import advance, fold
 from services.assignment.domain.lanes import PLAIN, lane_of
 from services.assignment.domain.priority import USUAL, Confusions, Standpoint, priority
+from services.assignment.domain.renaming import renamed_by_model
 from services.assignment.domain.routing import Routing, Standing, Way, accept, route
 from services.assignment.domain.spread import Surroundings
 from services.assignment.domain.states import ROUTE_OF_ENDING, Ending
 from shared.events import (
+    Annotation,
     Audience,
     CostModel,
     Evidence,
@@ -25,11 +28,15 @@ from shared.events import (
     RouteState,
     unchecked,
 )
+from shared.labels import SAME, Names
 
 MAX_ROUNDS = 3
-"""A relabel request opens no round beyond this one."""
+"""A relabel request opens no round beyond this one; rounds that only rename are not counted."""
+LAST_ROUND = 60
+"""Nor does a rename open one beyond this."""
 
-Emitted = tuple[Label | Route, ...]
+Said = Label | Route | Annotation
+Emitted = tuple[Said, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,7 @@ class Context:
     slices: Mapping[str, Policy] = field(default_factory=dict)
     confusions: Confusions = field(default_factory=dict)
     around: Surroundings | None = None
+    names: Names = SAME
 
     def policy_of(self, known: Aggregate) -> Policy:
         """The policy of an item."""
@@ -70,7 +78,7 @@ def step(known: Aggregate, fact: Fact, context: Context, draws: Draws) -> tuple[
     after = fold(known, fact)
     if after.erased:
         return after, ()
-    said: list[Label | Route] = []
+    said: list[Said] = []
     if isinstance(fact, Escalated):
         after, told = _tell_escalation(known, after, fact, context)
         said += told
@@ -85,27 +93,65 @@ def decide(known: Aggregate, context: Context, draws: Draws, *, overdue: bool = 
     """
     if known.content_hash is None or known.erased:
         return known, ()
+    known = _named(known, context)
     if known.round == 0:
         if known.guess is None and not overdue:
             return known, ()
         known, said = _open_first(known, context, draws)
     else:
         known, said = _reconsider(known, context, draws)
-    while not known.open and not known.bare and known.round in known.relabels and known.round < MAX_ROUNDS:
-        wish = known.relabels[known.round]
-        why = f"relabel: {wish.reason}"
-        known, more = reopen(known, context, draws, why, urgency=wish.urgency, excluded=wish.excluded)
+    if not known.open and known.round in known.relabels:
+        known, more = _granted(known, known.relabels[known.round], context, draws)
         said = (*said, *more)
     return known, said
+
+
+def may_doubt(known: Aggregate) -> bool:
+    """Whether people may be asked about the latest round's label again."""
+    renames = sum(wish.renamed for wish in known.relabels.values())
+    return not known.bare and known.round < MAX_ROUNDS + renames
+
+
+def _granted(known: Aggregate, wish: Wish, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
+    """The next round, where a request of the latest one's label opens it; a doubt goes before a rename, and does it."""
+    if wish.doubt and may_doubt(known):
+        why = f"relabel: {wish.reason}"
+        return reopen(known, context, draws, why, urgency=wish.urgency, excluded=wish.excluded)
+    if wish.rename and known.label_version == known.round < LAST_ROUND:
+        by_model = known.guess is not None and known.guess.given is not None
+        return renamed_by_model(known, wish, context) if by_model else _rename(known, wish, context, draws)
+    return known, ()
+
+
+def _rename(known: Aggregate, wish: Wish, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
+    """A round that nobody is asked in: qc ends it with the label of before, under present names."""
+    told = {**known.relabels, known.round: replace(wish, renamed=True)}
+    known = advance(known, known.round + 1, Ending.OPEN)._replace(relabels=told)
+    asked = replace(_round(known, context, draws, Routing(Way.PEOPLE, wish.reason[:2000])), wanted=0, exhausted=True)
+    known = known._replace(asked=asked)
+    pinned = Pinned(
+        context.policy_of(known),
+        context.project_version,
+        context.guideline_version,
+        asked.item_created_at or context.now,
+    )
+    return known, (_queued(known, context.now), exhausted(asked, pinned, context.now, renaming=True))
+
+
+def _named(known: Aggregate, context: Context) -> Aggregate:
+    """The prediction in present names."""
+    if not context.names or known.guess is None:
+        return known
+    return known._replace(guess=known.guess.named(context.names))
 
 
 def supersede(known: Aggregate, context: Context, draws: Draws, reason: str) -> tuple[Aggregate, Emitted]:
     """Close an open round whose answers would no longer fit the project, and open the next."""
     if known.asked is None or not known.open:
         return known, ()
-    closed, told = close(known, Ending.SUPERSEDED, reason, context.now)
-    asked = known.asked
-    reopened, said = reopen(closed, context, draws, reason, urgency=asked.urgency, excluded=asked.excluded)
+    before = known.asked
+    closed, told = close(_named(known, context), Ending.SUPERSEDED, reason, context.now)
+    reopened, said = reopen(closed, context, draws, reason, urgency=before.urgency, excluded=before.excluded)
     return reopened, (*told, *said)
 
 
@@ -320,6 +366,7 @@ def _queued(known: Aggregate, now: datetime) -> Route:
 
 def _label(known: Aggregate, context: Context, reason: str, certificate: UUID | None) -> tuple[Aggregate, Emitted]:
     """Accept the proposal: the label of round 1."""
+    known = _named(known, context)
     guess = known.guess
     if guess is None or guess.value is None:
         raise ValueError("only a proposal can be accepted")
@@ -339,4 +386,5 @@ def _label(known: Aggregate, context: Context, reason: str, certificate: UUID | 
         labelled_at=context.now,
     )
     asked = None if known.asked is None else replace(known.asked, ended=True)
-    return known._replace(round=1, ending=Ending.LABELLED, label_version=1, asked=asked), (label,)
+    accepted = replace(guess, accepted=True)
+    return known._replace(round=1, ending=Ending.LABELLED, label_version=1, asked=asked, guess=accepted), (label,)

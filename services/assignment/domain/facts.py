@@ -23,7 +23,10 @@ class Predicted:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
+    """A label; `accepted`: of our own, read back: the proposal that it is."""
+
     version: int
+    accepted: Guess | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,13 @@ class Escalated:
 
 @dataclass(frozen=True, slots=True)
 class Relabelled:
-    """Somebody doubts what `round` ended in."""
+    """Somebody doubts what `round` ended in; or only its names are former ones."""
 
     round: int
     urgency: float
     reason: str
     excluded: frozenset[str] = frozenset()
+    rename: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,9 @@ def fold(known: Aggregate, fact: Fact) -> Aggregate:
             return known if known.bare else known._replace(guess=newest(known.guess, fact.guess))
         case Labelled():
             known = advance(known, fact.version, Ending.LABELLED)
-            return known._replace(label_version=max(known.label_version, fact.version))
+            ours = fact.accepted is not None and known.round == fact.version
+            guess = newest(fact.accepted, known.guess) if ours else known.guess
+            return known._replace(label_version=max(known.label_version, fact.version), guess=guess)
         case Escalated():
             return _escalated(known, fact)
         case Relabelled():
@@ -45,7 +47,9 @@ def advance(known: Aggregate, number: int, ending: Ending) -> Aggregate:
     """The join on (round, ending): a later round hides the earlier one, within a round the higher ending holds."""
     if (number, ending) <= (known.round, known.ending):
         return known
-    asked = known.asked if number == known.round else None
+    asked, guess = known.asked if number == known.round else None, known.guess
+    if number > known.round and guess is not None and guess.given is not None:
+        known = known._replace(guess=guess.freed())
     if asked is not None and ending is not Ending.OPEN:
         asked = replace(asked, ended=True)
     return known._replace(round=number, ending=ending, asked=asked)
@@ -80,9 +84,12 @@ def _escalated(known: Aggregate, fact: Escalated) -> Aggregate:
 
 
 def _doubted(known: Aggregate, fact: Relabelled) -> Aggregate:
-    wish = Wish(fact.urgency, fact.reason, fact.excluded)
-    before = known.relabels.get(fact.round)
-    return known._replace(relabels={**known.relabels, fact.round: wish if before is None else before.join(wish)})
+    wish = Wish(fact.urgency, fact.reason, fact.excluded, doubt=not fact.rename, rename=fact.rename)
+    number = fact.round
+    while wish.doubt and number in known.relabels and known.relabels[number].renamed:
+        number += 1
+    before = known.relabels.get(number)
+    return known._replace(relabels={**known.relabels, number: wish if before is None else before.join(wish)})
 
 
 def _routed(known: Aggregate, fact: Routed) -> Aggregate:

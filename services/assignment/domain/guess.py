@@ -1,16 +1,19 @@
 """What a model proposed for an item, as assignment keeps it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.events import Abstention, Prediction, Proposal, unchecked
-from shared.labels import Choice, LabelValue
+from shared.labels import Choice, LabelValue, Names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guess:
-    """A prediction or abstention in short; stored as its JSON."""
+    """A prediction or abstention in short; stored as its JSON.
+
+    `accepted`: it is the item's label, until a round is opened; `label`: that of an earlier prediction, which is.
+    """
 
     value: LabelValue | None = None
     distribution: Mapping[str, float] | None = None
@@ -21,6 +24,8 @@ class Guess:
     model_version: str | None = None
     generation: int = 0
     predicted_at: datetime
+    accepted: bool | None = None
+    label: LabelValue | None = None
 
     @classmethod
     def of(cls, prediction: Prediction) -> "Guess":
@@ -48,6 +53,24 @@ class Guess:
             generation=proposal.generation,
             predicted_at=at,
         )
+
+    def named(self, names: Names) -> "Guess":
+        """The same in present names of classes."""
+        if not names:
+            return self
+        value = None if self.value is None else names.value(self.value)
+        shares = None if self.distribution is None else names.shares(self.distribution)
+        label = None if self.label is None else names.value(self.label)
+        return replace(self, value=value, distribution=shares, label=label)
+
+    @property
+    def given(self) -> LabelValue | None:
+        """The item's label, where it is the model's."""
+        return self.value if self.accepted else self.label
+
+    def freed(self) -> "Guess":
+        """The same where it is no label any more."""
+        return self if self.given is None else replace(self, accepted=None, label=None)
 
     @property
     def order(self) -> tuple[int, datetime, str]:
@@ -78,4 +101,6 @@ def newest(one: Guess | None, other: Guess | None) -> Guess | None:
     """The join of two guesses."""
     if one is None or other is None:
         return one or other
-    return other if other.order > one.order else one
+    newer, older = (other, one) if other.order > one.order else (one, other)
+    kept = older.given
+    return newer if kept is None or newer.given is not None else replace(newer, label=kept)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from services.assignment.domain.aggregate import Aggregate, Round
 from services.assignment.domain.annotations import Pinned, exhausted
-from services.assignment.domain.decide import Context, decide
+from services.assignment.domain.decide import Context, Said, decide
 from services.assignment.domain.draws import draws_of
 from services.assignment.domain.routing import Standing
 from services.assignment.handlers.outlook import Outlook
@@ -17,7 +17,7 @@ from services.assignment.store.certificates import list_certificates
 from shared.bus.records import Record
 from shared.bus.references import References
 from shared.bus.unit import Unit
-from shared.events import Label, Route
+from shared.events import Annotation, Label
 from shared.topics import ANNOTATIONS, LABELS, ROUTES
 
 
@@ -57,21 +57,25 @@ def context_of(
         {one.name: one.policy for one in project.spec.slices},
         outlook.confusions(project_id) if outlook is not None else {},
         outlook.around(project_id) if outlook is not None else None,
+        references.projects.names(project_id),
     )
 
 
-def publish(said: Iterable[Label | Route], unit: Unit, metrics: AssignmentMetrics, cause: Record | None = None) -> None:
+def publish(said: Iterable[Said], unit: Unit, metrics: AssignmentMetrics, cause: Record | None = None) -> None:
     """Emit decisions and count them."""
     publish_all(((event, cause) for event in said), unit, metrics)
 
 
-def publish_all(said: Iterable[tuple[Label | Route, Record | None]], unit: Unit, metrics: AssignmentMetrics) -> None:
+def publish_all(said: Iterable[tuple[Said, Record | None]], unit: Unit, metrics: AssignmentMetrics) -> None:
     """Emit the decisions of a batch, each with the record that caused it, and count them."""
     made: Counter[tuple[str, str]] = Counter()
     for event, cause in said:
         if isinstance(event, Label):
             unit.emit(LABELS, event, cause=cause)
-            made[event.project_id, "auto"] += 1
+            made[event.project_id, "auto" if event.renames is None else "renamed"] += 1
+        elif isinstance(event, Annotation):
+            unit.emit(ANNOTATIONS, event, cause=cause)
+            made[event.project_id, "renamed"] += 1
         else:
             unit.emit(ROUTES, event, cause=cause)
             made[event.project_id, event.state.value] += 1

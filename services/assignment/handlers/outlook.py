@@ -10,6 +10,7 @@ from services.assignment.store.measurements import list_of_kind
 from shared.bus.references import References
 from shared.bus.unit import Unit
 from shared.events import Skill
+from shared.labels import SAME, Names
 
 FRESH_S = 30.0
 """How long the people's confusions are believed."""
@@ -40,19 +41,25 @@ class Outlook:
             if self._asks(project_id, "disagreement") and self._confusions.get(project_id, (0.0,))[0] < now:
                 found = await list_of_kind(unit.connection, project_id, "skill")
                 skills = [Skill.model_validate_json(one.body) for one in found]
-                self._confusions[project_id] = (now + FRESH_S, confusions_of(skills))
+                self._confusions[project_id] = (
+                    now + FRESH_S,
+                    confusions_of(skills, self._references.projects.names(project_id)),
+                )
 
     def _asks(self, project_id: str, what: str) -> bool:
         project = self._references.projects.current(project_id)
         return project is not None and any(one.order and getattr(one.order, what) for one in project.spec.policies)
 
 
-def confusions_of(skills: Iterable[Skill]) -> Confusions:
-    """P(answer | truth) over all people, each answer counting once; every class begins with some right ones."""
+def confusions_of(skills: Iterable[Skill], names: Names = SAME) -> Confusions:
+    """P(answer | truth) over all people, each answer counting once; every class begins with some right ones.
+
+    In present names of classes.
+    """
     counted: Counter[tuple[str, str]] = Counter()
     for skill in skills:
         for cell in skill.confusion:
-            counted[cell.truth, cell.answered] += cell.answers
+            counted[names.symbol(cell.truth), names.symbol(cell.answered)] += cell.answers
     found: dict[str, Mapping[str, float]] = {}
     for truth in {truth for truth, _ in counted}:
         row = {answer: float(n) for (given, answer), n in counted.items() if given == truth}

@@ -1,9 +1,11 @@
 """Reading back own output after a loss of the database: facts only, nothing is decided again."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from services.assignment.domain.facts import Fact, Labelled, Opined, Routed
 from services.assignment.domain.fold import fold
+from services.assignment.domain.guess import Guess
 from services.assignment.domain.leases import LeaseState
 from services.assignment.store.aggregates import load, save
 from services.assignment.store.leases import Answered, recount, restore
@@ -11,7 +13,7 @@ from services.assignment.store.rounds import mark_exhausted
 from services.assignment.store.rows import Key
 from shared.bus.records import Received
 from shared.bus.unit import Unit
-from shared.events import Annotation, ItemEvent, Label, Outcome, Route
+from shared.events import Annotation, ItemEvent, Label, Outcome, Path, Route
 
 
 async def rebuild_routes(batch: Sequence[Received[Route]], unit: Unit) -> None:
@@ -21,7 +23,7 @@ async def rebuild_routes(batch: Sequence[Received[Route]], unit: Unit) -> None:
 
 async def rebuild_labels(batch: Sequence[Received[Label]], unit: Unit) -> None:
     """Which rounds ended in a label, our own among them."""
-    await _read_back([(r.event.version, _key(r.event), Labelled(r.event.version)) for r in batch], unit)
+    await _read_back([(r.event.version, _key(r.event), _labelled(r.event)) for r in batch], unit)
 
 
 async def rebuild_annotations(batch: Sequence[Received[Annotation]], unit: Unit) -> None:
@@ -51,6 +53,13 @@ async def _read_back(facts: Sequence[tuple[int, Key, Fact]], unit: Unit) -> None
 
 def _key(event: ItemEvent) -> Key:
     return event.project_id, event.item_id
+
+
+def _labelled(event: Label) -> Labelled:
+    proposal = event.evidence.proposal
+    if event.path is not Path.AUTO or proposal is None:
+        return Labelled(event.version)
+    return Labelled(event.version, replace(Guess.of_proposal(proposal, event.labelled_at), accepted=True))
 
 
 def _routed(event: Route) -> Routed:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from services.assignment.domain.aggregate import ERASED_CONTENT, Aggregate
-from services.assignment.domain.decide import MAX_ROUNDS, Context, step
+from services.assignment.domain.decide import LAST_ROUND, MAX_ROUNDS, Context, Said, step
 from services.assignment.domain.draws import draws_of
 from services.assignment.domain.facts import Escalated, Fact, ItemSeen, Labelled, Predicted, Relabelled
 from services.assignment.domain.guess import Guess
@@ -44,8 +44,9 @@ from shared.events import (
     Quality,
     Quarantine,
     Relabel,
-    Route,
+    RelabelCause,
     content_hash,
+    in_present_names,
 )
 from shared.labels import ChoiceSchema, check_label, class_set
 
@@ -87,10 +88,13 @@ class Handlers:
         """The first prediction routes its item; a later one may move it in the queue."""
         known = await self._of_projects(batch, unit)
         facts: list[Cause] = []
-        for received, project in known:
-            wrong = _misfit(received.event, project)
+        judged = [self._judge(received) for received, _ in known]
+        if any(wrong is not None for _, wrong in judged):  # a class may be newer than what is known here
+            await self._references.projects.table.refresh()
+            judged = [self._judge(received) for received, _ in known]
+        for (received, _), (event, wrong) in zip(known, judged, strict=True):
             if wrong is None:
-                facts.append((_key(received.event), Predicted(Guess.of(received.event)), received.record))
+                facts.append((_key(event), Predicted(Guess.of(event)), received.record))
             else:
                 unit.reject(received.record, Reason.UNKNOWN_LABEL, wrong)
         await self._advance(facts, unit)
@@ -111,7 +115,7 @@ class Handlers:
         known = await self._of_projects(batch, unit)
         facts = []
         for received, _ in known:
-            if received.event.round >= MAX_ROUNDS:
+            if received.event.round >= self._last_round(received.event):
                 self._metrics.relabels_refused.labels(received.event.project_id).inc()
             else:
                 facts.append((_key(received.event), _relabelled(received.event), received.record))
@@ -128,6 +132,18 @@ class Handlers:
         ]
         if marks:
             await set_quarantines(unit.connection, marks)
+
+    def _last_round(self, event: Relabel) -> int:
+        """The last that a request may open; which rounds of the item only renamed its own state says."""
+        if event.cause is RelabelCause.RENAME:
+            return LAST_ROUND
+        return MAX_ROUNDS + len(self._references.projects.names(event.project_id).present)
+
+    def _judge(self, received: Received[Prediction]) -> tuple[Prediction, str | None]:
+        """A prediction in present names, and what is wrong with it."""
+        projects, name = self._references.projects, received.event.project_id
+        event, project = in_present_names(received.event, projects.names(name)), projects.current(name)
+        return event, None if project is None else _misfit(event, project)
 
     async def _admit(
         self, batch: Sequence[Received[Item]], unit: Unit, projects: Mapping[str, CurrentProject]
@@ -210,7 +226,7 @@ class Handlers:
     ) -> dict[Key, Aggregate]:
         after = dict(before)
         contexts: dict[str, Context] = {}
-        told: list[tuple[Label | Route, Record | None]] = []
+        told: list[tuple[Said, Record | None]] = []
         for key, fact, record in facts:
             if key[0] not in contexts:
                 contexts[key[0]] = context_of(self._references, key[0], unit, certificates, self.outlook)
@@ -282,7 +298,8 @@ def _escalated(event: Escalation) -> Escalated:
 
 def _relabelled(event: Relabel) -> Relabelled:
     reason = f"{event.cause.value}: {event.evidence}" if event.evidence else event.cause.value
-    return Relabelled(event.round, event.urgency, reason, frozenset(event.excluded_annotators))
+    rename = event.cause is RelabelCause.RENAME
+    return Relabelled(event.round, event.urgency, reason, frozenset(event.excluded_annotators), rename)
 
 
 def _conflict(item_id: str) -> str:

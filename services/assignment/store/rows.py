@@ -52,15 +52,25 @@ def dump_relabels(relabels: Mapping[int, Wish]) -> str | None:
     if not relabels:
         return None
     return json.dumps(
-        {n: [wish.urgency, wish.reason, sorted(wish.excluded)] for n, wish in relabels.items()}, ensure_ascii=False
+        {n: [wish.urgency, wish.reason, sorted(wish.excluded), *_kind(wish)] for n, wish in relabels.items()},
+        ensure_ascii=False,
     )
+
+
+def _kind(wish: Wish) -> list[bool]:
+    """Left out of a plain doubt."""
+    kind = [wish.doubt, wish.rename, wish.renamed]
+    return [] if kind == [True, False, False] else kind
 
 
 def load_relabels(text: str | None) -> dict[int, Wish]:
     """The relabel requests of their JSON."""
     if text is None:
         return {}
-    return {int(n): Wish(urgency, reason, frozenset(who)) for n, (urgency, reason, who) in json.loads(text).items()}
+    return {
+        int(n): Wish(urgency, reason, frozenset(who), *kind)
+        for n, (urgency, reason, who, *kind) in json.loads(text).items()
+    }
 
 
 def load_item(row: Mapping[str, Any]) -> Aggregate:

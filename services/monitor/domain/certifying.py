@@ -1,13 +1,13 @@
 """From audits to certificates: which model they speak of, what is published when, what is to be labelled again."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from services.monitor.domain.certificate import Audit, Bets, Evidence, Granted, Rules, Watch, Withdrawn, loss_of, weigh
 from services.monitor.domain.symbols import agree
 from shared.events import AutoAccept, Certificate, Label, Path
-from shared.labels import category
+from shared.labels import Names, category
 
 FLAT = 2
 """Classes where a project has none to count."""
@@ -111,6 +111,14 @@ def certify(
     if said:
         return said, doubtful
     return _renewed(ledger, auto, fresh, now), None
+
+
+def named(ledger: Ledger, findings: Iterable[Finding], names: Names) -> list[Finding]:
+    """The audits in present names of classes; changes the ledger's counts of them to these, too."""
+    if not names:
+        return list(findings)
+    ledger.symbols = names.shares(ledger.symbols)
+    return [replace(found, symbol=names.symbol(found.symbol)) for found in findings]
 
 
 def read_back(ledger: Ledger | None, told: Certificate, auto: AutoAccept, at: datetime) -> Ledger | None:

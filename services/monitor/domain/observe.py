@@ -127,6 +127,8 @@ def _count_label(event: Label, counts: Counts, bucket_s: int) -> None:
     micros = micros_between(event.item_created_at, event.labelled_at)
     bucket = time_bucket(event.labelled_at, bucket_s)
     counts[Key(project, Kind.LABELS, path)] += 1
+    if event.renames is not None:  # an earlier label under present names: nobody labelled anything
+        return
     counts[Key(project, Kind.OPINIONS, path)] += event.opinions
     counts[Key(project, Kind.COST, path)] += round(event.cost * MILLION)
     counts[Key(project, Kind.ITEM_TO_LABEL, path, str(latency_bucket(micros)))] += 1

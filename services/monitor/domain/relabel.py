@@ -25,12 +25,15 @@ class Candidate:
 def candidate(label: Label, policy: RelabelPolicy) -> Candidate | None:
     """Whether people's label contradicts a model that was not sure, and how likely another round corrects it.
 
-    An expert's word is final, a model's own label contradicts nobody, and the third round is the last. The estimate is
-    1 - posterior of the label, where several people answered; else 1 - the model's probability of the label; without a
-    distribution at least the model's confidence.
+    An expert's word is final, a model's own label contradicts nobody, the third round is the last, and a label
+    that only renames an earlier one was judged as that. The estimate is 1 - posterior of the label, where several
+    people answered; else 1 - the model's probability of the label; without a distribution at least the model's
+    confidence.
     """
     proposal = label.evidence.proposal
-    if label.path in {Path.AUTO, Path.EXPERT} or label.version >= MAX_ROUNDS or proposal is None:
+    if label.path in {Path.AUTO, Path.EXPERT} or label.version >= MAX_ROUNDS or label.renames is not None:
+        return None
+    if proposal is None:
         return None
     if proposal.confidence >= policy.max_confidence or agree(label.value, proposal.value):
         return None

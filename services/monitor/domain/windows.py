@@ -9,6 +9,7 @@ from typing import Literal
 from services.monitor.domain.anchoring import anchoring
 from services.monitor.domain.counters import Counts, Key, Kind
 from shared.events import Anchoring, ClassMix, Disagreement, Quality
+from shared.labels import Names
 
 OTHER = "other"
 MAX_CLASSES = 1000
@@ -30,6 +31,17 @@ class Window:
         """The last full window that ends on a step: the same for every replica and for every call within the step."""
         end = datetime.fromtimestamp(int(now.timestamp()) // step_s * step_s, UTC)
         return cls(end - timedelta(seconds=window_s), end)
+
+
+def named(counts: Mapping[Key, int], naming: Mapping[str, Names]) -> Counts:
+    """Counters by class under the present names of classes; what was counted under a former name is added to it."""
+    found = Counts()
+    for key, n in counts.items():
+        names = naming.get(key.project_id)
+        if names is not None and key.kind in (Kind.PREDICTED, Kind.LABELLED):
+            key = key._replace(symbol=names.name(key.symbol))  # noqa: PLW2901
+        found[key] += n
+    return found
 
 
 def class_mix(counts: Mapping[Key, int], kind: Kind) -> dict[str, Counter[str]]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from services.monitor.domain.certificate import Evidence
-from services.monitor.domain.certifying import Ledger, certify, rules_of
+from services.monitor.domain.certifying import Ledger, certify, named, rules_of
 from services.monitor.domain.relabel import requested
 from services.monitor.jobs.flow import OpenUnit
 from services.monitor.settings import MonitorSettings
@@ -47,6 +47,7 @@ class Certifying:
         findings = await store.take_audits(project.project_id, self._settings.certify_max_audits)
         if not findings and rules == ledger.rules:
             return
+        findings = named(ledger, findings, self._projects.names(project.project_id))
         classes = len(getattr(project.spec.label, "classes", ()))
         said, doubtful = await asyncio.to_thread(certify, ledger, findings, auto, classes=classes, now=unit.now)
         await store.save_ledger(project.project_id, ledger)

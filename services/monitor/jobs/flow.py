@@ -9,7 +9,7 @@ import structlog
 from services.monitor.domain.anchoring import WINDOW_DAYS, anchoring
 from services.monitor.domain.counters import Kind
 from services.monitor.domain.relabel import BUDGET_WINDOW
-from services.monitor.domain.windows import Window, anchoring_events, measurements
+from services.monitor.domain.windows import Window, anchoring_events, measurements, named
 from services.monitor.metrics import FlowCollector, Snapshot
 from services.monitor.settings import MonitorSettings
 from services.monitor.store import OLD_BUCKETS, OLD_EVENTS, OLD_RELABELS, Store
@@ -40,7 +40,7 @@ class Jobs:
             counts = await store.list_counts(int(window.start.timestamp()), int(window.end.timestamp()))
             week = int((window.end - timedelta(days=WINDOW_DAYS)).timestamp())
             answers = await store.list_counts(week, int(window.end.timestamp()), kind=Kind.ANCHORED)
-            events = [*measurements(counts, window), *anchoring_events(answers, window)]
+            events = [*measurements(named(counts, self._projects.naming), window), *anchoring_events(answers, window)]
             fresh = await store.claim_windows([(e.project_id, e.subject, e.measured_at) for e in events])
             for event in events:
                 if (event.project_id, event.subject) in fresh:
@@ -65,7 +65,7 @@ class Jobs:
         self._collector.snapshot = Snapshot(
             taken_at=unit.now,
             totals=totals,
-            window=window,
+            window=named(window, self._projects.naming),
             projects={p.project_id: frozenset(getattr(p.spec.label, "classes", ())) for p in projects},
             budget_left={project: max(left, 0) for project, left in budgets.items()},
             anchoring={project: found.difference for project, found in anchoring(answers).items()},

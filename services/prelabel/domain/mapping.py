@@ -16,6 +16,7 @@ from shared.errors import ConfigurationError, PoisonMessage, Reason
 from shared.events import Content, Item, Mapping, Origin, Prediction, ProjectSpec, Source, entropy
 from shared.events.items import FeaturesContent, JsonContent, MediaContent, TextContent
 from shared.events.projects import DataKind
+from shared.labels import names_of
 
 MILLISECONDS_FROM = 1e11
 EXTERNAL = "external"
@@ -169,16 +170,17 @@ class Mapper:
             refuse(Reason.UNMAPPABLE, f"map.confidence: found {_kind(confidence)}, not a number")
         for name in (_name(label), *(distribution or ())):
             self._check_class(name)
-        top = sorted(distribution.values())[-2:] if distribution and len(distribution) > 1 else None
+        shares = None if distribution is None else names_of(self._spec.label).shares(distribution)
+        top = sorted(shares.values())[-2:] if shares and len(shares) > 1 else None
         version = self._get(seen, "model_version")
         return Prediction(
             project_id=self._spec.project,
             item_id=item_id,
             value=label_value(_name(label), self._spec.label),
-            distribution=distribution,
+            distribution=shares,
             confidence=float(confidence),
             margin=top[1] - top[0] if top else None,
-            entropy=max(0.0, entropy(distribution)) if distribution else None,
+            entropy=max(0.0, entropy(shares)) if shares else None,
             model_version=EXTERNAL if version is None else str(version),
             item_created_at=created_at,
             predicted_at=datetime.fromtimestamp(max(0, record.timestamp_ms) / 1000.0, tz=UTC),

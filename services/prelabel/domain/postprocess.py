@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from services.prelabel.domain.questions import Abstained, Identity, Question
 from shared.events import Abstention, Manifest, Prediction, unchecked
-from shared.labels import Choice, Choices, ChoicesSchema, LabelSchema, LabelValue, Rating, RatingSchema, check_label
+from shared.labels import (
+    Choice,
+    Choices,
+    ChoicesSchema,
+    LabelSchema,
+    LabelValue,
+    Rating,
+    RatingSchema,
+    check_label,
+    names_of,
+)
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -32,11 +42,16 @@ class Head:
 
     @classmethod
     def of(cls, manifest: Manifest, schema: LabelSchema) -> "Head":
-        """Raises ValueError where a class of the model is no label of the project."""
-        if len(set(manifest.classes)) != len(manifest.classes):
+        """The model's classes in the project's present names: a rename does not stop a model that learned the old ones.
+
+        Raises:
+            ValueError: a class of the model is no label of the project.
+        """
+        classes = tuple(map(names_of(schema).symbol, manifest.classes))
+        if len(set(classes)) != len(classes):
             raise ValueError("the manifest names a class twice")
-        values = tuple(label_value(name, schema) for name in manifest.classes)
-        return cls(manifest.classes, values, manifest.output, manifest.temperature)
+        values = tuple(label_value(name, schema) for name in classes)
+        return cls(classes, values, manifest.output, manifest.temperature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +69,7 @@ class Scores:
 
 
 def label_value(name: str, schema: LabelSchema) -> LabelValue:
-    """The label that a class stands for; the inverse of `shared.labels.category`.
+    """The label that a class, by its present name or a former one, stands for; else the inverse of `category`.
 
     Raises:
         ValueError: the name is no label of the project.
@@ -66,6 +81,7 @@ def label_value(name: str, schema: LabelSchema) -> LabelValue:
         value = Choices(choices=tuple(part for part in name.split("|") if part))
     else:
         value = Choice(choice=name)
+    value = names_of(schema).value(value)
     check_label(value, schema)
     return value
 

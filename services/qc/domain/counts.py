@@ -4,9 +4,11 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+
+from shared.labels import Names
 
 ANY = ""
 EQUAL = "="
@@ -140,6 +142,23 @@ def build(snapshot: int, cells: Iterable[CellCount], learned: Learned | None = N
             annotators[one.annotator_id].add(one.truth, one.answered, weight, hard=hard)
         crowd.add(one.truth, one.answered, weight, hard=hard)
     return Parameters(snapshot, dict(annotators), crowd, learned or Learned(), priors)
+
+
+def named_cells(cells: Iterable[CellCount], names: Names) -> list[CellCount]:
+    """Cells in present names; those that become one are added up, those that add up to nothing are left out."""
+    if not names:
+        return list(cells)
+    merged: dict[tuple[str, str, str, Source], tuple[int, int]] = {}
+    for one in cells:
+        key = (one.annotator_id, names.symbol(one.truth), names.symbol(one.answered), one.source)
+        answers, weight = merged.get(key, (0, 0))
+        merged[key] = (answers + one.answers, weight + one.weight)
+    return [CellCount(*key, *counts) for key, counts in merged.items() if any(counts)]
+
+
+def named_learned(learned: Learned, names: Names) -> Learned:
+    """What was learned, in present names."""
+    return replace(learned, mass=names.shares(learned.mass)) if names else learned
 
 
 def pack(cells: Iterable[CellCount], learned: Learned | None = None) -> str:

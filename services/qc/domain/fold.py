@@ -10,11 +10,13 @@ from services.qc.domain.facts import Facts, facts_of
 from services.qc.domain.item import Admission, Answer, End, ItemState, live_label
 from services.qc.domain.outcomes import escalation_of, label_of
 from services.qc.domain.overlap import beside, more_opinions
+from services.qc.domain.renaming import again
 from services.qc.domain.rereview import still_fits
 from services.qc.domain.rounds import Touched, round_of
 from services.qc.domain.scale import Scale
 from services.qc.domain.stopping import Request, Verdict, Wait, decide
 from shared.events import Annotation, CostModel, Escalation, Label
+from shared.labels import SAME, Names
 
 ItemKey = tuple[str, str]
 """(project, item)."""
@@ -27,7 +29,7 @@ class Context:
     """What a project version says: how answers compare, what they cost, what its guidelines changed.
 
     `excluded`: people of the project whose earlier answers count no more. `doubled`: people beside whom rules ask for
-    more opinions, and how many more.
+    more opinions, and how many more. `named_since`: the first project version with the present names of classes.
     """
 
     scale: Scale
@@ -35,6 +37,7 @@ class Context:
     touched: Touched = field(default_factory=dict)
     excluded: frozenset[str] = frozenset()
     doubled: Mapping[str, int] = field(default_factory=dict)
+    named_since: int = 0
 
 
 @dataclass(slots=True)
@@ -73,6 +76,10 @@ def decide_one(
     """Decide the round of an annotation that was just taken in, and remember the decision in the item."""
     if event.late:
         return None
+    if event.renaming:
+        verdict = again(item, event.round)
+        if verdict is not None:
+            return _labelled(item, event, verdict, context, now, renames=item.label.given if item.label else None)
     current = round_of(
         item,
         event.round,
@@ -88,22 +95,38 @@ def decide_one(
         decision = more_opinions(current, policy)
     match decision:
         case Verdict():
-            label = label_of(
-                decision,
-                event,
-                context.costs,
-                supersedes=item.superseded_by(event.round),
-                snapshot=parameters.snapshot,
-                now=now,
-            )
-            item.merge_label(live_label(label, tolerance=context.scale.tolerance))
-            return label
+            return _labelled(item, event, decision, context, now, snapshot=parameters.snapshot)
         case Request():
             escalation = escalation_of(decision, event, snapshot=parameters.snapshot, now=now)
             item.merge_escalation(escalation)
             return escalation
         case _:
             return None
+
+
+def _labelled(
+    item: ItemState,
+    event: Annotation,
+    verdict: Verdict,
+    context: Context,
+    now: datetime,
+    *,
+    snapshot: int = 0,
+    renames: int | None = None,
+) -> Label:
+    """The label of a verdict, remembered in the item."""
+    label = label_of(
+        verdict,
+        event,
+        context.costs,
+        supersedes=item.superseded_by(event.round),
+        snapshot=snapshot,
+        now=now,
+        renames=renames,
+        named_since=context.named_since,
+    )
+    item.merge_label(live_label(label, tolerance=context.scale.tolerance))
+    return label
 
 
 def fold(
@@ -146,13 +169,16 @@ def fold(
 
 
 def learn(
-    items: Mapping[ItemKey, ItemState], told: Sequence[tuple[ItemKey, Label | Escalation, float]]
+    items: Mapping[ItemKey, ItemState],
+    told: Sequence[tuple[ItemKey, Label | Escalation, float]],
+    naming: Mapping[str, Names] | None = None,
 ) -> dict[str, Facts]:
     """Fold labels and own escalations, that are facts by now, over their items; changes the items.
 
     Args:
         items: the state of each item that is touched.
-        told: item, event, and the tolerance of the project's scale.
+        told: item, event as it was published, and the tolerance of the project's scale.
+        naming: the present names, by project; of the items too.
 
     Returns:
         By project, what the counts change by.
@@ -163,7 +189,8 @@ def learn(
         if items[key].erased:
             continue
         if isinstance(event, Label):
-            items[key].merge_label(live_label(event, tolerance=tolerance))
+            names = (naming or {}).get(key[0], SAME)
+            items[key].merge_label(live_label(event, tolerance=tolerance, names=names))
         else:
             items[key].merge_escalation(event)
     for key, facts in before.items():

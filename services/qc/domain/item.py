@@ -7,8 +7,8 @@ from uuid import UUID
 
 from services.qc.domain.judging import weights_of
 from services.qc.domain.scale import Kind, number_of, symbol_of
-from shared.events import Annotation, Ask, Audience, Escalation, Label, Outcome, Path, SkipReason
-from shared.labels import Choice, LabelValue, Rating
+from shared.events import Annotation, Ask, Audience, Escalation, Label, Outcome, Path, SkipReason, in_present_names
+from shared.labels import SAME, Choice, LabelValue, Names, Rating
 
 
 class End(StrEnum):
@@ -86,6 +86,8 @@ class LiveLabel:
     Attributes:
         weights: the posterior in mills; see `weights_of`.
         number, tolerance: of a rating.
+        given: the version whose answers it stands on; an earlier one where it is that under present names.
+        published: its symbol as the topic has it; empty: `symbol`, which is in present names.
     """
 
     version: int
@@ -95,6 +97,8 @@ class LiveLabel:
     weights: Mapping[str, int]
     number: float | None = None
     tolerance: float = 0.0
+    given: int = 0
+    published: str = ""
 
     @property
     def rank(self) -> tuple[int, bool]:
@@ -107,13 +111,16 @@ class LiveLabel:
         return self.path in (Path.CONSENSUS, Path.EXPERT)
 
 
-def live_label(event: Label, *, tolerance: float) -> LiveLabel:
+def live_label(event: Label, *, tolerance: float, names: Names = SAME) -> LiveLabel:
     """The judge that a label is.
 
     Args:
         event: the label.
         tolerance: of the project's scale, where it is numeric; else 0.
+        names: the present ones.
     """
+    published = symbol_of(event.value)
+    event = in_present_names(event, names)
     match event.value:
         case Choice():
             kind = Kind.CLOSED
@@ -124,7 +131,15 @@ def live_label(event: Label, *, tolerance: float) -> LiveLabel:
     symbol = symbol_of(event.value)
     shares = event.distribution if event.path is Path.CONSENSUS and kind is not Kind.NUMERIC else None
     return LiveLabel(
-        event.version, event.path, symbol, kind, weights_of(shares, symbol), number_of(event.value), tolerance
+        version=event.version,
+        path=event.path,
+        symbol=symbol,
+        kind=kind,
+        weights=weights_of(shares, symbol),
+        number=number_of(event.value),
+        tolerance=tolerance,
+        given=event.renames or event.version,
+        published=published,
     )
 
 

@@ -19,6 +19,7 @@ from shared.events import (
     RelabelCause,
     Vote,
 )
+from shared.labels import Names
 
 DIGITS = 6
 ERASED_PERSON = "erased"
@@ -48,11 +49,14 @@ def label_of(
     supersedes: int | None,
     snapshot: int,
     now: datetime,
+    renames: int | None = None,
+    named_since: int = 0,
 ) -> Label:
     """The label of the round that `cause` decided.
 
     `opinions` and `cost` are the round's own; the votes are all that the label stands on, those of earlier rounds
-    among them. A round opened again does not pay for the prediction a second time.
+    among them. A round opened again does not pay for the prediction a second time. Its value is in the names that the
+    project has since version `named_since`, so an older version is not named; `renames`: see the event.
     """
     votes = [
         Vote(annotation_id=a.annotation_id, annotator_id=a.annotator_id or ERASED_PERSON, value=a.value, role=a.role)
@@ -78,9 +82,10 @@ def label_of(
         opinions=len(fresh),
         cost=cost_of(fresh, costs, predicted=cause.round == 1 and cause.proposal is not None),
         supersedes=supersedes,
+        renames=renames,
         would_auto=cause.would_auto,
         inclusion_probability=cause.inclusion_probability,
-        project_version=cause.project_version,
+        project_version=max(cause.project_version, named_since),
         guideline_version=cause.guideline_version,
         item_created_at=cause.item_created_at,
         labelled_at=now,
@@ -142,6 +147,20 @@ def schema_review_of(project_id: str, item_id: str, label: LiveLabel, version: i
         round=label.version,
         cause=RelabelCause.SCHEMA,
         evidence=f"its class is gone since project version {version}",
+        requested_by="qc",
+        requested_at=now,
+    )
+
+
+def rename_of(project_id: str, item_id: str, version: int, symbol: str, names: Names, *, now: datetime) -> Relabel:
+    """A label that was published under a former name is to be given again under the present one."""
+    return Relabel(
+        project_id=project_id,
+        item_id=item_id,
+        round=version,
+        cause=RelabelCause.RENAME,
+        evidence=f"{symbol} is called {names.symbol(symbol)} now"[:2000],
+        urgency=0.0,
         requested_by="qc",
         requested_at=now,
     )

@@ -27,9 +27,14 @@ class Review:
     day: date | None = None
     used: int = 0
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to look at."""
+        return self.passes >= PASSES
+
     def due(self, now: datetime) -> bool:
         """Whether there is anything to look at now."""
-        return self.passes < PASSES and (self.not_before is None or self.not_before <= now)
+        return not self.over and (self.not_before is None or self.not_before <= now)
 
     def left(self, budget: int, now: datetime) -> int:
         """Requests that may still be made today."""
@@ -48,14 +53,14 @@ def homeless(item: ItemState, classes: AbstractSet[str]) -> LiveLabel | None:
 
 
 def _words(item: ItemState) -> list[Answer]:
-    """The answers of its own round that gave the live label."""
+    """The answers of the round that gave the live label."""
     label = item.label
     if label is None or item.erased:
         return []
     return [
         a
         for a in item.answers.values()
-        if a.is_answer and not a.late and a.round == label.version and a.symbol == label.symbol
+        if a.is_answer and not a.late and a.round == label.given and a.symbol == label.symbol
     ]
 
 
@@ -121,5 +126,10 @@ def reviewed(
     used = len(found) + (review.used if review.day == now.date() else 0)
     fresh = replace(review, after=last, day=now.date(), used=used)
     if not stopped and len(items) < chunk:
-        fresh = replace(fresh, after="", passes=review.passes + 1, not_before=now + timedelta(seconds=pause_s))
+        fresh = passed(fresh, pause_s, now)
     return fresh, found
+
+
+def passed(review: Review, pause_s: float, now: datetime) -> Review:
+    """All items were looked at once more; the next pass waits so long."""
+    return replace(review, after="", passes=review.passes + 1, not_before=now + timedelta(seconds=pause_s))

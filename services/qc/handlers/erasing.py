@@ -11,6 +11,7 @@ from services.qc.domain.fold import ItemKey
 from services.qc.domain.item import Answer
 from services.qc.store import Store
 from services.qc.store.erasing import GoldAnswered
+from shared.bus.references import Projects
 from shared.bus.unit import Unit
 from shared.db.erasures import Removed
 
@@ -20,9 +21,12 @@ CHUNK = 500
 class QcEraser:
     """See `shared.bus.erasing`. Counts are sums over items and answers: they lose what these added."""
 
+    def __init__(self, projects: Projects) -> None:
+        self._projects = projects
+
     async def erase_items(self, keys: Sequence[ItemKey], unit: Unit) -> Mapping[ItemKey, Removed]:
         """Answers, rounds and labels go, with what they counted; the row stays, marked."""
-        store = Store(unit.connection)
+        store = Store(unit.connection, self._projects.naming)
         items = await store.claim_items(keys)
         await store.fill_rounds(items)
         await store.fill_answers(items)
@@ -50,7 +54,7 @@ class QcEraser:
 
         What somebody in quarantine answered must not count for a label again because nobody said it: it stays as late.
         """
-        store = Store(unit.connection)
+        store = Store(unit.connection, self._projects.naming)
         doubted = await store.list_quarantines_of(annotator_id)
         removed: Removed = Counter()
         projects = await store.list_projects_of(annotator_id)

@@ -5,18 +5,19 @@ from collections.abc import Sequence
 from services.qc.domain.item import ItemState
 from services.qc.store import Store
 from shared.bus.records import Received
+from shared.bus.references import Naming
 from shared.bus.unit import Unit
 from shared.events import Audience, GoldAnswer, GoldMark, Path, Quality
 from shared.labels import LabelValue
 from shared.topics import GOLD_ANSWERS
 
 
-async def publish_marked(batch: Sequence[Received[Quality]], unit: Unit) -> None:
+async def publish_marked(batch: Sequence[Received[Quality]], naming: Naming, unit: Unit) -> None:
     """The answer of each item that was marked, as its expert gave it. Marks of anything else say nothing."""
     marks = [(r, m) for r in batch if isinstance(m := r.event.measurement, GoldMark)]
     if not marks:
         return
-    store = Store(unit.connection)
+    store = Store(unit.connection, naming)
     items = await store.claim_items((r.event.project_id, mark.item_id) for r, mark in marks)
     await store.fill_answers(items)
     for received, mark in marks:

@@ -12,16 +12,17 @@ from services.qc.domain.gold import Score, score
 from services.qc.domain.item import Answer, ItemState
 from services.qc.domain.outcomes import quarantine_of
 from services.qc.domain.patterns import disputes_of
-from services.qc.domain.scale import scale_of
+from services.qc.domain.scale import Kind
 from services.qc.domain.trust import convicted, heard, limits, quarantine, told
 from services.qc.handlers.expertise import publish_marked
+from services.qc.handlers.reading import Reading, look_up, named, reading
 from services.qc.handlers.watching import Fired, Watch
 from services.qc.metrics import Metrics
 from services.qc.store import Known, ParameterCache, Store
 from shared.bus.records import Received
-from shared.bus.references import References
+from shared.bus.references import Naming, References
 from shared.bus.unit import Unit
-from shared.errors import Reason
+from shared.errors import Reason, RetryLater
 from shared.events import (
     Annotation,
     Escalation,
@@ -64,24 +65,25 @@ class Handlers:
         """Answers, skips and ends of people's supply: facts first, then what they decide."""
         store, projects = Store(unit.connection), {r.event.project_id for r in batch}
         quarantined, doubled = await store.list_quarantined(projects), await store.list_overlaps(projects, unit.now)
-        versions = ((r.event.project_id, r.event.project_version) for r in batch)
-        contexts = await self._contexts(versions, quarantined, doubled)
-        valid = [received for received in batch if self._is_valid(received, contexts, unit)]
-        known = await Store(unit.connection).get_annotations(r.event.annotation_id for r in valid)
+        await look_up(self._references, (r.event for r in batch))
+        read = reading(self._references, map(_version, batch), quarantined, doubled)
+        valid = [received for received in named(batch, read.naming) if self._is_valid(received, read.contexts, unit)]
+        store = Store(unit.connection, read.naming)
+        known = await store.get_annotations(r.event.annotation_id for r in valid)
         stored = frozenset(known)
         fresh = [received for received in valid if not _is_misplaced(received, known, unit)]
         delta: dict[str, Facts] = defaultdict(Facts)
-        new, judged = await self._on_answers([r for r in fresh if not r.event.gold], contexts, unit, delta)
+        new, judged = await self._on_answers([r for r in fresh if not r.event.gold], read, unit, delta)
         gold = [r for r in fresh if r.event.gold and r.event.annotation_id not in stored]
-        scores = await self._on_gold(await _kept(gold, unit), contexts, unit, delta)
-        await Store(unit.connection).add_facts(delta)
+        scores = await self._on_gold(await _kept(gold, unit), read, unit, delta)
+        await store.add_facts(delta)
         told = [
             Judged((r.event.project_id, r.event.annotator_id or ""), s.correct, gold=True)
             for r, s in scores
             if s.correct is not None
         ]
         fired = await self._watch.observe([*new, *(r.event for r, _ in scores)], [*judged, *told], unit)
-        await self._weigh(scores, contexts, fired, unit)
+        await self._weigh(scores, read.contexts, fired, unit)
 
     async def on_labels(self, batch: Sequence[Received[Label]], unit: Unit) -> None:
         """People's labels as facts: which one lives, which rounds are over.
@@ -89,19 +91,20 @@ class Handlers:
         A label that assignment gave tells nothing here: nobody answered its round, and it judges no answer.
         """
         told = [received for received in batch if received.event.path is not Path.AUTO]
-        contexts = await self._contexts(((r.event.project_id, r.event.project_version) for r in told), {}, {})
+        await look_up(self._references, (r.event for r in told))
+        read = reading(self._references, map(_version, told))
         known = []
         for received in told:
-            if (received.event.project_id, received.event.project_version) in contexts:
+            if _version(received) in read.contexts:
                 known.append(received.event)
             else:
                 unit.reject(received.record, Reason.UNKNOWN_PROJECT, _no_project(received.event))
-        scales = [(event, contexts[event.project_id, event.project_version].scale) for event in known]
-        await self._learn([(event, scale.tolerance) for event, scale in scales], unit)
+        scales = [(event, read.contexts[event.project_id, event.project_version].scale) for event in known]
+        await self._learn([(event, scale.tolerance) for event, scale in scales], read.naming, unit)
 
     async def on_quality(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
         """What leads and experts decided, about people and about gold."""
-        await publish_marked(batch, unit)
+        await publish_marked(batch, self._references.projects.naming, unit)
         await self._heed(batch, unit)
 
     async def _heed(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
@@ -127,7 +130,7 @@ class Handlers:
     async def rebuild_escalations(self, batch: Sequence[Received[Escalation]], unit: Unit) -> None:
         """What an earlier database asked for: it is not asked again."""
         store = Store(unit.connection)
-        await self._learn([(received.event, 0.0) for received in batch], unit)
+        await self._learn([(received.event, 0.0) for received in batch], self._references.projects.naming, unit)
         numbers = _highest((r.event.project_id, r.event.snapshot) for r in batch)
         await store.save_numbers(numbers, now=unit.now)
 
@@ -139,33 +142,6 @@ class Handlers:
         erased = await store.list_erased(key for key, _ in own) if own else set()
         await store.save_gold_published((one.annotation_id, one.expected) for key, one in own if key not in erased)
         await self._heed(batch, unit)
-
-    async def _contexts(
-        self,
-        versions: Iterable[Version],
-        quarantined: Mapping[str, frozenset[str]],
-        doubled: Mapping[str, Mapping[str, int]],
-    ) -> dict[Version, Context]:
-        """What each project version says; a version that is unknown is looked up once more, then absent."""
-        wanted = set(versions)
-        projects, guidelines = self._references.projects, self._references.guidelines
-        if any(projects.spec(*version) is None for version in wanted):
-            await projects.table.refresh()
-        found = {}
-        for project, version in wanted:
-            spec = projects.spec(project, version)
-            if spec is not None:
-                numbers = range(1, guidelines.current(project) + 1)
-                texts = {n: text for n in numbers if (text := guidelines.version(project, n)) is not None}
-                touched = {n: frozenset(text.touched_classes) for n, text in texts.items()}
-                found[project, version] = Context(
-                    scale_of(spec.label),
-                    spec.cost,
-                    touched,
-                    quarantined.get(project, frozenset()),
-                    doubled.get(project, {}),
-                )
-        return found
 
     def _is_valid(self, received: Received[Annotation], contexts: Mapping[Version, Context], unit: Unit) -> bool:
         """Whether an annotation fits its round's project version; else it goes to the dead letters."""
@@ -183,19 +159,20 @@ class Handlers:
         return True
 
     async def _on_answers(
-        self, batch: Batch, contexts: Mapping[Version, Context], unit: Unit, delta: dict[str, Facts]
+        self, batch: Batch, read: Reading, unit: Unit, delta: dict[str, Facts]
     ) -> tuple[list[Annotation], list[Judged]]:
         """Fold answers over their items; those that are new, and answers that a label judges from now on."""
         if not batch:
             return [], []
-        store, events = Store(unit.connection), [received.event for received in batch]
+        store, events = Store(unit.connection, read.naming), [received.event for received in batch]
         if self._catch_up is not None:
             await self._catch_up({event.project_id for event in events})
         items = await self._claim((key_of(event) for event in events), store)
+        await self._agree_on_names(events, items, read)
         rounds = rounds_of(items)
         parameters = await self._parameters.latest({event.project_id for event in events}, store)
         labels, before = {key: item.label for key, item in items.items()}, judged_answers(items)
-        folded = await asyncio.to_thread(fold, items, events, contexts, parameters, now=unit.now)
+        folded = await asyncio.to_thread(fold, items, events, read.contexts, parameters, now=unit.now)
         for place in folded.conflicts:
             unit.reject(batch[place].record, Reason.ID_CONFLICT, _CONFLICT)
         await store.save_annotations([events[place] for place in folded.new])
@@ -219,22 +196,20 @@ class Handlers:
         self._metrics.annotations(batch[place].event for place in folded.new)
 
     async def _on_gold(
-        self, batch: Batch, contexts: Mapping[Version, Context], unit: Unit, delta: dict[str, Facts]
+        self, batch: Batch, read: Reading, unit: Unit, delta: dict[str, Facts]
     ) -> list[tuple[Received[Annotation], Score]]:
         """Score answers to gold items; one whose gold answer is unknown is scored by the job when it arrives."""
         events = {received.event.annotation_id: received for received in batch}
         if not events:
             return []
-        answers = await self._references.gold_answers.known(key_of(received.event) for received in events.values())
-        store = Store(unit.connection)
-        published = await store.get_gold_published(events)
+        golden = self._references.gold_answers
+        await golden.known(key_of(received.event) for received in events.values())
+        store = Store(unit.connection, read.naming)
+        published = await store.get_gold_published({key: one.event.project_id for key, one in events.items()})
         scores: list[tuple[Received[Annotation], Score]] = []
-        for received in events.values():
-            event, scale = received.event, contexts[received.event.project_id, received.event.project_version].scale
-            answer, spec = (
-                answers.get(key_of(event)),
-                self._references.projects.spec(event.project_id, event.project_version),
-            )
+        for received in named(list(events.values()), self._references.projects.naming):  # those of the gold answers
+            event, scale = received.event, read.contexts[_version(received)].scale
+            answer, spec = golden.get(*key_of(event)), self._references.projects.spec(*_version(received))
             result = score(key_of(event), Answer.of(event), answer if _fits(answer, spec) else None, scale, unit.now)
             scores.append((received, result))
             delta[event.project_id].add(result.delta)
@@ -279,15 +254,15 @@ class Handlers:
         self._watch.condemn(people, fired, unit)
         await store.save_trust(people)
 
-    async def _learn(self, told: Sequence[tuple[Label | Escalation, float]], unit: Unit) -> None:
+    async def _learn(self, told: Sequence[tuple[Label | Escalation, float]], naming: Naming, unit: Unit) -> None:
         """Fold facts into their items."""
         if not told:
             return
-        store = Store(unit.connection)
+        store = Store(unit.connection, naming)
         items = await self._claim((key_of(event) for event, _ in told), store)
         rounds, labels = rounds_of(items), {key: item.label for key, item in items.items()}
         before = judged_answers(items)
-        delta = await asyncio.to_thread(learn, items, [(key_of(event), event, t) for event, t in told])
+        delta = await asyncio.to_thread(learn, items, [(key_of(event), event, t) for event, t in told], naming)
         await store.save_rounds({k: v for k, v in rounds_of(items).items() if rounds.get(k) != v})
         await store.save_labels({k: i.label for k, i in items.items() if i.label is not None and i.label != labels[k]})
         await store.add_facts(delta)
@@ -295,6 +270,22 @@ class Handlers:
             [], list(newly_judged(items, (key_of(event) for event, _ in told), before)), unit
         )
         await self._weigh((), {}, fired, unit)
+
+    async def _agree_on_names(
+        self, events: Sequence[Annotation], items: Mapping[ItemKey, ItemState], read: Reading
+    ) -> None:
+        """Another replica may know of a rename already, and its answers have names that this one does not know.
+
+        Raises:
+            RetryLater: so it was; from now on they are known.
+        """
+        if any(
+            _is_strange(event, items[key_of(event)], read.contexts[event.project_id, event.project_version])
+            for event in events
+        ):
+            await self._references.projects.table.refresh()
+            if self._references.projects.naming != read.naming:
+                raise RetryLater("a class was renamed at this moment")
 
     async def _claim(self, keys: Iterable[ItemKey], store: Store) -> dict[ItemKey, ItemState]:
         """Lock items and read all that is known of them."""
@@ -331,6 +322,18 @@ async def _kept(gold: Batch, unit: Unit) -> Batch:
         return gold
     erased = await Store(unit.connection).list_erased(key_of(received.event) for received in gold)
     return [received for received in gold if key_of(received.event) not in erased]
+
+
+def _version(received: Received[Annotation] | Received[Label]) -> Version:
+    return received.event.project_id, received.event.project_version
+
+
+def _is_strange(event: Annotation, item: ItemState, context: Context) -> bool:
+    """Whether an answer of the same round is of no class: rounds outlive no class, so its name is a new one."""
+    return context.scale.kind is Kind.CLOSED and any(
+        answer.is_answer and answer.round == event.round and answer.symbol not in context.scale.classes
+        for answer in item.answers.values()
+    )
 
 
 def _highest(numbers: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -39,7 +39,7 @@ class Watch:
 
     async def observe(self, events: Sequence[Annotation], told: Sequence[Judged], unit: Unit) -> Fired:
         """New annotations, then answers that were judged just now, each in order; the rules that put in quarantine."""
-        store = Store(unit.connection)
+        store = Store(unit.connection, self._projects.naming)
         people = [(e.project_id, e.annotator_id) for e in events if e.annotator_id is not None]
         known = await store.claim_conduct([*people, *(one.person for one in told)])
         rules = {project: self._rules(project) for project, _ in known}
@@ -76,7 +76,7 @@ class Watch:
         told = [(e, m) for e, m in told if not isinstance(m, Quarantine) or not m.active]
         if not told:
             return
-        store = Store(unit.connection)
+        store = Store(unit.connection, self._projects.naming)
         known = await store.claim_conduct((event.project_id, one.annotator_id) for event, one in told)
         for event, one in told:
             _recall(known[event.project_id, one.annotator_id], one, unit.now)

@@ -60,7 +60,7 @@ class AgreementJobs:
             return False
         scale, policy, most = scale_of(current.spec.label), current.spec.policy, self._settings.agreement_answers
         async with self._unit() as unit:
-            store = Store(unit.connection)
+            store = Store(unit.connection, self._references.projects.naming)
             if not await store.lock_project(project, "agreement"):
                 return False
             given = await store.list_given(project, most)

@@ -17,6 +17,7 @@ from services.qc.domain.trust import heard_again, limits
 from services.qc.handlers.watching import Fired, Watch
 from services.qc.jobs.snapshots import Snapshots
 from services.qc.store import Store
+from services.qc.store.gold import GoldRow
 from shared.bus.unit import Unit
 from shared.events import GoldAnswer
 from shared.labels import fits
@@ -38,7 +39,7 @@ class Jobs(Snapshots):
         A chunk of one person's answers per run. Two replicas may do the same chunk: the second finds it done.
         """
         async with self._unit() as unit:
-            store = Store(unit.connection)
+            store = Store(unit.connection, self._references.projects.naming)
             found = await store.get_review()
             project = None if found is None else self._references.projects.current(found[0][0])
             if found is None or project is None:
@@ -50,6 +51,9 @@ class Jobs(Snapshots):
             await store.fill_answers(items)
             excluded = (await store.list_quarantined([who[0]]))[who[0]] | {who[1]}
             parameters = (await self._parameters.latest([who[0]], store))[who[0]]
+            if self._references.projects.naming is not store.naming:
+                return  # a class was renamed at this moment
+            project = self._references.projects.current(who[0]) or project
             scale, policy = scale_of(project.spec.label), project.spec.policy
             doubtful = await asyncio.to_thread(
                 lambda: {
@@ -71,9 +75,11 @@ class Jobs(Snapshots):
         """Score answers whose gold answer came after them, or was corrected since."""
         answers = self._references.gold_answers
         async with self._unit() as unit:
-            store = Store(unit.connection)
+            store = Store(unit.connection, self._references.projects.naming)
             scored = await store.list_gold_items()
             known = {key: answer for key, _ in scored if self._fits(answer := answers.get(*key)) and answer is not None}
+            if self._references.projects.naming is not store.naming:
+                return  # a class was renamed at this moment
             self._metrics.pending(len({key for key, _ in scored} - known.keys()))
             wanted = {(*key, symbol_of(known[key].value)) for key, old in scored if _is_stale(known.get(key), old)}
             if wanted:
@@ -90,21 +96,26 @@ class Jobs(Snapshots):
         scores: list[tuple[ItemKey, Score]] = []
         first: list[Judged] = []
         delta: dict[str, Facts] = {}
+        again: list[GoldRow] = []
         for key, answer, expected, correct in await store.claim_gold_answers(wanted, self._settings.gold_max_answers):
             project = self._references.projects.current(key[0])
             if project is None:
                 continue
             scale = scale_of(project.spec.label)
+            if expected == symbol_of(known[key].value):  # under a former name: only the row is to be written anew
+                again.append((answer.annotation_id, *key, expected, correct))
+                continue
             result = rescore(known[key], answer, scale, expected_before=expected, correct_before=correct, now=unit.now)
             scores.append((key, result))
             if correct is None and result.correct is not None and answer.annotator_id is not None:
                 first.append(Judged((key[0], answer.annotator_id), result.correct, gold=True))
             delta.setdefault(key[0], Facts()).add(result.delta)
-        await store.save_gold_results([(s.answer.annotation_id, *key, s.expected, s.correct) for key, s in scores])
+        rows = [(s.answer.annotation_id, *key, s.expected, s.correct) for key, s in scores]
+        await store.save_gold_results([*rows, *again])
         await store.add_facts(delta)
         fired = await self._watch.observe([], first, unit)
         await self._weigh_again({(key[0], s.answer.annotator_id or "") for key, s in scores}, fired, unit)
-        published = await store.get_gold_published([s.answer.annotation_id for _, s in scores])
+        published = await store.get_gold_published({s.answer.annotation_id: key[0] for key, s in scores})
         for key, result in scores:
             if result.event is not None and (result.answer.annotation_id, result.expected) not in published:
                 unit.emit(QUALITY, result.event)
@@ -113,7 +124,7 @@ class Jobs(Snapshots):
 
     async def _weigh_again(self, people: set[tuple[str, str]], fired: Fired, unit: Unit) -> None:
         """The evidence about these people, from all their results. A quarantine for it waits for their next result."""
-        store = Store(unit.connection)
+        store = Store(unit.connection, self._references.projects.naming)
         known = await store.claim_trust(people)
         history = await store.list_gold_history(known)
         fresh = {}

@@ -32,7 +32,7 @@ class Patterns:
                     await self._of(project.project_id, unit)
 
     async def _of(self, project_id: str, unit: Unit) -> None:
-        store = Store(unit.connection)
+        store = Store(unit.connection, self._references.projects.naming)
         await store.trim_disputes(project_id, KEPT)
         found = await store.list_disputes(project_id, KEPT) + await store.count_gold_disputes(project_id)
         pairs = await asyncio.to_thread(pairs_of, await store.count_cells(project_id))

@@ -1,13 +1,17 @@
-"""Labels that a changed guideline or a split class put in doubt go to people again: within a budget, in chunks."""
+"""Labels that a changed guideline or a split class put in doubt go to people again: within a budget, in chunks.
+
+Labels of a class that was renamed are given again, too, by nobody: without a budget.
+"""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
 
 from services.qc.domain.item import ItemState, LiveLabel
-from services.qc.domain.outcomes import guideline_review_of, schema_review_of
-from services.qc.domain.rereview import affected, classes_gone, homeless, reviewed
+from services.qc.domain.outcomes import guideline_review_of, rename_of, schema_review_of
+from services.qc.domain.rereview import affected, classes_gone, homeless, passed, reviewed
 from services.qc.domain.rounds import Touched
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
@@ -18,6 +22,7 @@ from shared.bus.unit import Unit
 from shared.topics import RELABELS
 
 OpenUnit = Callable[[], AbstractAsyncContextManager[Unit]]
+AGAIN_S = 60.0
 REASONS = {"reviews": guideline_review_of, "schema_reviews": schema_review_of}
 
 
@@ -32,8 +37,10 @@ class Reviews:
         self._over: set[tuple[Table, str, int]] = set()
 
     async def review(self) -> None:
-        """A chunk of each project whose guideline touched a class, and of each that lost one."""
+        """A chunk of each project whose guideline touched a class, and of each that lost one; all that were renamed."""
         for project in self._references.projects.all():
+            while await self._rename(project.project_id):
+                pass
             version = self._references.guidelines.current(project.project_id)
             touched = self._touched(project.project_id, version)
             if any(touched.values()):
@@ -50,12 +57,14 @@ class Reviews:
         if (table, name, version) in self._over:
             return
         async with self._unit() as unit:
-            store = Store(unit.connection)
+            store = Store(unit.connection, self._references.projects.naming)
             review = await store.claim_review(table, name, version)
             if review is None or not review.due(unit.now):
                 return
             items = await store.claim_items(await store.list_labelled(name, review.after, limit))
             await store.fill_answers(items)
+            if self._references.projects.naming is not store.naming:
+                return  # a class was renamed at this moment
             fresh, found = await asyncio.to_thread(
                 reviewed,
                 review,
@@ -70,12 +79,37 @@ class Reviews:
                 unit.emit(RELABELS, REASONS[table](*key, label, version, now=unit.now))
             await store.save_review(table, fresh)
         self._metrics.reviewed(name, confirmed=len(items) - len(found), reopened=len(found))
-        if not fresh.due(fresh.not_before or unit.now):
+        if fresh.over:
             self._over.add((table, name, version))
+
+    async def _rename(self, name: str) -> bool:
+        """Ask for the next labels that were published under a former name; whether there may be more at once.
+
+        A second pass finds those of a replica that knew of the rename a moment later than this one.
+        """
+        names, version = self._references.projects.names(name), self._references.projects.named_since(name)
+        if not names or ("renames", name, version) in self._over:
+            return False
+        limit = self._settings.review_max_items
+        async with self._unit() as unit:
+            store = Store(unit.connection)
+            review = await store.claim_review("renames", name, version)
+            if review is None or not review.due(unit.now):
+                if review is not None and review.over:
+                    self._over.add(("renames", name, version))
+                return False
+            labels = await store.list_published(name, review.after, limit)
+            for item, number, symbol in labels:
+                if names.symbol(symbol) != symbol:
+                    unit.emit(RELABELS, rename_of(name, item, number, symbol, names, now=unit.now))
+            fresh = replace(review, after=labels[-1][0]) if len(labels) == limit else passed(review, AGAIN_S, unit.now)
+            await store.save_review("renames", fresh)
+        return len(labels) == limit
 
     def _touched(self, project_id: str, current: int) -> Touched:
         versions = (self._references.guidelines.version(project_id, n) for n in range(1, current + 1))
-        return {one.version: frozenset(one.touched_classes) for one in versions if one is not None}
+        name = self._references.projects.names(project_id).name
+        return {one.version: frozenset(map(name, one.touched_classes)) for one in versions if one is not None}
 
     def _gone(self, project: CurrentProject) -> int:
         specs = {n: self._references.projects.spec(project.project_id, n) for n in range(1, project.version + 1)}

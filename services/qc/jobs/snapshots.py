@@ -27,6 +27,7 @@ from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache, Store
 from shared.bus.references import References
 from shared.bus.unit import Unit
+from shared.errors import RetryLater
 from shared.events import ConsensusPolicy
 
 log = structlog.get_logger(__name__)
@@ -97,7 +98,7 @@ class Snapshots:
             if started < self._rests_until:
                 return
             async with self._unit() as unit:
-                await self._take(project, given, Store(unit.connection), unit.now)
+                await self._take(project, given, Store(unit.connection, self._references.projects.naming), unit.now)
             took = time.monotonic() - started
             if took > SHORT_S:
                 self._rests_until = started + took / self._settings.snapshot_share
@@ -112,7 +113,7 @@ class Snapshots:
             if self._parameters.behind(project, least, CATCH_UP_AT_MOST):
                 async with self._unit() as unit:
                     given, *_ = (await Store(unit.connection).list_growth()).get(project, (0,))
-                    await self._take(project, given, Store(unit.connection), unit.now)
+                    await self._take(project, given, Store(unit.connection, self._references.projects.naming), unit.now)
 
     async def _take(self, project: str, given: int, store: Store, now: datetime) -> None:
         if not await store.lock_project(project):
@@ -137,6 +138,8 @@ class Snapshots:
         current = self._references.projects.current(project)
         if current is None:
             return counted, Learned()
+        if self._references.projects.naming is not store.naming:
+            raise RetryLater("a class was renamed at this moment")
         scale = scale_of(current.spec.label)
         before = (await self._parameters.latest([project], store))[project]
         if scale.kind is Kind.CLOSED:

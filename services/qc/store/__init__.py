@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 
-from services.qc.domain.counts import Parameters, build, unpack
+from services.qc.domain.counts import Parameters, build, named_cells, named_learned, unpack
 from services.qc.store.conduct import ConductStore
 from services.qc.store.counts import CountStore
 from services.qc.store.erasing import ErasingStore
@@ -20,6 +20,7 @@ from services.qc.store.patterns import PatternStore
 from services.qc.store.reviews import ReviewStore
 from services.qc.store.snapshots import SnapshotStore
 from services.qc.store.trust import TrustStore
+from shared.labels import Names
 
 __all__ = ["Known", "ParameterCache", "Store"]
 
@@ -36,7 +37,13 @@ class Store(
     TrustStore,
     ErasingStore,
 ):
-    """All statements on one connection, inside its transaction."""
+    """All statements on one connection, inside its transaction.
+
+    Args:
+        connection: the transaction's.
+        naming: the present names of classes that were renamed: what is read is given these, for rows stay as they were
+            written. A batch keeps one naming to its end.
+    """
 
 
 class ParameterCache:
@@ -48,6 +55,7 @@ class ParameterCache:
 
     def __init__(self) -> None:
         self._known: dict[str, Parameters] = {}
+        self._named: dict[str, Names] = {}
         self.arrived: Counter[str] = Counter()
         self.since: Counter[str] = Counter()
 
@@ -65,15 +73,20 @@ class ParameterCache:
         """The parameters of each project; those of snapshot 0 where there is none yet."""
         wanted = set(projects)
         numbers = await store.get_latest(wanted)
+        names = {project: store.names(project) for project in numbers}
         changed = {p: n for p, n in numbers.items() if p not in self._known or self._known[p].snapshot != n}
-        for project, body in (await store.get_bodies(changed)).items():
-            self._known[project] = await asyncio.to_thread(_unpacked, changed[project], body)
-            self.since[project] = 0
+        renamed = {p: n for p, n in numbers.items() if p not in changed and self._named[p] != names[p]}
+        for project, body in (await store.get_bodies(changed | renamed)).items():
+            self._known[project] = await asyncio.to_thread(_unpacked, numbers[project], body, names[project])
+            self._named[project] = names[project]
+            if project in changed:
+                self.since[project] = 0
         return {project: self._known[project] if project in numbers else NOTHING for project in wanted}
 
 
-def _unpacked(number: int, body: str) -> Parameters:
-    return build(number, *unpack(body))
+def _unpacked(number: int, body: str, names: Names) -> Parameters:
+    cells, learned = unpack(body)
+    return build(number, named_cells(cells, names), named_learned(learned, names))
 
 
 NOTHING = build(0, ())

@@ -1,7 +1,7 @@
 """How people work: pace, the state of sequential tests, and what a skill event says of them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from services.qc.domain.conduct import Conduct, ItemKey, Person, dump, load
 from services.qc.domain.pace import bin_of
 from services.qc.store.rows import columns
+from shared.labels import SAME, Names
 
 Cell = tuple[str, str]
 """(truth, answered)."""
@@ -33,6 +34,7 @@ class ConductStore:
     """Statements on one connection, inside its transaction. Rows of `conduct` are locked before those of `trust`."""
 
     _connection: Any
+    names: Callable[[str], Names]
 
     async def claim_conduct(self, people: Iterable[Person]) -> dict[Person, Conduct]:
         """Lock the rows of these people, made where missing."""
@@ -49,7 +51,7 @@ class ConductStore:
             " USING (project_id, annotator_id) ORDER BY c.project_id, c.annotator_id FOR UPDATE OF c",
             *pairs,
         )
-        return {(row["project_id"], row["annotator_id"]): _conduct(row) for row in rows}
+        return {(row["project_id"], row["annotator_id"]): _conduct(row, self.names(row["project_id"])) for row in rows}
 
     async def save_conduct(self, people: Mapping[Person, Conduct]) -> None:
         """Write claimed rows."""
@@ -107,7 +109,8 @@ class ConductStore:
             who = (row["project_id"], row["annotator_id"])
             if who not in found:
                 found[who] = Record(conduct=Conduct() if row["pace"] is None else load(row["pace"], row["state"]))
-            one, cell = found[who], (row["truth"], row["answered"])
+            name = self.names(who[0]).symbol
+            one, cell = found[who], (name(row["truth"]), name(row["answered"]))
             one.judged += row["answers"]
             one.cells[cell] += row["answers"]
             if cell[0] == cell[1] or cell == ("", "="):
@@ -115,5 +118,8 @@ class ConductStore:
         return found
 
 
-def _conduct(row: Any) -> Conduct:
-    return load(row["pace"], row["state"], row["overlap"], row["overlap_until"])
+def _conduct(row: Any, names: Names = SAME) -> Conduct:
+    found = load(row["pace"], row["state"], row["overlap"], row["overlap_until"])
+    for rule in found.rules.values():
+        rule.last = names.symbol(rule.last)
+    return found

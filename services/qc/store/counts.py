@@ -1,17 +1,20 @@
 """The integer counts."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from services.qc.domain.counts import CellCount, Source
+from services.qc.domain.counts import CellCount, Source, named_cells
 from services.qc.domain.facts import Facts
 from services.qc.store.rows import columns
+from shared.labels import Names
 
 
 class CountStore:
     """Statements on one connection, inside its transaction."""
 
     _connection: Any
+    names: Callable[[str], Names]
 
     async def add_facts(self, delta: Mapping[str, Facts]) -> None:
         """Add to every count, by project; at most one statement a table."""
@@ -83,20 +86,22 @@ class CountStore:
             )
 
     async def list_cells(self, project_id: str) -> list[CellCount]:
-        """The cells of one project that are not empty."""
+        """The cells of one project that are not empty, in present names."""
         rows = await self._connection.fetch(
             "SELECT annotator_id, truth, answered, source, answers, weight FROM annotator_counts"
             " WHERE project_id = $1 AND (answers <> 0 OR weight <> 0)",
             project_id,
         )
-        return [
+        stored = [
             CellCount(r["annotator_id"], r["truth"], r["answered"], Source(r["source"]), r["answers"], r["weight"])
             for r in rows
         ]
+        return named_cells(stored, self.names(project_id))
 
     async def list_answered(self, project_id: str) -> dict[str, int]:
-        """Class -> answers given in one project."""
+        """Class -> answers given in one project, in present names."""
         rows = await self._connection.fetch(
             "SELECT class, answered FROM class_counts WHERE project_id = $1 AND answered <> 0", project_id
         )
-        return {row["class"]: row["answered"] for row in rows}
+        counted = self.names(project_id).shares({row["class"]: row["answered"] for row in rows})
+        return dict(+Counter(counted))

@@ -2,7 +2,8 @@
 
 import asyncio
 import zlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from services.qc.domain.counts import without
 from services.qc.domain.fold import ItemKey
 from services.qc.domain.item import Answer
 from services.qc.store.rows import answer_of, columns
+from shared.labels import Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,6 @@ class GoldAnswered:
     correct: bool | None
 
 
-def _gold(row: Any) -> GoldAnswered:
-    return GoldAnswered((row["project_id"], row["item_id"]), answer_of(row), row["expected"], row["correct"])
-
-
 _DELETE_ANNOTATIONS = (
     "DELETE FROM annotations a USING unnest($1::text[], $2::text[]) AS k(p, i)"
     " WHERE a.project_id = k.p AND a.item_id = k.i AND NOT a.gold"
@@ -36,7 +34,7 @@ _DELETE_ROUNDS = (
 )
 _MARK_ERASED = (
     "UPDATE items AS i SET erased = true, label_version = 0, label_path = NULL, label_kind = NULL,"
-    " label_symbol = NULL, label_weights = NULL, label_number = NULL, label_tolerance = NULL"
+    " label_symbol = NULL, label_weights = NULL, label_number = NULL, label_tolerance = NULL, label_given = NULL"
     " FROM unnest($1::text[], $2::text[]) AS k(p, i) WHERE i.project_id = k.p AND i.item_id = k.i"
 )
 
@@ -45,6 +43,12 @@ class ErasingStore:
     """Statements on one connection, inside its transaction. Locks: items by key, then gold results, then counts."""
 
     _connection: Any
+    names: Callable[[str], Names]
+
+    def _gold(self, row: Any) -> GoldAnswered:
+        names, expected = self.names(row["project_id"]), row["expected"]
+        named = None if expected is None else names.symbol(expected)
+        return GoldAnswered((row["project_id"], row["item_id"]), answer_of(row, names), named, row["correct"])
 
     async def list_erased(self, keys: Iterable[ItemKey]) -> set[ItemKey]:
         """Those of the items that were erased."""
@@ -76,7 +80,7 @@ class ErasingStore:
                     f"DELETE FROM {table} WHERE annotation_id = ANY($1::uuid[])",  # noqa: S608  # one of three
                     ids,
                 )
-        return [_gold(row) for row in rows]
+        return [self._gold(row) for row in rows]
 
     async def delete_items(self, keys: Sequence[ItemKey]) -> None:
         """Delete the rounds and annotations of claimed items and their labels; mark the rows as erased."""
@@ -104,7 +108,7 @@ class ErasingStore:
             " WHERE a.annotation_id = ANY($1::uuid[])",
             ids,
         )
-        return [_gold(row) for row in rows]
+        return [self._gold(row) for row in rows]
 
     async def list_projects_of(self, annotator_id: str) -> set[str]:
         """The projects where a person ever answered; what they answered may be erased already."""
@@ -129,9 +133,8 @@ class ErasingStore:
 
     async def delete_annotator(self, annotator_id: str) -> int:
         """Delete a person's rows of counts, which are all zero by now, of conduct and of trust; how many."""
-        rows = 0
+        rows = await self._delete_cells(annotator_id)
         for statement in (
-            "DELETE FROM annotator_counts WHERE annotator_id = $1 AND answers = 0 AND weight = 0",
             "DELETE FROM annotators WHERE annotator_id = $1 AND given = 0 AND skipped = 0",
             "DELETE FROM conduct WHERE annotator_id = $1",
             "DELETE FROM trust WHERE annotator_id = $1",
@@ -139,6 +142,30 @@ class ErasingStore:
             done = await self._connection.execute(statement, annotator_id)
             rows += int(done.rsplit(" ", 1)[1])
         return rows
+
+    async def _delete_cells(self, annotator_id: str) -> int:
+        """Cells of a class that was renamed are zero in sum only: what was added under one name goes under another."""
+        found = await self._connection.fetch(
+            "SELECT project_id, truth, answered, source, answers, weight FROM annotator_counts WHERE annotator_id = $1",
+            annotator_id,
+        )
+        answers, weights = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
+        for row in found:
+            answers[self._cell(row)] += row["answers"]
+            weights[self._cell(row)] += row["weight"]
+        empty = [row for row in found if not answers[self._cell(row)] and not weights[self._cell(row)]]
+        await self._connection.execute(
+            "DELETE FROM annotator_counts AS c USING unnest($2::text[], $3::text[], $4::text[], $5::text[])"
+            " AS k(p, t, a, s) WHERE c.annotator_id = $1 AND c.project_id = k.p AND c.truth = k.t AND c.answered = k.a"
+            " AND c.source = k.s",
+            annotator_id,
+            *columns([(r["project_id"], r["truth"], r["answered"], r["source"]) for r in empty], 4),
+        )
+        return len(empty)
+
+    def _cell(self, row: Any) -> tuple[str, ...]:
+        name = self.names(row["project_id"]).symbol
+        return row["project_id"], name(row["truth"]), name(row["answered"]), row["source"]
 
     async def blank_snapshots(self, annotator_id: str, projects: Iterable[str]) -> int:
         """Let a person's counts in stored snapshots be nobody's; how many snapshots that changed.

@@ -1,12 +1,13 @@
 """Scores of answers to gold items."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from services.qc.domain.fold import ItemKey
 from services.qc.domain.item import Answer
 from services.qc.store.rows import answer_of, columns
+from shared.labels import Names
 
 GoldRow = tuple[UUID, str, str, str | None, bool | None]
 """(annotation, project, item, expected symbol or None, correct or None)."""
@@ -16,6 +17,7 @@ class GoldStore:
     """Statements on one connection, inside its transaction."""
 
     _connection: Any
+    names: Callable[[str], Names]
 
     async def save_gold_results(self, rows: Sequence[GoldRow]) -> None:
         """Write scores; one with no expected symbol is pending."""
@@ -40,7 +42,15 @@ class GoldStore:
             " SELECT i.project_id, i.item_id, e.expected FROM items i CROSS JOIN LATERAL (SELECT DISTINCT expected"
             " FROM gold_results g WHERE g.project_id = i.project_id AND g.item_id = i.item_id) e"
         )
-        return [((row["project_id"], row["item_id"]), row["expected"]) for row in rows]
+        found = {
+            ((row["project_id"], row["item_id"]), self._expected(row["project_id"], row["expected"])): None
+            for row in rows
+        }
+        return list(found)
+
+    def _expected(self, project: str, symbol: str | None) -> str | None:
+        """What an answer was scored against, in present names."""
+        return None if symbol is None else self.names(project).symbol(symbol)
 
     async def claim_gold_answers(
         self, keys: Iterable[tuple[str, str, str]], limit: int
@@ -60,7 +70,15 @@ class GoldStore:
             *columns(sorted(keys), 3),
             limit,
         )
-        return [((r["project_id"], r["item_id"]), answer_of(r), r["expected"], r["correct"]) for r in rows]
+        return [
+            (
+                (r["project_id"], r["item_id"]),
+                answer_of(r, self.names(r["project_id"])),
+                self._expected(r["project_id"], r["expected"]),
+                r["correct"],
+            )
+            for r in rows
+        ]
 
     async def save_gold_published(self, scores: Iterable[tuple[UUID, str]]) -> None:
         """Remember gold results that were read back from the own output."""
@@ -72,9 +90,11 @@ class GoldStore:
                 *columns(rows, 2),
             )
 
-    async def get_gold_published(self, ids: Iterable[UUID]) -> set[tuple[UUID, str]]:
-        """Which scores of these annotations were published before this database was."""
+    async def get_gold_published(self, projects: Mapping[UUID, str]) -> set[tuple[UUID, str]]:
+        """Which scores of these annotations were published before this database was, in present names."""
         rows = await self._connection.fetch(
-            "SELECT annotation_id, expected FROM gold_published WHERE annotation_id = ANY($1::uuid[])", list(ids)
+            "SELECT annotation_id, expected FROM gold_published WHERE annotation_id = ANY($1::uuid[])", list(projects)
         )
-        return {(row["annotation_id"], row["expected"]) for row in rows}
+        return {
+            (row["annotation_id"], self.names(projects[row["annotation_id"]]).symbol(row["expected"])) for row in rows
+        }

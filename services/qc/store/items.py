@@ -7,8 +7,10 @@ from uuid import UUID
 from services.qc.domain.fold import ItemKey
 from services.qc.domain.item import Answer, End, ItemState, LiveLabel, RoundRecord
 from services.qc.store.rows import annotation_row, answer_of, columns, label_columns, label_of_row
+from shared.bus.references import Naming
 from shared.errors import RetryLater
 from shared.events import Annotation
+from shared.labels import SAME, Names
 
 Known = tuple[ItemKey, Answer, bool]
 """An annotation that is stored: its item, itself, whether it is gold."""
@@ -17,8 +19,13 @@ Known = tuple[ItemKey, Answer, bool]
 class ItemStore:
     """Statements on one connection, inside its transaction."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, naming: Naming | None = None) -> None:
         self._connection = connection
+        self.naming: Naming = {} if naming is None else naming
+
+    def names(self, project: str) -> Names:
+        """What is read of a project is given its present names: rows stay as they were written."""
+        return self.naming.get(project, SAME)
 
     async def claim_items(self, keys: Iterable[ItemKey]) -> dict[ItemKey, ItemState]:
         """Lock the rows of these items, made where missing, in key order; their live labels, and nothing else yet."""
@@ -35,7 +42,9 @@ class ItemStore:
             *pairs,
         )
         return {
-            (row["project_id"], row["item_id"]): ItemState(label=label_of_row(row), erased=row["erased"])
+            (row["project_id"], row["item_id"]): ItemState(
+                label=label_of_row(row, self.names(row["project_id"])), erased=row["erased"]
+            )
             for row in rows
         }
 
@@ -59,7 +68,8 @@ class ItemStore:
             *columns(sorted(items), 2),
         )
         for row in rows:
-            items[row["project_id"], row["item_id"]].answers[row["annotation_id"]] = answer_of(row)
+            answer = answer_of(row, self.names(row["project_id"]))
+            items[row["project_id"], row["item_id"]].answers[row["annotation_id"]] = answer
 
     async def get_annotations(self, ids: Iterable[UUID]) -> dict[UUID, Known]:
         """Those of the annotations that are stored."""
@@ -67,7 +77,12 @@ class ItemStore:
             "SELECT * FROM annotations WHERE annotation_id = ANY($1::uuid[])", list(ids)
         )
         return {
-            row["annotation_id"]: ((row["project_id"], row["item_id"]), answer_of(row), row["gold"]) for row in rows
+            row["annotation_id"]: (
+                (row["project_id"], row["item_id"]),
+                answer_of(row, self.names(row["project_id"])),
+                row["gold"],
+            )
+            for row in rows
         }
 
     async def save_annotations(self, events: Sequence[Annotation]) -> None:
@@ -115,10 +130,10 @@ class ItemStore:
         await self._connection.execute(
             "UPDATE items AS i SET label_version = n.version, label_path = n.path, label_kind = n.kind,"
             " label_symbol = n.symbol, label_weights = n.weights, label_number = n.number,"
-            " label_tolerance = n.tolerance"
+            " label_tolerance = n.tolerance, label_given = n.given"
             " FROM unnest($1::text[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::jsonb[],"
-            " $8::double precision[], $9::double precision[])"
-            " AS n(project_id, item_id, version, path, kind, symbol, weights, number, tolerance)"
+            " $8::double precision[], $9::double precision[], $10::smallint[])"
+            " AS n(project_id, item_id, version, path, kind, symbol, weights, number, tolerance, given)"
             " WHERE i.project_id = n.project_id AND i.item_id = n.item_id",
-            *columns(rows, 9),
+            *columns(rows, 10),
         )

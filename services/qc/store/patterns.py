@@ -1,17 +1,20 @@
 """Wrong answers as examples of error patterns."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from services.qc.domain.conduct import ItemKey
 from services.qc.domain.patterns import Dispute
 from services.qc.store.rows import columns
+from shared.labels import Names
 
 
 class PatternStore:
     """Statements on one connection, inside its transaction. The items are locked; gold rows are only added to."""
 
     _connection: Any
+    names: Callable[[str], Names]
 
     async def save_disputes(self, found: Sequence[Dispute]) -> None:
         """Write the wrong answers to items that the caller has claimed; an item's earlier ones are replaced."""
@@ -38,10 +41,13 @@ class PatternStore:
             " WHERE g.project_id = $1 AND g.correct IS NOT NULL GROUP BY 1, 2, 3",
             project,
         )
+        named, said = self.names(project), Counter[tuple[str, str, str, int]]()
+        for r in rows:
+            said[r["item_id"], named.symbol(r["expected"]), named.symbol(r["symbol"]), int(r["answers"])] += r["times"]
         return [
-            Dispute((project, r["item_id"]), True, r["expected"], r["symbol"], r["times"], int(r["answers"]))
-            for r in rows
-            if r["expected"] != r["symbol"]
+            Dispute((project, item), True, expected, symbol, times, answers)
+            for (item, expected, symbol, answers), times in said.items()
+            if expected != symbol
         ]
 
     async def list_disputes(self, project: str, limit: int) -> list[Dispute]:
@@ -49,8 +55,9 @@ class PatternStore:
         rows = await self._connection.fetch(
             "SELECT * FROM disputes WHERE project_id = $1 ORDER BY seq DESC LIMIT $2", project, limit
         )
+        name = self.names(project).symbol
         return [
-            Dispute((project, r["item_id"]), r["gold"], r["truth"], r["answered"], r["times"], r["answers"])
+            Dispute((project, r["item_id"]), r["gold"], name(r["truth"]), name(r["answered"]), r["times"], r["answers"])
             for r in rows
         ]
 
@@ -70,7 +77,10 @@ class PatternStore:
             " GROUP BY 1, 2 HAVING sum(answers) <> 0",
             project,
         )
-        return {(row["truth"], row["answered"]): row["n"] for row in rows}
+        name, found = self.names(project).symbol, Counter[tuple[str, str]]()
+        for row in rows:
+            found[name(row["truth"]), name(row["answered"])] += row["n"]
+        return {cell: n for cell, n in found.items() if n}
 
     async def delete_disputes(self, keys: Sequence[ItemKey]) -> None:
         """Erased items are no examples."""

@@ -10,7 +10,7 @@ from services.qc.domain.fold import predicted
 from services.qc.domain.item import Answer, LiveLabel
 from services.qc.domain.scale import Kind, symbol_of
 from shared.events import Annotation, Audience, Outcome, Path, SkipReason
-from shared.labels import LabelValue
+from shared.labels import SAME, LabelValue, Names
 
 LEAST_SHARE = 0.001
 VALUE: TypeAdapter[LabelValue] = TypeAdapter(LabelValue)
@@ -21,16 +21,16 @@ def columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
 
 
-def answer_of(row: Any) -> Answer:
-    """One annotation as stored."""
+def answer_of(row: Any, names: Names = SAME) -> Answer:
+    """One annotation as stored, in present names."""
     return Answer(
         annotation_id=row["annotation_id"],
         round=row["round"],
         outcome=Outcome(row["outcome"]),
         annotator_id=row["annotator_id"],
         role=Audience(row["role"]),
-        value=None if row["value"] is None else VALUE.validate_json(row["value"]),
-        symbol=row["symbol"],
+        value=None if row["value"] is None else names.value(VALUE.validate_json(row["value"])),
+        symbol=None if row["symbol"] is None else names.symbol(row["symbol"]),
         skip_reason=None if row["skip_reason"] is None else SkipReason(row["skip_reason"]),
         late=row["late"],
         guideline_version=row["guideline_version"],
@@ -70,18 +70,20 @@ def _predicted(event: Annotation) -> str | None:
     return json.dumps({name: round(share, 4) for name, share in shares.items() if share >= LEAST_SHARE})
 
 
-def label_of_row(row: Any) -> LiveLabel | None:
-    """The live label of an item's row."""
+def label_of_row(row: Any, names: Names = SAME) -> LiveLabel | None:
+    """The live label of an item's row, in present names."""
     if not row["label_version"]:
         return None
     return LiveLabel(
         version=row["label_version"],
         path=Path(row["label_path"]),
-        symbol=row["label_symbol"],
+        symbol=names.symbol(row["label_symbol"]),
         kind=Kind(row["label_kind"]),
-        weights=json.loads(row["label_weights"]),
+        weights=names.shares(json.loads(row["label_weights"])),
         number=row["label_number"],
         tolerance=row["label_tolerance"] or 0.0,
+        given=row["label_given"] or row["label_version"],
+        published=row["label_symbol"],
     )
 
 
@@ -91,8 +93,9 @@ def label_columns(label: LiveLabel) -> tuple[Any, ...]:
         label.version,
         label.path.value,
         label.kind.value,
-        label.symbol,
+        label.published or label.symbol,
         json.dumps(dict(label.weights)),
         label.number,
         label.tolerance,
+        None if label.given in (0, label.version) else label.given,
     )

@@ -1,12 +1,14 @@
 """Numbered snapshots of the counts, from which parameters are built."""
 
+import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from services.qc.domain.refresh import Given
 from services.qc.store.rows import columns
+from shared.labels import Names
 
 REBUILT = "rebuilt"
 """The digest of a number that is only known from the own output: it is never given again."""
@@ -18,6 +20,7 @@ class SnapshotStore:
     """Statements on one connection, inside its transaction."""
 
     _connection: Any
+    names: Callable[[str], Names]
 
     async def get_latest(self, projects: Iterable[str]) -> dict[str, int]:
         """The newest snapshot of each project that has one."""
@@ -78,7 +81,8 @@ class SnapshotStore:
             " WHERE NOT a.gold AND NOT a.late AND a.outcome = 'answered' ORDER BY a.item_id, a.seq",
             project_id,
         )
-        return [(row["item_id"], row["annotator_id"], row["symbol"]) for row in rows]
+        name = self.names(project_id).symbol
+        return [(row["item_id"], row["annotator_id"], name(row["symbol"])) for row in rows]
 
     async def list_given(self, project_id: str, limit: int) -> list[Given]:
         """The newest answers of annotators, gold left out, newest first; with the truth where an expert said it.
@@ -86,6 +90,7 @@ class SnapshotStore:
         Answers of erased people are left out: nobody's confusions are learned from them. One statement per GIVEN_ROWS.
         """
         found: list[Given] = []
+        names = self.names(project_id)
         while len(found) < limit:
             size = min(GIVEN_ROWS, limit - len(found))
             rows = await self._connection.fetch(
@@ -101,7 +106,7 @@ class SnapshotStore:
                 found[-1].seq if found else NEWER_THAN_ALL,
                 size,
             )
-            found += [Given(*row) for row in rows]
+            found += [_named(Given(*row), names) for row in rows]
             if len(rows) < size:
                 break
         return found
@@ -114,7 +119,7 @@ class SnapshotStore:
             project_id,
             limit,
         )
-        return [Given(*row) for row in rows]
+        return [_named(Given(*row), self.names(project_id)) for row in rows]
 
     async def lock_project(self, project_id: str, work: str = "snapshot") -> bool:
         """Whether this transaction may do this work for the project; one replica at a time."""
@@ -179,3 +184,12 @@ class SnapshotStore:
                 now,
                 REBUILT,
             )
+
+
+def _named(one: Given, names: Names) -> Given:
+    """An answer in present names."""
+    if not names:
+        return one
+    predicted = None if one.predicted is None else json.dumps(names.shares(json.loads(one.predicted)))
+    known = None if one.known is None else names.symbol(one.known)
+    return one._replace(symbol=names.symbol(one.symbol), known=known, predicted=predicted)

@@ -94,7 +94,7 @@ async def settled(database: Database, annotations: int) -> None:
 async def same_counts(database: Database) -> bool:
     connection = await asyncpg.connect(database.url("qc"), server_settings={"search_path": "qc"})
     try:
-        return await stored_counts(connection) == await recompute(connection)
+        return await stored_counts(connection) == await recompute(connection, {})
     finally:
         await connection.close()
 

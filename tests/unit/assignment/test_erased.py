@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from services.assignment.domain.aggregate import ERASED_CONTENT, Aggregate, erase
-from services.assignment.domain.decide import Context, decide, step, supersede
+from services.assignment.domain.decide import Context, Said, decide, step, supersede
 from services.assignment.domain.draws import Draws
 from services.assignment.domain.facts import Escalated, Fact, ItemSeen, Labelled, Predicted, Relabelled
 from services.assignment.domain.guess import Guess
@@ -29,7 +29,7 @@ GONE = Aggregate("p", "i", content_hash=ERASED_CONTENT, ending=erase(Aggregate("
 @pytest.mark.parametrize("order", list(itertools.permutations(FACTS))[::5])
 def test_any_place_of_the_erasure_gives_the_same_item(order: tuple[Fact, ...]) -> None:
     for place in range(len(order) + 1):
-        known, said = Aggregate("p", "i"), list[ev.Label | ev.Route]()
+        known, said = Aggregate("p", "i"), list[Said]()
         for number, fact in enumerate((*order, *order)):
             if number == place:
                 known = erase(known)

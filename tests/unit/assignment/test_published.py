@@ -1,7 +1,7 @@
 """What decisions publish."""
 
 from services.assignment.domain.aggregate import Aggregate
-from services.assignment.domain.decide import Context, step
+from services.assignment.domain.decide import Context, Said, step
 from services.assignment.domain.draws import Draws
 from services.assignment.domain.facts import Escalated, Fact, ItemSeen, Predicted
 from services.assignment.domain.guess import Guess
@@ -18,9 +18,9 @@ def predicted(confidence: float) -> Predicted:
     return Predicted(Guess.of(make.prediction("i", confidence=confidence)))
 
 
-def said(*facts: Fact, draws: Draws) -> list[ev.Label | ev.Route]:
+def said(*facts: Fact, draws: Draws) -> list[Said]:
     known = Aggregate("p", "i")
-    told: list[ev.Label | ev.Route] = []
+    told: list[Said] = []
     for fact in facts:
         known, more = step(known, fact, CONTEXT, draws)
         told += more

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from services.monitor.domain.counters import Counts, Key, Kind
 from services.monitor.domain.facts import Facts, State
 from services.monitor.domain.observe import ItemKey, Observed, observe_all
-from shared.events import Evidence, Label, Path, RouteState
+from services.monitor.domain.windows import named
+from shared.events import Evidence, Label, Path, RouteState, in_present_names
+from shared.labels import Names
 from tests.support import events as make
 
 BUCKET_S = 60
@@ -80,6 +82,32 @@ def test_any_interleaving_with_repeats_gives_the_same_facts_and_counts(
     plain = fold([event for stream in streams for event in stream], 1)
     noisy = [repeated(data.draw, stream) for stream in streams]  # type: ignore[arg-type]  # draws as a strategy would
     assert fold(interleaved(random.Random(seed), noisy), batch) == plain
+
+
+NAMES = Names({"neutral": "fair"})
+
+
+@settings(max_examples=50, deadline=None)
+@given(streams=topics(), seed=st.integers(0, 2**32), place=st.integers(0, 60))
+def test_the_counts_are_the_same_wherever_a_class_is_renamed(
+    streams: list[list[Observed]], seed: int, place: int
+) -> None:
+    """What was counted before it stays under the former name, and is read with the rest."""
+    order = interleaved(random.Random(seed), streams)
+    late = [in_present_names(event, NAMES) if n >= place else event for n, event in enumerate(order)]
+    known, counts = fold(late, 1)
+    plain, expected = fold([event for stream in streams for event in stream], 1)
+    assert known == plain
+    assert named(counts, {make.PROJECT: NAMES}) == named(expected, {make.PROJECT: NAMES})
+
+
+def test_a_label_that_renames_is_counted_as_a_label_and_as_nothing_else() -> None:
+    first = make.label(value="neutral", evidence=Evidence(proposal=make.proposal("positive")))
+    again = make.label(value="fair", version=2, renames=1, opinions=0, cost=0.0, evidence=first.evidence)
+    _, once = fold([first], 1)
+    _, both = fold([first, again], 1)
+    both.subtract(once)
+    assert {key: n for key, n in both.items() if n} == {Key(make.PROJECT, Kind.LABELS, "consensus"): 1}
 
 
 @settings(max_examples=50, deadline=None)

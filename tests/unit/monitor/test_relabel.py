@@ -32,6 +32,7 @@ def test_a_low_confidence_disagreement_is_in_doubt() -> None:
         doubtful(path=Path.EXPERT),
         doubtful(path=Path.AUTO),
         doubtful(version=3),
+        doubtful(version=2, renames=1),
         doubtful(evidence=Evidence()),
     ],
 )

@@ -7,9 +7,9 @@ import pytest
 
 from services.monitor.domain.counters import INFINITE, Counts, Key, Kind, latency_bucket, micros_between, time_bucket
 from services.monitor.domain.symbols import NOTHING, symbols
-from services.monitor.domain.windows import OTHER, Window, bounded, measurements
+from services.monitor.domain.windows import OTHER, Window, bounded, measurements, named
 from shared.events import ClassMix, Disagreement
-from shared.labels import Box, Boxes, Choice, Choices, LabelValue, Rating, Transcript
+from shared.labels import Box, Boxes, Choice, Choices, LabelValue, Names, Rating, Transcript
 from tests.support import events as make
 
 
@@ -37,6 +37,19 @@ def test_measurements_of_a_window() -> None:
     assert isinstance(rate, Disagreement)
     assert (rate.rate, rate.labels) == (0.25, 4)
     assert len({event.event_id for event in events}) == 3
+
+
+def test_counts_of_a_former_name_are_those_of_the_present_one() -> None:
+    counts: Counts = Counter({
+        Key("p", Kind.PREDICTED, "m1", "a", 60): 3, Key("p", Kind.PREDICTED, "m1", "b", 60): 2,
+        Key("p", Kind.LABELLED, "auto", "a", 60): 5, Key("q", Kind.LABELLED, "auto", "a", 60): 1,
+        Key("p", Kind.COMPARED, "a", "routed:agree", 60): 1,
+    })  # fmt: skip
+    found = named(counts, {"p": Names({"a": "b"})})
+    assert (found.total(), found[Key("p", Kind.PREDICTED, "m1", "b", 60)]) == (12, 5)
+    labels = {(key.project_id, key.symbol): n for key, n in found.items() if key.kind is Kind.LABELLED}
+    assert labels == {("p", "b"): 5, ("q", "a"): 1}
+    assert found[Key("p", Kind.COMPARED, "a", "routed:agree", 60)] == 1
 
 
 def test_bounded_mixes_keep_the_most_frequent_known_classes() -> None:

@@ -191,6 +191,15 @@ def test_a_scored_record_becomes_a_prediction() -> None:
     assert found.entropy == pytest.approx(0.5004, abs=1e-4)
 
 
+def test_scores_under_a_former_name_come_out_under_the_present_one() -> None:
+    of = source("predictions", distribution="scores")
+    renamed = spec(of).model_copy(update={"label": ChoiceSchema(classes=("junk", "ham"), renamed={"spam": "junk"})})
+    found = Mapper(renamed, of).map(record({"id": 1, "scores": {"spam": 0.75, "ham": 0.25}})).prediction
+    assert found is not None
+    assert (found.value, found.distribution) == (Choice(choice="junk"), {"junk": 0.75, "ham": 0.25})
+    assert found.confidence == 0.75
+
+
 def test_label_and_confidence_are_enough() -> None:
     found = (
         mapper(source("predictions", label="l", confidence="c"))

@@ -133,6 +133,20 @@ def test_classes_that_the_project_does_not_have_are_refused() -> None:
         Head.of(manifest, SCHEMA)
 
 
+def test_a_model_that_learned_a_former_name_goes_on_under_the_present_one() -> None:
+    manifest = Manifest(input=TextInput(), classes=CLASSES)
+    renamed = Head.of(manifest, ChoiceSchema(classes=("a", "fair", "c"), renamed={"b": "okay", "okay": "fair"}))
+    (found,) = proposed([[0.2, 0.7, 0.1]], renamed)
+    assert isinstance(found, Prediction)
+    assert (found.value, found.generation) == (Choice(choice="fair"), 3)
+    assert found.distribution == pytest.approx({"a": 0.2, "fair": 0.7, "c": 0.1})
+    sets = ChoicesSchema(classes=("x", "z"), renamed={"a": "z"})
+    assert Head.of(Manifest(input=TextInput(), classes=("a|x", "x")), sets).classes == ("x|z", "x")
+    both = Manifest(input=TextInput(), classes=("b", "fair"))
+    with pytest.raises(ValueError, match="names a class twice"):
+        Head.of(both, ChoiceSchema(classes=("a", "fair"), renamed={"b": "fair"}))
+
+
 def test_an_abstention_names_the_model_that_could_not_answer() -> None:
     why = Abstained(Abstention.SHAPE, "3 features")
     found = abstain(question(), why, Identity("m1", 3), AT)
