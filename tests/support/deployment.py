@@ -70,13 +70,13 @@ class Deployment:
             await publisher.publish(list(records))
 
     @asynccontextmanager
-    async def services(self) -> AsyncGenerator[httpx.AsyncClient]:
+    async def services(self, qc_settings: Mapping[str, Any] | None = None) -> AsyncGenerator[httpx.AsyncClient]:
         """All three, ready; assignment's API."""
         common: dict[str, Any] = {"kafka": self.kafka, "database_allow_insecure": True}
         assignment = build_assignment(
             AssignmentSettings(database_url=self.urls["assignment"], admin_token=ADMIN_TOKEN, **common)
         )
-        qc = build_qc(QcSettings(database_url=self.urls["qc"], **common))
+        qc = build_qc(QcSettings(database_url=self.urls["qc"], **common, **(qc_settings or {})))
         monitor = build_monitor(MonitorSettings(database_url=self.urls["monitor"], **common))
         async with running(assignment) as http, running(qc), running(monitor):
             yield http

@@ -28,6 +28,7 @@ from services.prelabel.training.store.kept import Kept, claim_cluster, get_offse
 from shared.errors import ConfigurationError, RetryLater
 from shared.events import Evidence, TextContent
 from shared.events.items import content_hash
+from shared.labels import Names
 from tests.support import events as make
 from tests.support.events import AT, PROJECT
 
@@ -142,6 +143,29 @@ async def test_pairs_are_held_out_labels_that_both_models_answered(kept: Kept) -
     assert len(found) == 2, "what a model was trained on proves nothing about it"
     await kept.run(lambda connection: drop_guesses(connection, PROJECT, {"live"}))
     assert await kept.run(lambda connection: reading.count_trials(connection, PROJECT, "new")) == 0
+
+
+async def test_a_renamed_class_is_one_class_and_no_new_label(kept: Kept) -> None:
+    """What was kept under the former name is read under the present one; a model is not wrong for its older name."""
+    names = Names({"positive": "good"})
+    await fill(kept, 2)
+    before = await kept.run(lambda connection: reading.get_progress(connection, PROJECT))
+    again = make.label("i0", value="good", version=2, supersedes=1, renames=1)
+    proposal = make.proposal("good", model_version="new")
+    later = make.label("i9", value="good", evidence=Evidence(proposal=proposal))
+    await kept.run(lambda connection: add_labels(connection, [again]))
+    assert await kept.run(lambda connection: reading.get_progress(connection, PROJECT)) == before
+    await kept.run(lambda connection: add_items(connection, [make.item("i9", text="nine")]))
+    await kept.run(lambda connection: add_labels(connection, [later]))
+    assert await kept.run(lambda c: reading.list_categories(c, PROJECT, names)) == ["good", "negative"]
+    found = await kept.run(lambda c: reading.list_labelled(c, PROJECT, None, {"good"}, names))
+    assert [(one.item_id, one.category) for one in found] == [("i0", "good"), ("i9", "good")]
+    said = [("i0", "positive"), ("i9", "positive")]
+    await kept.run(lambda connection: add_answers(connection, PROJECT, "live", said))
+    await kept.run(lambda connection: add_answers(connection, PROJECT, "new", [("i0", "good")]))
+    held = ["i0", "i9"]
+    pairs = await kept.run(lambda c: reading.list_pairs(c, PROJECT, ("live", "new"), held, names=names))
+    assert [(one.live, one.candidate) for one in pairs] == [(True, True)] * 2
 
 
 async def test_an_item_is_erased_for_good(kept: Kept) -> None:

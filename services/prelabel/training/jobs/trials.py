@@ -22,7 +22,7 @@ from shared.bus.publisher import Publisher
 from shared.bus.references import CurrentProject, References
 from shared.clock import Clock
 from shared.events import ModelPointer, ModelVersion, Training
-from shared.labels import ChoiceSchema, ChoicesSchema, RatingSchema, check_label
+from shared.labels import ChoiceSchema, ChoicesSchema, RatingSchema, check_label, names_of
 
 log = structlog.get_logger(__name__)
 AT_LEAST = 10
@@ -54,6 +54,7 @@ class Trials:
     ) -> None:
         self._kept = kept
         self._models = references.models
+        self._projects = references.projects
         self._register = Register(references, publisher, clock)
         self._workshop = workshop
         self._metrics = metrics
@@ -62,10 +63,12 @@ class Trials:
 
     async def sides(self, project: CurrentProject, training: Training) -> Sides:
         """A project's labels, split; only categories that are labels of its schema."""
-        name, group_by = project.project_id, training.group_by
-        categories = await self._kept.run(lambda connection: reading.list_categories(connection, name))
+        name, group_by, names = project.project_id, training.group_by, names_of(project.spec.label)
+        categories = await self._kept.run(lambda connection: reading.list_categories(connection, name, names))
         known = [one for one in categories if is_label(one, project)]
-        labels = await self._kept.run(lambda connection: reading.list_labelled(connection, name, group_by, known))
+        labels = await self._kept.run(
+            lambda connection: reading.list_labelled(connection, name, group_by, known, names)
+        )
         share, grouped = training.holdout_share, group_by is not None
         return await asyncio.to_thread(split, name, labels, share=share, grouped=grouped)
 
@@ -181,6 +184,7 @@ class Trials:
 
     async def _pairs(self, held: Held, live: str, candidate: str, **more: Any) -> list[Pair]:
         name = held.project.project_id
+        more["names"] = self._projects.names(name)
         return await self._kept.run(
             lambda connection: reading.list_pairs(connection, name, (live, candidate), held.items, **more)
         )

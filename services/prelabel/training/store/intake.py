@@ -50,10 +50,11 @@ def add_items(connection: Connection, items: Sequence[Item]) -> None:
 def add_labels(connection: Connection, labels: Sequence[Label]) -> None:
     """Labels that people gave, the highest version of each item, with the proposal beside it.
 
-    A lone answer has no posterior: it counts in full. Nothing of who answered is kept.
+    A lone answer has no posterior: it counts in full. Nothing of who answered is kept. One that only renames an earlier
+    version is no new label: nothing is to be learned from it.
     """
     wanted = _not_erased(connection, [(one.project_id, one.item_id) for one in labels])
-    kept = [one for one in labels if (one.project_id, one.item_id) in wanted]
+    kept = [one for one in labels if (one.project_id, one.item_id) in wanted and one.renames is None]
     (number,) = connection.execute("SELECT coalesce(max(number), 0) FROM labels").fetchone()
     rows = [
         (

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from services.prelabel.training.domain.gate import Pair
 from services.prelabel.training.domain.sets import Labelled
 from services.prelabel.training.store.intake import Alarm
+from shared.labels import SAME, Names
 
 Connection = sqlite3.Connection
 
@@ -43,9 +44,9 @@ def save_training(connection: Connection, project_id: str, number: int, version:
 
 
 def list_labelled(
-    connection: Connection, project_id: str, group_by: str | None, known: Iterable[str]
+    connection: Connection, project_id: str, group_by: str | None, known: Iterable[str], names: Names = SAME
 ) -> list[Labelled]:
-    """The live labels of a project whose category is one of `known` and whose content is here."""
+    """The live labels of a project whose category is one of `known` and whose content is here; in present `names`."""
     rows = connection.execute(
         "SELECT l.item, i.hash, i.metadata, l.category, l.version, l.weight, l.audited, l.inclusion"
         " FROM labels AS l JOIN items AS i USING (project, item) WHERE l.project = ? ORDER BY l.item",
@@ -54,14 +55,15 @@ def list_labelled(
     categories = set(known)
     return [
         Labelled(item, found, _group(metadata, group_by, found), name, version, weight, bool(audited), inclusion)
-        for item, found, metadata, name, version, weight, audited, inclusion in rows
-        if name in categories
+        for item, found, metadata, written, version, weight, audited, inclusion in rows
+        if (name := names.symbol(written)) in categories
     ]
 
 
-def list_categories(connection: Connection, project_id: str) -> list[str]:
+def list_categories(connection: Connection, project_id: str, names: Names = SAME) -> list[str]:
+    """What is labelled, in present names."""
     rows = connection.execute("SELECT DISTINCT category FROM labels WHERE project = ? ORDER BY 1", (project_id,))
-    return [name for (name,) in rows]
+    return sorted({names.symbol(name) for (name,) in rows})
 
 
 def _group(metadata: str, group_by: str | None, content_hash: str) -> str:
@@ -120,6 +122,7 @@ def list_pairs(
     items: Sequence[str],
     *,
     since: datetime | None = None,
+    names: Names = SAME,
 ) -> list[Pair]:
     """The held-out labels that both models were asked about, in the order they came, one per content.
 
@@ -129,6 +132,7 @@ def list_pairs(
         models: what stands as `live` and as `candidate` in a pair.
         items: held out.
         since: only labels given after this.
+        names: the present ones: what a model said under a former name it says under these.
     """
     rows = connection.execute(
         "SELECT i.hash, l.category, l.inclusion, a.category, b.category FROM labels AS l"
@@ -140,8 +144,10 @@ def list_pairs(
         (json.dumps(items), *models, project_id, since.timestamp() if since else 0.0, *models),
     )
     first: dict[str, Pair] = {}
-    for found, truth, inclusion, live, candidate in rows:
-        first.setdefault(found, Pair(truth, inclusion, live == truth, candidate == truth))
+    for found, written, inclusion, live, candidate in rows:
+        truth = names.symbol(written)
+        right = names.symbol(live) == truth, names.symbol(candidate) == truth
+        first.setdefault(found, Pair(truth, inclusion, *right))
     return list(first.values())
 
 
