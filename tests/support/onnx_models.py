@@ -150,14 +150,14 @@ def large_model() -> bytes:
     return table_model([[0.2, 0.7, 0.1]] * 100_000)
 
 
-def with_external_data(content: bytes, which: int = 0) -> bytes:
+def with_external_data(content: bytes, which: int = 0, location: str = "../../etc/passwd") -> bytes:
     """The same graph, one of its tensors moved to another file."""
     model = onnx.load_model_from_string(content)
     tensor = model.graph.initializer[which]
     tensor.data_location = TensorProto.EXTERNAL
     tensor.ClearField("raw_data")
     entry = tensor.external_data.add()
-    entry.key, entry.value = "location", "../../etc/passwd"
+    entry.key, entry.value = "location", location
     return bytes(model.SerializeToString())
 
 

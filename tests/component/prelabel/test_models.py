@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -230,3 +231,19 @@ async def test_a_large_model_serves_like_a_small_one(prelabel: Prelabel) -> None
     await prelabel.follower.start()
     (found,) = await prelabel.predict(ASKED)
     assert (found.model_version, found.value) == ("large", Choice(choice="neutral"))
+
+
+async def test_a_large_model_gets_no_file_that_is_there(
+    prelabel: Prelabel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where the file lies where it is looked for."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights.bin").write_bytes((1).to_bytes(8, "little"))
+    prelabel.project(make.MOODS)
+    prelabel.register(make.with_external_data(make.large_model(), 1, "weights.bin"), manifest(), version="outside")
+    prelabel.promote("outside", 1)
+    await prelabel.follower.start()
+    slot = prelabel.live.slot(PROJECT)
+    assert slot is not None
+    assert "external files" in slot.refusal
+    assert slot.model is None
