@@ -1,28 +1,26 @@
-"""Label Studio community beside it: the same two calls by a few annotators, on the same machine, with PostgreSQL.
+"""Label Studio community beside it: the same two calls by a few annotators, on the same machine, as it is installed.
 
 It lives in an environment of its own, `build/studio` (`make bench-peers` installs it from environments/studio.txt).
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from tempfile import TemporaryDirectory, TemporaryFile
 
-import asyncpg
 import httpx
 
 from cli.stack.children import free_port
-from cli.stack.postgres import Postgres
 from tests.bench.annotators import no_news, quantile, text_of
 
 PROGRAM = Path("build/studio/bin/label-studio")
-DATABASE, ROLE = "studio", "assignment"
 PEOPLE, TASKS, IMPORT_TASKS = 5, 20_000, 5_000
 START_S, WORK_S, CALL_S = 180.0, 20.0, 120.0
 CONFIG = (
@@ -33,8 +31,10 @@ ANSWER = {"result": [{"from_name": "mood", "to_name": "text", "type": "choices",
 
 
 @asynccontextmanager
-async def studio() -> AsyncGenerator[tuple[httpx.AsyncClient, Any]]:
-    """A running one, its administrator's client, and a connection to its database.
+async def studio() -> AsyncGenerator[tuple[httpx.AsyncClient, Path]]:
+    """A running one as it is installed, on SQLite: its administrator's client, and the file of its database.
+
+    The PostgreSQL of our wheel has none of the extensions that its migrations want.
 
     Raises:
         FileNotFoundError: it is not installed.
@@ -42,31 +42,27 @@ async def studio() -> AsyncGenerator[tuple[httpx.AsyncClient, Any]]:
     if not await asyncio.to_thread(PROGRAM.exists):
         raise FileNotFoundError(f"{PROGRAM} is missing: make bench-peers installs it")
     token, port = secrets.token_hex(20), free_port()
-    with TemporaryDirectory() as directory:
-        async with Postgres() as server:
-            await server.create_database(DATABASE)
-            admin = await asyncpg.connect(server.admin_url(DATABASE))
-            await admin.execute(f"GRANT ALL ON SCHEMA public TO {ROLE}")
-            known = {
-                "DJANGO_DB": "default", "POSTGRE_NAME": DATABASE, "POSTGRE_USER": ROLE, "POSTGRE_HOST": "127.0.0.1",
-                "POSTGRE_PASSWORD": server.passwords[ROLE], "POSTGRE_PORT": str(server.port),
-                "LABEL_STUDIO_BASE_DATA_DIR": directory, "LATEST_VERSION_CHECK": "false", "SENTRY_DSN": "",
-                "FRONTEND_SENTRY_DSN": "", "COLLECT_ANALYTICS": "false", "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
-                "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
-            }  # fmt: skip
-            child = await asyncio.create_subprocess_exec(
-                PROGRAM, "start", "--no-browser", "--port", str(port), "--username", "bench@example.com",
-                "--password", secrets.token_hex(12), "--user-token", token,
-                env={**os.environ, **known}, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-            )  # fmt: skip
-            try:
-                async with client_of(port, token) as client:
-                    await _until_up(client, child)
-                    yield client, admin
-            finally:
+    with TemporaryDirectory() as directory, TemporaryFile() as log:
+        known = {
+            "LABEL_STUDIO_BASE_DATA_DIR": directory, "LATEST_VERSION_CHECK": "false", "SENTRY_DSN": "",
+            "FRONTEND_SENTRY_DSN": "", "COLLECT_ANALYTICS": "false", "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+        }  # fmt: skip
+        child = await asyncio.create_subprocess_exec(
+            PROGRAM, "start", "--no-browser", "--port", str(port), "--username", "bench@example.com",
+            "--password", secrets.token_hex(12), "--user-token", token,
+            env={**os.environ, **known}, stdout=log, stderr=log,
+        )  # fmt: skip
+        try:
+            async with client_of(port, token) as client:
+                await _until_up(client, child)
+                yield client, Path(directory) / "label_studio.sqlite3"
+        except TimeoutError as error:
+            log.seek(0)
+            raise TimeoutError(f"{error}: {log.read()[-2000:].decode(errors='replace')}") from error
+        finally:
+            with contextlib.suppress(ProcessLookupError):
                 child.terminate()
-                await child.wait()
-                await admin.close()
+            await child.wait()
 
 
 def client_of(port: int, token: str) -> httpx.AsyncClient:
@@ -100,18 +96,20 @@ async def _fill(client: httpx.AsyncClient, number: int) -> int:
     return project
 
 
-async def _hire(client: httpx.AsyncClient, admin: Any, number: int) -> list[str]:
+async def _hire(client: httpx.AsyncClient, database: Path, number: int) -> list[str]:
     """Tokens of new people of the same organisation."""
-    tokens = []
+    tokens: dict[int, str] = {}
     for n in range(number):
-        email = f"ann{n}@example.com"
-        made = await client.post("/api/users", json={"email": email, "username": f"ann{n}", "first_name": "Ann"})
-        who = made.raise_for_status().json()["id"]
-        token = secrets.token_hex(20)
-        await admin.execute("DELETE FROM authtoken_token WHERE user_id = $1", who)
-        await admin.execute("INSERT INTO authtoken_token (key, created, user_id) VALUES ($1, now(), $2)", token, who)
-        tokens.append(token)
-    return tokens
+        person = {"email": f"ann{n}@example.com", "username": f"ann{n}", "first_name": "Ann"}
+        made = await client.post("/api/users/", json=person)
+        tokens[made.raise_for_status().json()["id"]] = secrets.token_hex(20)
+    with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection, connection:
+        connection.executemany("DELETE FROM authtoken_token WHERE user_id = ?", [(who,) for who in tokens])
+        connection.executemany(
+            "INSERT INTO authtoken_token (key, created, user_id) VALUES (?, CURRENT_TIMESTAMP, ?)",
+            [(token, who) for who, token in tokens.items()],
+        )
+    return list(tokens.values())
 
 
 class Tally:
@@ -154,10 +152,10 @@ async def measure(
 ) -> dict[str, float]:
     """What its annotators get, as fast as it goes."""
     news("starting Label Studio")
-    async with studio() as (client, admin):
+    async with studio() as (client, database):
         news(f"importing {number:,} tasks")
         project = await _fill(client, number)
-        tokens = await _hire(client, admin, people)
+        tokens = await _hire(client, database, people)
         port = client.base_url.port or 0
         news(f"{people} annotators")
         await work(port, tokens, project, WORK_S / 4)
