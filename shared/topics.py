@@ -151,7 +151,7 @@ BY_NAME = {topic.name: topic for topic in TOPICS}
 REBUILDS: frozenset[tuple[str, str]] = frozenset(
     {
         *((ASSIGNMENT, topic.name) for topic in (ROUTES, LABELS, ANNOTATIONS)),
-        *((QC, topic.name) for topic in (LABELS, ESCALATIONS, QUALITY)),
+        *((QC, topic.name) for topic in (LABELS, ESCALATIONS, RELABELS, QUALITY)),
         *((MONITOR, topic.name) for topic in (RELABELS, QUALITY)),
     }
 )

@@ -43,7 +43,7 @@ SPEC = ProjectSpec(
         blocked_after_s=10.0,
         unresolved_after_s=30.0,
         gold=GoldPolicy(share=0.08),
-        relabel=RelabelPolicy(budget_per_day=20),
+        relabel=RelabelPolicy(budget_per_day=20, doubts_per_day=0),  # it ends, and with it what is asked
     ),
     instructions="Which digit is it?",
 )

@@ -103,7 +103,8 @@ def _overrides(policy: str, crowd: Crowd, options: Options) -> dict[str, Any]:
         overlap = {"min": min(preset.overlap.min, most), "max": min(preset.overlap.max, most)}
     found: dict[str, Any] = {
         "overlap": overlap, "blind_share": 1.0, "gold": {"share": 0.0, "least_share": 0.0, "calibration": 0},
-        "relabel": {"budget_per_day": 0}, "lease_s": 3600.0, "blocked_after_s": NEVER_S, "unresolved_after_s": NEVER_S,
+        "relabel": {"budget_per_day": 0, "doubts_per_day": 0},
+        "lease_s": 3600.0, "blocked_after_s": NEVER_S, "unresolved_after_s": NEVER_S,
     }  # fmt: skip
     if preset.auto_accept is not None:
         found["auto_accept"] = {"guarantee": {"target_error": options.target_error}}

@@ -45,7 +45,7 @@ def project_of(crowd: Crowd, *, overlap: Overlap, target: float) -> ProjectSpec:
             blocked_after_s=NEVER_S,
             unresolved_after_s=NEVER_S,
             gold=GoldPolicy(share=0.0),
-            relabel=RelabelPolicy(budget_per_day=0),
+            relabel=RelabelPolicy(budget_per_day=0, doubts_per_day=0),
         ),
     )
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from services.qc.handlers import Handlers, QcEraser
-from services.qc.jobs import AgreementJobs, GoldPlans, Jobs, Patterns, PeopleJobs, Reviews
+from services.qc.handlers import Handlers, QcEraser, rebuild_relabels
+from services.qc.jobs import AgreementJobs, Doubts, GoldPlans, Jobs, Patterns, PeopleJobs, Reviews
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache
@@ -35,6 +35,7 @@ def build(settings: QcSettings) -> Service:
     erasing = Erasing(QcEraser(service.references.projects), service.unit)
     jobs = Jobs(service.unit, service.references, settings, metrics, parameters)
     handlers = Handlers(service.references, metrics, parameters, jobs.catch_up)
+    doubts = Doubts(service.unit, service.references, settings, metrics, parameters)
     agreement = AgreementJobs(service.unit, service.references, settings, parameters)
 
     service.reads(PROJECTS, GUIDELINES, GOLD_ANSWERS)
@@ -42,6 +43,7 @@ def build(settings: QcSettings) -> Service:
     service.rebuild(ERASURES, erasing.on_erasures)
     service.rebuild(LABELS, handlers.rebuild_labels)
     service.rebuild(ESCALATIONS, handlers.rebuild_escalations)
+    service.rebuild(RELABELS, rebuild_relabels)
     service.rebuild(QUALITY, handlers.rebuild_quality)
 
     service.consume(ANNOTATIONS, handlers.on_annotations)
@@ -55,6 +57,7 @@ def build(settings: QcSettings) -> Service:
     service.every(FORGET_S, "forget", jobs.forget_snapshots)
     service.every(settings.gold_interval_s, "gold", jobs.score_gold)
     service.every(settings.review_interval_s, "review", jobs.review)
+    service.every(settings.review_interval_s, "doubts", doubts.reconsider)
     _about_people(service, settings, metrics)
     return service
 

@@ -57,6 +57,12 @@ class Metrics:
             ["project", "result"],
             registry=registry,
         )
+        self._reopened = Counter(
+            "labelstream_qc_reopened_labels_total",
+            "Labels of people that were asked for again, by what put them in doubt: snapshot or quarantine.",
+            ["project", "reason"],
+            registry=registry,
+        )
         self._snapshot = Gauge(
             "labelstream_qc_snapshot_number", "Newest parameter snapshot written by this replica.", ["project"],
             registry=registry,
@@ -100,6 +106,9 @@ class Metrics:
     def reviewed(self, project_id: str, *, confirmed: int, reopened: int) -> None:
         self._reviewed.labels(project_id, "confirmed").inc(confirmed)
         self._reviewed.labels(project_id, "reopened").inc(reopened)
+
+    def reopened(self, project_id: str, reason: str, number: int) -> None:
+        self._reopened.labels(project_id, reason).inc(number)
 
     def snapshot(self, project_id: str, number: int, *, seconds: float) -> None:
         self._snapshot.labels(project_id).set(number)

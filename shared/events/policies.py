@@ -113,6 +113,10 @@ class RelabelPolicy(FilePart):
     review_per_day: Count = Field(
         default=1000, description="Labels that a changed guideline may send back to people in a day."
     )
+    doubts_per_day: Count = Field(
+        default=1000,
+        description="Labels that fell clearly short of the target since and may be asked for again in a day; 0: none.",
+    )
     max_confidence: Probability = Field(
         default=0.6, description="A disagreement below this model confidence is worth another round."
     )

@@ -291,6 +291,7 @@ class Relabel(ItemEvent):
     evidence: ShortText = ""
     urgency: Probability = 0.5
     excluded_annotators: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
+    opinions: Count = Field(default=0, description="To ask for when the round opens; 0: the policy's minimum.")
     requested_by: Literal["monitor", "qc", "operator"]
     requested_at: Timestamp
 

@@ -16,7 +16,7 @@ from cli.reading import read_events
 from shared.bus.deadletter import original
 from shared.bus.reader import read_all
 from shared.bus.records import header
-from shared.events import AutoAccept, Outcome, Overlap, Policy
+from shared.events import AutoAccept, Outcome, Overlap, Policy, RelabelPolicy
 from shared.topics import ANNOTATIONS, LABELS, TOPICS
 from tests.compose.deployment import Deployment
 from tests.compose.engine import Failed, say
@@ -35,6 +35,7 @@ POLICY = Policy(
     lease_s=5.0,
     blocked_after_s=60.0,
     unresolved_after_s=3600.0,
+    relabel=RelabelPolicy(doubts_per_day=0),
 )
 """Nothing ends for want of people while the deployment is down: every item must come out with its label."""
 

@@ -26,7 +26,7 @@ DATABASES = (ASSIGNMENT, QC, MONITOR)
 DECISIONS: tuple[Topic[Any], ...] = (ROUTES, ANNOTATIONS, LABELS, ESCALATIONS, RELABELS)
 READ_BACK: Mapping[str, tuple[Topic[Any], ...]] = {
     ASSIGNMENT: (ROUTES, LABELS, ANNOTATIONS),
-    QC: (LABELS, ESCALATIONS),
+    QC: (LABELS, ESCALATIONS, RELABELS),
     MONITOR: (RELABELS,),
 }
 """What each service publishes and knows its decisions by."""

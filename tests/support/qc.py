@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from services.qc.domain.facts import Facts, facts_of, gold_cell
 from services.qc.domain.fold import ItemKey
 from services.qc.domain.item import ItemState
-from services.qc.handlers import Handlers, QcEraser
-from services.qc.jobs import AgreementJobs, GoldPlans, Jobs, Patterns, PeopleJobs, Reviews
+from services.qc.handlers import Handlers, QcEraser, rebuild_relabels
+from services.qc.jobs import AgreementJobs, Doubts, GoldPlans, Jobs, Patterns, PeopleJobs, Reviews
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache, Store
@@ -25,7 +25,7 @@ from shared.db.store import list_outbox
 from shared.events import Event, Outcome
 from shared.labels import SAME, Names
 from shared.runtime.settings import KafkaSettings
-from shared.topics import BY_NAME, ERASURES, GOLD_ANSWERS, GUIDELINES, PROJECTS, Topic
+from shared.topics import BY_NAME, ERASURES, GOLD_ANSWERS, GUIDELINES, PROJECTS, RELABELS, Topic
 from tests.support import events as make
 
 
@@ -112,6 +112,10 @@ class Qc:
         return Reviews(self.unit, self.reference.references, self.settings, self.metrics)
 
     @property
+    def doubts(self) -> Doubts:
+        return Doubts(self.unit, self.reference.references, self.settings, self.metrics, self.parameters)
+
+    @property
     def patterns(self) -> Patterns:
         return Patterns(self.unit, self.reference.references)
 
@@ -127,8 +131,9 @@ class Qc:
         """One batch, one transaction."""
         name = handler or f"on_{topic.name.removesuffix('.v1')}"
         async with self.unit() as unit:
-            owner = self.erasing if topic is ERASURES else self.handlers
-            await getattr(owner, name)([received(topic, event, n) for n, event in enumerate(events)], unit)
+            owner: Any = self.erasing if topic is ERASURES else self.handlers
+            handle = rebuild_relabels if topic is RELABELS else getattr(owner, name)
+            await handle([received(topic, event, n) for n, event in enumerate(events)], unit)
 
     async def published(self, topic: Topic[Any] | None = None) -> list[Any]:
         """Every event in the outbox, dead letters apart."""

@@ -77,7 +77,7 @@ def look_at(known: Aggregate, context: Context, schema: LabelSchema) -> tuple[Ag
             return known, ()
         reason = f"version {context.project_version} of the project no longer has the class of this label"
         draws, fresh = draws_of(*known.key), known._replace(guess=named)
-        return reopen(fresh, context, draws, reason, urgency=URGENCY, excluded=frozenset())
+        return reopen(fresh, context, draws, reason, Wish(URGENCY, reason))
     if named.given == guess.given or known.round >= LAST_ROUND:
         return known, ()
     wish = known.relabels.get(known.round, Wish(0.0, "rename", doubt=False, rename=True))

@@ -97,6 +97,7 @@ class Wish:
         doubt: people are to label it again.
         rename: it is to be given again under the present names of its classes, by nobody.
         renamed: the round after it did that, so what doubts its label doubts that one's.
+        opinions: to ask for at first; 0 for the policy's minimum.
     """
 
     urgency: float
@@ -105,6 +106,7 @@ class Wish:
     doubt: bool = True
     rename: bool = False
     renamed: bool = False
+    opinions: int = 0
 
     def join(self, other: "Wish") -> "Wish":
         """Two requests for the same round."""
@@ -116,6 +118,7 @@ class Wish:
             first.doubt,
             self.rename or other.rename,
             self.renamed or other.renamed,
+            max(self.opinions, other.opinions) if self.opinions and other.opinions else 0,
         )
 
 

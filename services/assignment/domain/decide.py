@@ -35,6 +35,9 @@ MAX_ROUNDS = 3
 LAST_ROUND = 60
 """Nor does a rename open one beyond this."""
 
+FIRST_LOOK = Wish(0.0, "")
+"""What a first round is asked for."""
+
 Said = Label | Route | Annotation
 Emitted = tuple[Said, ...]
 
@@ -116,7 +119,7 @@ def _granted(known: Aggregate, wish: Wish, context: Context, draws: Draws) -> tu
     """The next round, where a request of the latest one's label opens it; a doubt goes before a rename, and does it."""
     if wish.doubt and may_doubt(known):
         why = f"relabel: {wish.reason}"
-        return reopen(known, context, draws, why, urgency=wish.urgency, excluded=wish.excluded)
+        return reopen(known, context, draws, why, wish)
     if wish.rename and known.label_version == known.round < LAST_ROUND:
         by_model = known.guess is not None and known.guess.given is not None
         return renamed_by_model(known, wish, context) if by_model else _rename(known, wish, context, draws)
@@ -151,17 +154,15 @@ def supersede(known: Aggregate, context: Context, draws: Draws, reason: str) -> 
         return known, ()
     before = known.asked
     closed, told = close(_named(known, context), Ending.SUPERSEDED, reason, context.now)
-    reopened, said = reopen(closed, context, draws, reason, urgency=before.urgency, excluded=before.excluded)
+    reopened, said = reopen(closed, context, draws, reason, Wish(before.urgency, reason, before.excluded))
     return reopened, (*told, *said)
 
 
-def reopen(
-    known: Aggregate, context: Context, draws: Draws, reason: str, *, urgency: float, excluded: frozenset[str]
-) -> tuple[Aggregate, Emitted]:
+def reopen(known: Aggregate, context: Context, draws: Draws, reason: str, wish: Wish) -> tuple[Aggregate, Emitted]:
     """Open the round after the latest one. It goes to people, whatever the model thinks."""
     known = advance(known, known.round + 1, Ending.OPEN)
     routing = Routing(Way.PEOPLE, reason[:2000])
-    known = known._replace(asked=_round(known, context, draws, routing, urgency=urgency, excluded=excluded))
+    known = known._replace(asked=_round(known, context, draws, routing, wish))
     return known, (_queued(known, context.now),)
 
 
@@ -323,9 +324,7 @@ def _round(
     context: Context,
     draws: Draws,
     routing: Routing,
-    *,
-    urgency: float = 0.0,
-    excluded: frozenset[str] = frozenset(),
+    wish: Wish = FIRST_LOOK,
 ) -> Round:
     created_at = known.created_at or context.now
     policy = context.policy_of(known)
@@ -338,14 +337,14 @@ def _round(
         known.item_id,
         known.round,
         audience=Audience.ANNOTATOR,
-        wanted=policy.overlap.min,
+        wanted=min(wish.opinions, policy.overlap.max) or policy.overlap.min,
         step=1,
         reason=routing.reason,
-        priority=priority(known.guess, created_at, urgency=urgency, audit=routing.would_auto, at=place),
-        urgency=urgency,
+        priority=priority(known.guess, created_at, urgency=wish.urgency, audit=routing.would_auto, at=place),
+        urgency=wish.urgency,
         would_auto=routing.would_auto,
         inclusion=routing.inclusion,
-        excluded=excluded,
+        excluded=wish.excluded,
         guess=known.guess,
         generation=known.guess.generation if known.guess is not None else -1,
         project_version=context.project_version,

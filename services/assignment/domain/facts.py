@@ -46,6 +46,7 @@ class Relabelled:
     reason: str
     excluded: frozenset[str] = frozenset()
     rename: bool = False
+    opinions: int = 0
 
 
 @dataclass(frozen=True, slots=True)

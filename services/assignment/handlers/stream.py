@@ -299,7 +299,8 @@ def _escalated(event: Escalation) -> Escalated:
 def _relabelled(event: Relabel) -> Relabelled:
     reason = f"{event.cause.value}: {event.evidence}" if event.evidence else event.cause.value
     rename = event.cause is RelabelCause.RENAME
-    return Relabelled(event.round, event.urgency, reason, frozenset(event.excluded_annotators), rename)
+    excluded = frozenset(event.excluded_annotators)
+    return Relabelled(event.round, event.urgency, reason, excluded, rename, event.opinions)
 
 
 def _conflict(item_id: str) -> str:

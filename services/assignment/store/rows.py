@@ -57,9 +57,11 @@ def dump_relabels(relabels: Mapping[int, Wish]) -> str | None:
     )
 
 
-def _kind(wish: Wish) -> list[bool]:
-    """Left out of a plain doubt."""
-    kind = [wish.doubt, wish.rename, wish.renamed]
+def _kind(wish: Wish) -> list[int]:
+    """Left out of a plain doubt; the number of opinions where it says one."""
+    kind: list[int] = [wish.doubt, wish.rename, wish.renamed]
+    if wish.opinions:
+        return [*kind, wish.opinions]
     return [] if kind == [True, False, False] else kind
 
 

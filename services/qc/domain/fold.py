@@ -7,7 +7,7 @@ from datetime import datetime
 
 from services.qc.domain.counts import Parameters
 from services.qc.domain.facts import Facts, facts_of
-from services.qc.domain.item import Admission, Answer, End, ItemState, live_label
+from services.qc.domain.item import Admission, Answer, ItemState, Reached, RoundRecord, live_label
 from services.qc.domain.outcomes import escalation_of, label_of
 from services.qc.domain.overlap import beside, more_opinions
 from services.qc.domain.renaming import again
@@ -15,7 +15,7 @@ from services.qc.domain.rereview import still_fits
 from services.qc.domain.rounds import Touched, round_of
 from services.qc.domain.scale import Scale
 from services.qc.domain.stopping import Request, Verdict, Wait, decide
-from shared.events import Annotation, CostModel, Escalation, Label
+from shared.events import Annotation, CostModel, Escalation, Label, Relabel
 from shared.labels import SAME, Names
 
 ItemKey = tuple[str, str]
@@ -57,7 +57,7 @@ class Folded:
     delta: dict[str, Facts] = field(default_factory=lambda: defaultdict(Facts))
 
 
-def key_of(event: Annotation | Label | Escalation) -> ItemKey:
+def key_of(event: Annotation | Label | Escalation | Relabel) -> ItemKey:
     """The item of an event."""
     return event.project_id, event.item_id
 
@@ -126,6 +126,9 @@ def _labelled(
         named_since=context.named_since,
     )
     item.merge_label(live_label(label, tolerance=context.scale.tolerance))
+    if verdict.sure and label.posterior is not None:
+        target, most = event.policy.target_posterior, event.policy.overlap.max
+        item.round(event.round).reached = Reached(label.posterior, snapshot, target, most)
     return label
 
 
@@ -170,10 +173,10 @@ def fold(
 
 def learn(
     items: Mapping[ItemKey, ItemState],
-    told: Sequence[tuple[ItemKey, Label | Escalation, float]],
+    told: Sequence[tuple[ItemKey, Label | Escalation | Relabel, float]],
     naming: Mapping[str, Names] | None = None,
 ) -> dict[str, Facts]:
-    """Fold labels and own escalations, that are facts by now, over their items; changes the items.
+    """Fold labels, own escalations and own doubts, that are facts by now, over their items; changes the items.
 
     Args:
         items: the state of each item that is touched.
@@ -191,6 +194,8 @@ def learn(
         if isinstance(event, Label):
             names = (naming or {}).get(key[0], SAME)
             items[key].merge_label(live_label(event, tolerance=tolerance, names=names))
+        elif isinstance(event, Relabel):
+            items[key].merge_relabel(event)
         else:
             items[key].merge_escalation(event)
     for key, facts in before.items():
@@ -199,10 +204,6 @@ def learn(
     return delta
 
 
-def rounds_of(items: Mapping[ItemKey, ItemState]) -> dict[tuple[str, str, int], tuple[int, bool, End | None]]:
-    """Every round record as values, to see which ones changed."""
-    return {
-        (*key, number): (record.asked, record.expert_asked, record.ended)
-        for key, item in items.items()
-        for number, record in item.rounds.items()
-    }
+def rounds_of(items: Mapping[ItemKey, ItemState]) -> dict[tuple[str, str, int], RoundRecord]:
+    """A copy of every round record, to see which ones changed."""
+    return {(*key, number): replace(record) for key, item in items.items() for number, record in item.rounds.items()}

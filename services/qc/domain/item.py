@@ -7,7 +7,18 @@ from uuid import UUID
 
 from services.qc.domain.judging import weights_of
 from services.qc.domain.scale import Kind, number_of, symbol_of
-from shared.events import Annotation, Ask, Audience, Escalation, Label, Outcome, Path, SkipReason, in_present_names
+from shared.events import (
+    Annotation,
+    Ask,
+    Audience,
+    Escalation,
+    Label,
+    Outcome,
+    Path,
+    Relabel,
+    SkipReason,
+    in_present_names,
+)
 from shared.labels import SAME, Choice, LabelValue, Names, Rating
 
 
@@ -70,13 +81,29 @@ class Answer:
         return self.outcome is Outcome.ANSWERED
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How a label reached the target: its posterior then, under which snapshot, of which target and maximum."""
+
+    posterior: float
+    snapshot: int
+    target: float
+    most: int
+
+
 @dataclass(slots=True)
 class RoundRecord:
-    """What qc said about a round: how many opinions it asked for in all, whether an expert, how it ended."""
+    """What qc said about a round: how many opinions it asked for in all, whether an expert, how it ended.
+
+    `pooled`: asked for because a snapshot doubts the label before it, so the opinions of before count towards its
+    overlap. `reached`: where this database decided it; no fact, as a label that is read back does not tell it.
+    """
 
     asked: int = 0
     expert_asked: bool = False
     ended: End | None = None
+    pooled: bool = False
+    reached: Reached | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +233,12 @@ class ItemState:
             case Ask.UNRESOLVED:
                 record.ended = record.ended or End.UNRESOLVED
         return before != (record.asked, record.expert_asked, record.ended)
+
+    def merge_relabel(self, event: Relabel) -> bool:
+        """Take in that qc asked for its own label again, for a doubt. Returns whether anything changed."""
+        record = self.round(event.round + 1)
+        before, record.pooled = record.pooled, True
+        return not before
 
     def superseded_by(self, number: int) -> int | None:
         """The version that the label of round `number` supersedes: the latest earlier round that ended in a label.

@@ -3,6 +3,7 @@
 import hashlib
 from datetime import datetime
 
+from services.qc.domain.doubt import Doubt
 from services.qc.domain.item import Answer, LiveLabel
 from services.qc.domain.stopping import Request, Verdict
 from shared.events import (
@@ -174,6 +175,23 @@ def guideline_review_of(project_id: str, item_id: str, label: LiveLabel, version
         round=label.version,
         cause=RelabelCause.GUIDELINE,
         evidence=f"given before guideline version {version} touched its class",
+        requested_by="qc",
+        requested_at=now,
+    )
+
+
+def doubt_of(project_id: str, item_id: str, found: Doubt, snapshot: int, *, now: datetime) -> Relabel:
+    """A label that the newest snapshot leaves short of its target is asked for again: one opinion more, at first."""
+    then = found.reached
+    return Relabel(
+        project_id=project_id,
+        item_id=item_id,
+        round=found.version,
+        cause=RelabelCause.LABEL_ERROR,
+        evidence=f"posterior {then.posterior:.3f} under snapshot {then.snapshot}, {found.posterior:.3f} under snapshot"
+        f" {snapshot}; the target is {then.target:g}",
+        urgency=round(1.0 - found.posterior, DIGITS),
+        opinions=1,
         requested_by="qc",
         requested_at=now,
     )

@@ -18,6 +18,8 @@ def beside(current: Round, policy: Policy, doubled: Mapping[str, int]) -> Policy
 
 def more_opinions(current: Round, policy: Policy) -> Decision:
     """What to ask for where the raised minimum makes the round wait; once, as it is remembered as asked."""
-    if current.ended or current.expert_asked or current.exhausted or current.asked >= policy.overlap.min:
+    if current.pooled or current.ended or current.expert_asked or current.exhausted:
+        return Wait()
+    if current.asked >= policy.overlap.min:
         return Wait()
     return Request(Ask.OPINION, policy.overlap.min, "a rule asks for more opinions beside somebody's")

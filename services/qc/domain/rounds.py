@@ -23,6 +23,7 @@ class Round:
         skips: reason -> annotators who skipped for it in this round.
         exhausted: nobody is left who could answer.
         asked: opinions that qc asked for so far, in all; 0 = none beyond the policy's minimum.
+        pooled: the opinions of before count towards the overlap; see `RoundRecord`.
         prediction: class -> probability, of the model, where none of the opinions was given in sight of it.
         counted: posterior in mills by which each earlier answer was judged, by annotation.
     """
@@ -37,6 +38,7 @@ class Round:
     asked: int = 0
     expert_asked: bool = False
     ended: bool = False
+    pooled: bool = False
     prediction: Mapping[str, float] | None = None
     counted: Mapping[UUID, Mapping[str, int]] = field(default_factory=dict)
 
@@ -44,6 +46,12 @@ class Round:
     def opinions(self) -> tuple[Answer, ...]:
         """All answers by annotators and, of earlier rounds, experts, that speak for a value."""
         return self.earlier + self.fresh
+
+    @property
+    def taken(self) -> int:
+        """Annotators' answers that count towards the overlap."""
+        before = sum(answer.role is Audience.ANNOTATOR for answer in self.earlier) if self.pooled else 0
+        return len(self.fresh) + before
 
     def model_opinions(self) -> list[Opinion]:
         """The opinions as the consensus takes them."""
@@ -123,6 +131,7 @@ def round_of(
         asked=0 if record is None else record.asked,
         expert_asked=record is not None and record.expert_asked,
         ended=item.ended(number),
+        pooled=record is not None and record.pooled,
         prediction=None if any(a.saw_proposal for a in earlier + fresh) else prediction,
         counted={
             a.annotation_id: item.label.weights for a in earlier if item.label is not None and judged_by(a, item.label)

@@ -45,7 +45,8 @@ class Request:
 class Verdict:
     """The round ends in a label.
 
-    `votes` is all it stands on; `agreement` the share of them that equals the value, None for fewer than two.
+    `votes` is all it stands on; `agreement` the share of them that equals the value, None for fewer than two; `sure`
+    says whether the posterior reached the target.
     """
 
     value: LabelValue
@@ -55,6 +56,7 @@ class Verdict:
     reason: str
     posterior: float | None = None
     distribution: Mapping[str, float] | None = None
+    sure: bool = False
 
 
 Decision = Wait | Request | Verdict
@@ -125,6 +127,7 @@ def _label(current: Round, best: _Best, scale: Scale, reason: str) -> Verdict:
         reason=reason,
         posterior=best.share,
         distribution=best.shares,
+        sure=best.sure and best.posterior is not None,
     )
 
 
@@ -158,18 +161,33 @@ def _at_rest(current: Round, policy: Policy, best: _Best | None, scale: Scale, r
     return _label(current, best, scale, reason)
 
 
-def _pays(
-    current: Round, policy: Policy, best: _Best, scale: Scale, *, parameters: Parameters, costs: CostModel
+def pays(
+    current: Round,
+    policy: Policy,
+    believed: Mapping[str, float] | None,
+    scale: Scale,
+    *,
+    parameters: Parameters,
+    costs: CostModel,
 ) -> bool:
-    """Whether asking on is expected to save more than it costs; always where nobody said what an error costs."""
+    """Whether asking on is expected to save more than it costs; always where nobody said what an error costs.
+
+    Args:
+        current: the round.
+        policy: of it.
+        believed: the posterior of its opinions; None on a scale that has none.
+        scale: of the project version.
+        parameters: the snapshot.
+        costs: of the project version.
+    """
     method = Method(policy.consensus.method)
     priced = costs.opinion * policy.error_opinions if policy.error_opinions is not None else None
     error = costs.error if costs.error is not None else priced
-    if error is None or scale.kind is not Kind.CLOSED or method.votes or best.distribution is None:
+    if error is None or scale.kind is not Kind.CLOSED or method.votes or believed is None:
         return True
     stranger = table_of(parameters, scale.classes, method).stranger()
-    left = policy.overlap.max - len(current.fresh)
-    shares = [best.distribution[name] for name in scale.classes]
+    left = policy.overlap.max - current.taken
+    shares = [believed[name] for name in scale.classes]
     return worth_asking(shares, stranger, left=left, opinion=costs.opinion, error=error)
 
 
@@ -177,19 +195,22 @@ def _by_opinions(
     current: Round, policy: Policy, best: _Best, scale: Scale, *, parameters: Parameters, costs: CostModel
 ) -> Decision:
     """The opinions asked for are in: enough, one more, or the maximum."""
-    number, overlap = len(current.fresh), policy.overlap
+    number, wanted, overlap = current.taken, len(current.fresh) + 1, policy.overlap
+    missing = overlap.min - number
+    if missing > 0:  # of the opinions of before, which count here, some do no more
+        return Request(Ask.OPINION, len(current.fresh) + missing, f"{missing} short of the minimum", best.posterior)
     if best.sure:
         return _label(current, best, scale, "target reached")
     if overlap.max == 1 and len(current.opinions) == 1:
         return _label(current, best, scale, "one opinion, as the policy asks")
     lone = "one vote is no agreement" if len(current.opinions) == 1 else "the opinions differ"
     short = lone if best.posterior is None else f"{best.posterior:.3f} < {policy.target_posterior:g}"
-    if number < overlap.max and not _pays(current, policy, best, scale, parameters=parameters, costs=costs):
+    if number < overlap.max and not pays(current, policy, best.distribution, scale, parameters=parameters, costs=costs):
         return _label(current, best, scale, f"{short}, and further opinions cost more than they are expected to save")
     if number < overlap.max:
-        return Request(Ask.OPINION, number + 1, f"{short} after {number}", best.posterior)
+        return Request(Ask.OPINION, wanted, f"{short} after {number}", best.posterior)
     if policy.experts:
-        return Request(Ask.EXPERT, number + 1, f"{short} at the maximum of {number}", best.posterior)
+        return Request(Ask.EXPERT, wanted, f"{short} at the maximum of {number}", best.posterior)
     return _at_rest(current, policy, best, scale, f"{short} at the maximum of {number}")
 
 
@@ -217,7 +238,8 @@ def decide(
     decided = _by_skips(current, policy)
     if decided is not None:
         return decided
-    if current.expert_asked or len(current.fresh) < max(policy.overlap.min, current.asked):
+    least = 1 if current.pooled else policy.overlap.min
+    if current.expert_asked or len(current.fresh) < max(least, current.asked):
         return Wait()
     best = _best(current, policy, scale, parameters, salt)
     return _by_opinions(current, policy, best, scale, parameters=parameters, costs=costs or CostModel())

@@ -70,6 +70,7 @@ class Jobs(Snapshots):
             rest = answers[-1][0] if len(answers) == limit else None
             await store.save_trust({who: replace(before, review=rest)})
         self._metrics.reviewed(who[0], confirmed=len(items) - len(doubtful), reopened=len(doubtful))
+        self._metrics.reopened(who[0], "quarantine", len(doubtful))
 
     async def score_gold(self) -> None:
         """Score answers whose gold answer came after them, or was corrected since."""

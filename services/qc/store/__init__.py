@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from services.qc.domain.counts import Parameters, build, named_cells, named_learned, unpack
 from services.qc.store.conduct import ConductStore
 from services.qc.store.counts import CountStore
+from services.qc.store.doubts import DoubtStore
 from services.qc.store.erasing import ErasingStore
 from services.qc.store.gold import GoldStore
 from services.qc.store.goldplans import GoldPlanStore
@@ -32,6 +33,7 @@ class Store(
     GoldPlanStore,
     PatternStore,
     ReviewStore,
+    DoubtStore,
     SnapshotStore,
     ConductStore,
     TrustStore,

@@ -6,7 +6,15 @@ from uuid import UUID
 
 from services.qc.domain.fold import ItemKey
 from services.qc.domain.item import Answer, End, ItemState, LiveLabel, RoundRecord
-from services.qc.store.rows import annotation_row, answer_of, columns, label_columns, label_of_row
+from services.qc.store.rows import (
+    annotation_row,
+    answer_of,
+    columns,
+    label_columns,
+    label_of_row,
+    reached_of,
+    round_columns,
+)
 from shared.bus.references import Naming
 from shared.errors import RetryLater
 from shared.events import Annotation
@@ -57,7 +65,7 @@ class ItemStore:
         )
         for row in rows:
             ended = None if row["ended"] is None else End(row["ended"])
-            record = RoundRecord(row["asked"], row["expert_asked"], ended)
+            record = RoundRecord(row["asked"], row["expert_asked"], ended, row["pooled"], reached_of(row))
             items[row["project_id"], row["item_id"]].rounds[row["round"]] = record
 
     async def fill_answers(self, items: Mapping[ItemKey, ItemState]) -> None:
@@ -106,20 +114,21 @@ class ItemStore:
         if stored != len(events):
             raise RetryLater(f"{len(events) - stored} of {len(events)} annotations were stored by another consumer")
 
-    async def save_rounds(self, rounds: Mapping[tuple[str, str, int], tuple[int, bool, End | None]]) -> None:
+    async def save_rounds(self, rounds: Mapping[tuple[str, str, int], RoundRecord]) -> None:
         """Write rounds of claimed items."""
         if not rounds:
             return
-        rows = [
-            (*key, asked, expert, None if ended is None else ended.value)
-            for key, (asked, expert, ended) in sorted(rounds.items())
-        ]
+        rows = [(*key, *round_columns(rounds[key])) for key in sorted(rounds)]
         await self._connection.execute(
-            "INSERT INTO rounds (project_id, item_id, round, asked, expert_asked, ended)"
-            " SELECT * FROM unnest($1::text[], $2::text[], $3::smallint[], $4::integer[], $5::boolean[], $6::text[])"
+            "INSERT INTO rounds (project_id, item_id, round, asked, expert_asked, ended, pooled, posterior, snapshot,"
+            " target, most)"
+            " SELECT * FROM unnest($1::text[], $2::text[], $3::smallint[], $4::integer[], $5::boolean[], $6::text[],"
+            " $7::boolean[], $8::double precision[], $9::bigint[], $10::double precision[], $11::smallint[])"
             " ON CONFLICT (project_id, item_id, round) DO UPDATE"
-            " SET asked = excluded.asked, expert_asked = excluded.expert_asked, ended = excluded.ended",
-            *columns(rows, 6),
+            " SET asked = excluded.asked, expert_asked = excluded.expert_asked, ended = excluded.ended,"
+            " pooled = excluded.pooled, posterior = excluded.posterior, snapshot = excluded.snapshot,"
+            " target = excluded.target, most = excluded.most",
+            *columns(rows, 11),
         )
 
     async def save_labels(self, labels: Mapping[ItemKey, LiveLabel]) -> None:

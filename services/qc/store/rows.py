@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from services.qc.domain.fold import predicted
-from services.qc.domain.item import Answer, LiveLabel
+from services.qc.domain.item import Answer, LiveLabel, Reached, RoundRecord
 from services.qc.domain.scale import Kind, symbol_of
 from shared.events import Annotation, Audience, Outcome, Path, SkipReason
 from shared.labels import SAME, LabelValue, Names
@@ -68,6 +68,20 @@ def _predicted(event: Annotation) -> str | None:
     if shares is None:
         return None
     return json.dumps({name: round(share, 4) for name, share in shares.items() if share >= LEAST_SHARE})
+
+
+def reached_of(row: Any) -> Reached | None:
+    """How the label of a round's row reached the target."""
+    if row["snapshot"] is None:
+        return None
+    return Reached(row["posterior"], row["snapshot"], row["target"], row["most"])
+
+
+def round_columns(record: RoundRecord) -> tuple[Any, ...]:
+    """A round as columns, in the order of the table."""
+    ended, reached = record.ended, record.reached
+    how = (None,) * 4 if reached is None else (reached.posterior, reached.snapshot, reached.target, reached.most)
+    return record.asked, record.expert_asked, None if ended is None else ended.value, record.pooled, *how
 
 
 def label_of_row(row: Any, names: Names = SAME) -> LiveLabel | None:

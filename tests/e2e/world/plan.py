@@ -94,7 +94,7 @@ class Plan:
             unresolved_after_s=3.0,
             prediction_timeout_s=8.0,
             gold=GoldPolicy(share=0.1),
-            relabel=RelabelPolicy(budget_per_day=10),
+            relabel=RelabelPolicy(budget_per_day=10, doubts_per_day=0),  # a snapshot by the clock would end the rest
         )
     )
     settings: Mapping[str, str] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from services.qc.domain.counts import Parameters
 from services.qc.domain.facts import Facts, facts_of
 from services.qc.domain.fold import ItemKey, fold, key_of, learn, rounds_of
 from services.qc.domain.item import Admission, Answer, ItemState, live_label
-from shared.events import Annotation, Audience, Escalation, Label, Path, SkipReason
+from shared.events import Annotation, Audience, Escalation, Label, Path, Relabel, SkipReason
 from tests.support import events as make
 from tests.support.qc_domain import CLASSES, CONTEXT, NOTHING, answers, known, policy, state
 
@@ -41,7 +41,7 @@ class World:
         for facts in folded.delta.values():
             self.total.add(facts)
 
-    def tell(self, events: Sequence[Label | Escalation]) -> None:
+    def tell(self, events: Sequence[Label | Escalation | Relabel]) -> None:
         for facts in learn(self._touch(events), [(key_of(e), e, 0.0) for e in events]).values():
             self.total.add(facts)
 
@@ -77,7 +77,7 @@ def scripts(draw: st.DrawFn) -> list[Annotation]:
     return events
 
 
-def _interleaved(rng: Random, script: Sequence[Annotation], told: Sequence[Label | Escalation]) -> list[Any]:
+def _interleaved(rng: Random, script: Sequence[Annotation], told: Sequence[Label | Escalation | Relabel]) -> list[Any]:
     """Every event once or twice, annotations of one item in order, the rest anywhere."""
     lanes: list[list[Any]] = [[e for e in script if e.item_id == name] for name in ITEMS]
     lanes += [[event] for event in told for _ in range(rng.randint(1, 2))]
@@ -90,14 +90,19 @@ def _interleaved(rng: Random, script: Sequence[Annotation], told: Sequence[Label
 
 
 @settings(max_examples=60, deadline=None)
-@given(scripts(), st.integers(0, 2**32))
-def test_any_interleaving_of_topics_with_repeats_gives_the_same_facts(script: list[Annotation], seed: int) -> None:
+@given(scripts(), st.integers(0, 2**32), st.integers(0, len(ITEMS)))
+def test_any_interleaving_of_topics_with_repeats_gives_the_same_facts(
+    script: list[Annotation], seed: int, doubted: int
+) -> None:
     auto = [make.auto_label(name) for name in ITEMS[:1]]
+    doubts = [make.relabel(name) for name in ITEMS[:doubted]]
     plain = World()
+    plain.tell(doubts)
     plain.annotate(script)
-    plain.tell([*plain.decided, *auto])
+    plain.tell([*plain.decided, *auto, *doubts])
     other = World()
-    for event in _interleaved(Random(seed), script, [*plain.decided, *auto]):
+    other.tell(doubts)  # each is known before anybody is asked for its round
+    for event in _interleaved(Random(seed), script, [*plain.decided, *auto, *doubts]):
         if isinstance(event, Annotation):
             other.annotate([event])
         else:
@@ -112,14 +117,15 @@ def test_any_interleaving_of_topics_with_repeats_gives_the_same_facts(script: li
 
 
 @settings(max_examples=60, deadline=None)
-@given(scripts(), st.booleans())
+@given(scripts(), st.booleans(), st.integers(0, len(ITEMS)))
 def test_a_rebuilt_service_reads_its_output_first_and_decides_nothing_again(
-    script: list[Annotation], learned: bool
+    script: list[Annotation], learned: bool, doubted: int
 ) -> None:
-    plain = World()
+    plain, doubts = World(), [make.relabel(name) for name in ITEMS[:doubted]]
+    plain.tell(doubts)
     plain.annotate(script)
     rebuilt = World(known(dict.fromkeys(PEOPLE, (60, 59))) if learned else NOTHING)
-    rebuilt.tell(plain.decided)
+    rebuilt.tell([*doubts, *plain.decided])
     for event in script:
         rebuilt.annotate([event])
     assert rebuilt.decided == []

@@ -16,7 +16,7 @@ from services.qc.domain.item import ItemState, LiveLabel, live_label
 from services.qc.domain.rereview import affected, homeless
 from services.qc.domain.scale import Kind, Scale
 from services.qc.domain.stopping import _tie
-from shared.events import Annotation, Audience, CostModel, Escalation, Label, Path, in_present_names
+from shared.events import Annotation, Audience, CostModel, Escalation, Label, Path, Relabel, in_present_names
 from shared.labels import SAME, Names
 from tests.support import events as make
 from tests.support.qc import named_facts
@@ -65,7 +65,7 @@ class Renamed(World):
         for facts in folded.delta.values():
             self.total.add(facts)
 
-    def tell(self, events: Sequence[Label | Escalation]) -> None:
+    def tell(self, events: Sequence[Label | Escalation | Relabel]) -> None:
         told = [(key_of(event), event, 0.0) for event in events]
         for facts in learn(self._touch(events), told, {make.PROJECT: self.names}).values():
             self.total.add(facts)
