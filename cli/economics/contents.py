@@ -1,6 +1,5 @@
 """The contents of a recorded crowd as a model can learn from them: features, or all texts of a task as one."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from cli.replay.dataset import Crowd
+from cli.replay.dataset import Crowd, read_documents
 from shared.errors import ConfigurationError
 from shared.events import Content, FeaturesContent, TextContent
 
@@ -46,7 +45,7 @@ def read_contents(items: Path | None, crowd: Crowd) -> Contents:
         return Contents({task: TextContent(text=task) for task in crowd.tasks}, {}, "text", learnable=False)
     found: dict[str, Content] = {}
     groups: dict[str, str] = {}
-    for number, task, document in _documents(items):
+    for number, task, document in read_documents(items):
         if task not in crowd.answers:
             continue
         group = document.pop(GROUP, None)
@@ -62,23 +61,6 @@ def read_contents(items: Path | None, crowd: Crowd) -> Contents:
     if groups and len(groups) < len(found):
         raise ConfigurationError(f"{items}: {len(found) - len(groups)} lines have no group; give one to all or to none")
     return Contents(found, groups, "features" if kinds == {"features"} else "text", learnable=True)
-
-
-def _documents(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    document = json.loads(line)
-                except ValueError as error:
-                    raise ConfigurationError(f"{path}:{number}: not JSON: {error}") from error
-                if not isinstance(document, dict) or "task" not in document:
-                    raise ConfigurationError(f'{path}:{number}: must be an object with "task"')
-                yield number, str(document.pop("task")), document
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error}") from error
 
 
 def _content(path: Path, number: int, document: Mapping[str, Any]) -> Content:

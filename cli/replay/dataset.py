@@ -139,15 +139,23 @@ def _check_classes(path: Path, found: set[str]) -> None:
 
 
 def _contents(path: Path, wanted: Mapping[str, object]) -> Iterator[tuple[str, Content]]:
+    for _, task, document in read_documents(path):
+        if task in wanted:
+            yield task, _content(document)
+
+
+def read_documents(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """(line, task, what else it says) of JSON lines.
+
+    Raises:
+        ConfigurationError: names file, line and what to do.
+    """
     try:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                document = _object(path, number, line)
-                task = str(document.pop("task"))
-                if task in wanted:
-                    yield task, _content(document)
+                if line.strip():
+                    document = _object(path, number, line)
+                    yield number, str(document.pop("task")), document
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from error
 
