@@ -13,9 +13,9 @@ from tests.bench.quality.compare import Dataset
 
 TARGETS = {
     "rte": (0.9, 0.95, 0.98, 0.985),
-    "temp": (0.9, 0.92, 0.95),
+    "temp": (0.88, 0.9, 0.92),
     "sentence_polarity": (0.88, 0.95, 0.985),
-    "bluebirds": (0.9, 0.95, 0.975, 0.98),
+    "bluebirds": (0.9, 0.93, 0.94, 0.95),
 }
 LEAST = 2
 
