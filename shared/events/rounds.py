@@ -134,6 +134,7 @@ class Annotation(ItemEvent):
     renaming: bool = Field(
         default=False, description="Exhausted: the round is there to give the label again in present names; none asked."
     )
+    slice: Slug | None = Field(default=None, description="Of the project, whose policy the round has; null: its own.")
     proposal: Proposal | None = None
     policy: Policy
     project_version: Count

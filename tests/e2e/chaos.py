@@ -52,7 +52,7 @@ async def one_seed(seed: int, directory: Path, *, seconds: float, rate: float, f
         faults: what happens meanwhile.
     """
     started = time.monotonic()
-    plan = Plan(seed=seed, items_per_second=rate, poison=tuple(KINDS), rest_within_s=REST_WITHIN_S)
+    plan = Plan(seed=seed, items_per_second=rate, poison=tuple(KINDS), rest_within_s=REST_WITHIN_S).with_doubts()
     async with World(plan, directory) as world:
         story = ""
         try:

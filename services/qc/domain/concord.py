@@ -22,7 +22,7 @@ from shared.events import Agreement, AnnotatorPair, PairAgreement
 CLASSES_AT_MOST = 100
 """Above, agreement is that on the commonest classes, and all others are one."""
 SCOPES_AT_MOST = 50
-"""Classes, and guideline versions, that have figures of their own."""
+"""Classes, guideline versions and slices of the project that have figures of their own."""
 PAIRS_AT_MOST = 100
 PAIR_CLASSES_AT_MOST = 30
 REST = "\x1frest"
@@ -139,6 +139,10 @@ def _scopes(found: Concord, scale: Scale) -> Iterator[tuple[str, str, Answers]]:
         ("guideline", str(version), np.array([row.guideline == version for row in rows])) for version in versions
     ]
     parts += [("slice", name, np.array([holds(row) for row in rows])) for name, holds in SLICES.items()]
+    named = Counter(row.slice for row in rows if row.slice is not None)
+    parts += [
+        ("slice", name, np.array([row.slice == name for row in rows])) for name, _ in named.most_common(SCOPES_AT_MOST)
+    ]
     for scope, name, kept in parts:
         if kept.any():
             yield scope, name, answers.only(kept)

@@ -42,6 +42,7 @@ class Given(NamedTuple):
     predicted: str | None = None
     round: int = 1
     guideline: int = 0
+    slice: str | None = None
 
 
 def fits(people: int, scale: Scale) -> bool:

@@ -104,12 +104,12 @@ class ItemStore:
         stored = await self._connection.fetchval(
             "WITH stored AS (INSERT INTO annotations (annotation_id, project_id, item_id, round, outcome, annotator_id,"
             " role, value, symbol, skip_reason, gold, late, saw_proposal, duration_ms, project_version,"
-            " guideline_version, submitted_at, predicted)"
+            " guideline_version, submitted_at, predicted, slice)"
             " SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::text[], $6::text[],"
             " $7::text[], $8::jsonb[], $9::text[], $10::text[], $11::boolean[], $12::boolean[], $13::boolean[],"
-            " $14::bigint[], $15::integer[], $16::integer[], $17::timestamptz[], $18::jsonb[])"
+            " $14::bigint[], $15::integer[], $16::integer[], $17::timestamptz[], $18::jsonb[], $19::text[])"
             " ON CONFLICT DO NOTHING RETURNING 1) SELECT count(*) FROM stored",
-            *columns([annotation_row(event) for event in events], 18),
+            *columns([annotation_row(event) for event in events], 19),
         )
         if stored != len(events):
             raise RetryLater(f"{len(events) - stored} of {len(events)} annotations were stored by another consumer")

@@ -59,6 +59,7 @@ def annotation_row(event: Annotation) -> tuple[Any, ...]:
         event.guideline_version,
         event.submitted_at,
         _predicted(event),
+        event.slice,
     )
 
 

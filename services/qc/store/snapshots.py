@@ -96,8 +96,8 @@ class SnapshotStore:
             rows = await self._connection.fetch(
                 "SELECT a.item_id, a.annotator_id, a.symbol, a.seq,"
                 " CASE WHEN i.label_path = 'expert' THEN i.label_symbol END AS known, NOT a.saw_proposal,"
-                " a.predicted, a.round, a.guideline_version FROM (SELECT item_id, annotator_id, symbol, seq,"
-                " saw_proposal, predicted, round, guideline_version FROM annotations"
+                " a.predicted, a.round, a.guideline_version, a.slice FROM (SELECT item_id, annotator_id, symbol, seq,"
+                " saw_proposal, predicted, round, guideline_version, slice FROM annotations"
                 " WHERE project_id = $1 AND NOT gold AND outcome = 'answered' AND role = 'annotator'"
                 " AND annotator_id IS NOT NULL AND seq < $2"
                 " ORDER BY seq DESC LIMIT $3) a"

@@ -1,8 +1,9 @@
 """What a run is: its load, its people, its project. A short test and a long chaos run differ in these figures only."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Self
 
 from shared.events import (
     AutoAccept,
@@ -30,6 +31,7 @@ SIGNATURE = 0.001
 """Each model is this much less sure than the one before, so that a distribution tells which model made it."""
 START = datetime(2025, 1, 1, tzinfo=UTC)
 SESSION_MS = 3000
+MANY = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Plan:
             unresolved_after_s=3.0,
             prediction_timeout_s=8.0,
             gold=GoldPolicy(share=0.1),
-            relabel=RelabelPolicy(budget_per_day=10, doubts_per_day=0),  # a snapshot by the clock would end the rest
+            relabel=RelabelPolicy(budget_per_day=10, doubts_per_day=0),
         )
     )
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -106,6 +108,12 @@ class Plan:
         return ProjectSpec(
             project=PROJECT, data="features", label=ChoiceSchema(classes=CLASSES), policy=self.policy, title="e2e"
         )
+
+    def with_doubts(self) -> Self:
+        """The same where labels that later snapshots doubt are asked for again; it takes longer to come to rest."""
+        relabel = self.policy.relabel.model_copy(update={"doubts_per_day": MANY})
+        settings = {**self.settings, "LABELSTREAM_QC_SNAPSHOT_INTERVAL_S": "2"}
+        return replace(self, policy=self.policy.model_copy(update={"relabel": relabel}), settings=settings)
 
     def environment(self, token: str) -> dict[str, str]:
         """Settings of the services: short sessions, quick jobs."""

@@ -42,6 +42,14 @@ MOVING = (
     "SELECT item_id, standing, round FROM assignment.items"
     " WHERE standing IN ('awaiting_prediction', 'open', 'superseded') LIMIT 5"
 )
+DOUBTING = (
+    "SELECT 'snapshot ' || s.number, a.given - s.given, d.snapshot FROM"
+    " (SELECT project_id, sum(given)::bigint AS given FROM qc.annotators GROUP BY project_id) a CROSS JOIN LATERAL"
+    " (SELECT number, given FROM qc.snapshots n WHERE n.project_id = a.project_id AND body IS NOT NULL"
+    " ORDER BY number DESC LIMIT 1) s LEFT JOIN qc.doubts d ON d.project_id = a.project_id"
+    " WHERE a.given > s.given OR coalesce(d.snapshot, 0) < s.number"
+)
+"""Answers that no snapshot knows, and a snapshot that labels were not held against yet: rounds may open again."""
 KNOWN = "SELECT item_id FROM assignment.items WHERE content_hash IS NOT NULL"
 
 
@@ -222,16 +230,20 @@ class World:
         try:
             await until_rest(self.urls, self._at_rest, within_s=self.plan.rest_within_s)
         except RetryLater as error:
-            moving = [tuple(row) for row in await self.rows(MOVING)]
+            moving = [tuple(row) for row in await self._moving()]
             known = {row["item_id"] for row in await self.rows(KNOWN)}
             lost = sorted(self.ledger.items().keys() - known)
             what = f"{error}; still moving: {moving}; acknowledged and unknown: {len(lost)} {lost[:5]}"
             what += "".join(f"\n  {line}" for line in await self.scraper.behind(self))
             raise Broken(self.story(what)) from error
 
+    async def _moving(self) -> list[Any]:
+        more = await self.rows(DOUBTING) if self.plan.policy.relabel.doubts_per_day else []
+        return [*await self.rows(MOVING), *more]
+
     async def _at_rest(self) -> bool:
         try:
-            moving, known = await self.rows(MOVING), await self.rows(KNOWN)
+            moving, known = await self._moving(), await self.rows(KNOWN)
         except (OSError, asyncpg.PostgresError):
             return False
         return not moving and len(known) == len(self.ledger.items())

@@ -283,6 +283,7 @@ async def test_a_slice_of_items_has_a_policy_of_its_own(replica: Replica) -> Non
         await ann.post(f"/v1/leases/{task['lease_id']}/submit", json={"value": CHOICE})
     given = {one.item_id: one for one in await replica.published(ANNOTATIONS)}
     assert given["m"].policy == manual
+    assert {name: one.slice for name, one in given.items()} == {"m": "medical", "early": "medical", "shown": None}
     assert not given["m"].saw_proposal
     assert given["shown"].policy == accepting
     replica.project(make.project_spec(policy=accepting), version=3)  # the slice is gone: its open rounds keep it

@@ -16,12 +16,14 @@ async def subjects(qc: Qc) -> dict[str, Any]:
 
 async def test_equal_figures_are_published_once_whoever_measures(qc: Qc) -> None:
     rules = policy(2, 2)
-    await qc.handle(ANNOTATIONS, [make.annotation(f"i{n}", by=who, policy=rules) for n in range(5) for who in "ab"])
+    said = [make.annotation(f"i{n}", by=who, policy=rules, slice="medical") for n in range(5) for who in "ab"]
+    await qc.handle(ANNOTATIONS, said)
     first, second = qc.agreement, qc.agreement
     for jobs in (first, first, second):
         await jobs.publish_agreement()
     events = await qc.published(QUALITY)
     assert len({event.event_id for event in events}) == len({event.subject for event in events})
+    assert (await subjects(qc))["agreement#slice:medical"].rounds == 5
     before = len(events)
     await first.publish_agreement()
     assert len(await qc.published(QUALITY)) == before

@@ -85,6 +85,16 @@ def test_rounds_guidelines_and_slices_have_figures_of_their_own() -> None:
     assert ("slice", "proposal=seen") in found
 
 
+def test_a_slice_of_the_project_has_figures_of_its_own() -> None:
+    rows, _, _ = made()
+    medical = [one._replace(item_id=f"m{one.item_id}", symbol="k0", slice="medical") for one in rows]
+    found = of([*rows, *medical])
+    assert found["slice", "medical"].percent == 1.0
+    assert found["slice", "medical"].rounds == 60
+    assert found["project", ""].rounds == 120
+    assert {name for scope, name in found if scope == "slice"} == {"medical", "proposal=seen", "round=first"}
+
+
 def test_an_ordered_scale_and_numbers_have_their_own_metric() -> None:
     rows, _, _ = made()
     ordered = of(rows, replace(SCALE, ordered=True))["project", ""]
