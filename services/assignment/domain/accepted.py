@@ -69,16 +69,16 @@ def changed_at(specs: Mapping[int, ProjectSpec], named_since: int) -> int:
 def look_at(known: Aggregate, context: Context, schema: LabelSchema) -> tuple[Aggregate, Emitted]:
     """One item: its label under the present name, or a round for people where its class is gone, or nothing."""
     guess = known.guess
-    if guess is None or guess.given is None or known.ending is not Ending.LABELLED:
+    if guess is None or guess.label is None or known.ending is not Ending.LABELLED:
         return known, ()
     named = guess.named(context.names)
-    if named.given is not None and not fits(named.given, schema):
+    if named.label is not None and not fits(named.label, schema):
         if not may_doubt(known):
             return known, ()
         reason = f"version {context.project_version} of the project no longer has the class of this label"
         draws, fresh = draws_of(*known.key), known._replace(guess=named)
         return reopen(fresh, context, draws, reason, Wish(URGENCY, reason))
-    if named.given == guess.given or known.round >= LAST_ROUND:
+    if named.label == guess.label or known.round >= LAST_ROUND:
         return known, ()
     wish = known.relabels.get(known.round, Wish(0.0, "rename", doubt=False, rename=True))
     return renamed_by_model(known, wish, context)

@@ -121,7 +121,7 @@ def _granted(known: Aggregate, wish: Wish, context: Context, draws: Draws) -> tu
         why = f"relabel: {wish.reason}"
         return reopen(known, context, draws, why, wish)
     if wish.rename and known.label_version == known.round < LAST_ROUND:
-        by_model = known.guess is not None and known.guess.given is not None
+        by_model = known.guess is not None and known.guess.label is not None
         return renamed_by_model(known, wish, context) if by_model else _rename(known, wish, context, draws)
     return known, ()
 
@@ -385,5 +385,5 @@ def _label(known: Aggregate, context: Context, reason: str, certificate: UUID | 
         labelled_at=context.now,
     )
     asked = None if known.asked is None else replace(known.asked, ended=True)
-    accepted = replace(guess, accepted=True)
+    accepted = replace(guess, label=guess.value)
     return known._replace(round=1, ending=Ending.LABELLED, label_version=1, asked=asked, guess=accepted), (label,)

@@ -48,7 +48,7 @@ def advance(known: Aggregate, number: int, ending: Ending) -> Aggregate:
     if (number, ending) <= (known.round, known.ending):
         return known
     asked, guess = known.asked if number == known.round else None, known.guess
-    if number > known.round and guess is not None and guess.given is not None:
+    if number > known.round and guess is not None and guess.label is not None:
         known = known._replace(guess=guess.freed())
     if asked is not None and ending is not Ending.OPEN:
         asked = replace(asked, ended=True)

@@ -12,7 +12,7 @@ from shared.labels import Choice, LabelValue, Names
 class Guess:
     """A prediction or abstention in short; stored as its JSON.
 
-    `accepted`: it is the item's label, until a round is opened; `label`: that of an earlier prediction, which is.
+    `label`: what the item is labelled as, on the word of this prediction or an earlier one; until a round is opened.
     """
 
     value: LabelValue | None = None
@@ -24,7 +24,6 @@ class Guess:
     model_version: str | None = None
     generation: int = 0
     predicted_at: datetime
-    accepted: bool | None = None
     label: LabelValue | None = None
 
     @classmethod
@@ -44,7 +43,7 @@ class Guess:
 
     @classmethod
     def of_proposal(cls, proposal: Proposal, at: datetime) -> "Guess":
-        """The guess that an annotation of ours carried (rebuild)."""
+        """The guess that an annotation or label of ours carried (rebuild)."""
         return Guess(
             value=proposal.value,
             distribution=proposal.distribution,
@@ -63,14 +62,9 @@ class Guess:
         label = None if self.label is None else names.value(self.label)
         return replace(self, value=value, distribution=shares, label=label)
 
-    @property
-    def given(self) -> LabelValue | None:
-        """The item's label, where it is the model's."""
-        return self.value if self.accepted else self.label
-
     def freed(self) -> "Guess":
         """The same where it is no label any more."""
-        return self if self.given is None else replace(self, accepted=None, label=None)
+        return self if self.label is None else replace(self, label=None)
 
     @property
     def order(self) -> tuple[int, datetime, str]:
@@ -102,5 +96,4 @@ def newest(one: Guess | None, other: Guess | None) -> Guess | None:
     if one is None or other is None:
         return one or other
     newer, older = (other, one) if other.order > one.order else (one, other)
-    kept = older.given
-    return newer if kept is None or newer.given is not None else replace(newer, label=kept)
+    return newer if older.label is None or newer.label is not None else replace(newer, label=older.label)

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 def renamed_by_model(known: Aggregate, wish: Wish, context: "Context") -> tuple[Aggregate, tuple[Label]]:
     """The label that the model gave once more, under its present name: nothing is accepted anew, and nothing costs."""
     guess = known.guess
-    if guess is None or guess.given is None:
+    if guess is None or guess.label is None:
         raise ValueError("only a proposal was accepted")
     named, number = guess.named(context.names), known.round + 1
-    proposal = named.proposal if named.accepted else None
+    proposal = named.proposal if named.value == named.label else None
     label = unchecked(
         Label,
         project_id=known.project_id,
         item_id=known.item_id,
         version=number,
-        value=named.given,
+        value=named.label,
         path=Path.AUTO,
         evidence=unchecked(Evidence, proposal=proposal, reason="version 1 in present names; nobody was asked"),
         supersedes=known.round,

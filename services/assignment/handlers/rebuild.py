@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from services.assignment.domain.facts import Fact, Labelled, Opined, Routed
 from services.assignment.domain.fold import fold
@@ -15,6 +16,9 @@ from shared.bus.records import Received
 from shared.bus.unit import Unit
 from shared.events import Annotation, ItemEvent, Label, Outcome, Path, Route
 
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a label's proposal was predicted, which it does not say: the prediction itself, when it comes, is the newer."""
+
 
 async def rebuild_routes(batch: Sequence[Received[Route]], unit: Unit) -> None:
     """Which rounds are open, for whom, and why."""
@@ -23,7 +27,7 @@ async def rebuild_routes(batch: Sequence[Received[Route]], unit: Unit) -> None:
 
 async def rebuild_labels(batch: Sequence[Received[Label]], unit: Unit) -> None:
     """Which rounds ended in a label, our own among them."""
-    await _read_back([(r.event.version, _key(r.event), _labelled(r.event)) for r in batch], unit)
+    await _read_back([(r.event.version, _key(r.event), labelled(r.event)) for r in batch], unit)
 
 
 async def rebuild_annotations(batch: Sequence[Received[Annotation]], unit: Unit) -> None:
@@ -55,11 +59,12 @@ def _key(event: ItemEvent) -> Key:
     return event.project_id, event.item_id
 
 
-def _labelled(event: Label) -> Labelled:
+def labelled(event: Label) -> Labelled:
     proposal = event.evidence.proposal
-    if event.path is not Path.AUTO or proposal is None:
+    if event.path is not Path.AUTO:
         return Labelled(event.version)
-    return Labelled(event.version, replace(Guess.of_proposal(proposal, event.labelled_at), accepted=True))
+    guess = Guess(predicted_at=LONG_AGO) if proposal is None else Guess.of_proposal(proposal, LONG_AGO)
+    return Labelled(event.version, replace(guess, label=event.value))
 
 
 def _routed(event: Route) -> Routed:

@@ -44,7 +44,7 @@ async def list_accepted(connection: Any, project_id: str, after: str, limit: int
         "  ORDER BY item_id LIMIT $3)"
         " SELECT (SELECT count(*) FROM near) AS seen, (SELECT max(item_id) FROM near) AS last,"
         " ARRAY(SELECT item_id FROM near WHERE standing = 'labelled'"
-        "  AND (guess LIKE '%\"accepted\":true%' OR guess LIKE '%\"label\":{%')) AS ids",
+        "  AND guess LIKE '%\"label\":{%') AS ids",
         project_id,
         after,
         limit,

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import permutations
 
 from services.assignment.domain.accepted import Review, Reviewed, changed_at, look_at, review
 from services.assignment.domain.aggregate import Aggregate
@@ -10,6 +11,7 @@ from services.assignment.domain.draws import Draws
 from services.assignment.domain.facts import Fact, ItemSeen, Labelled, Predicted, Relabelled
 from services.assignment.domain.guess import Guess
 from services.assignment.domain.states import State
+from services.assignment.handlers.rebuild import labelled
 from shared import events as ev
 from shared.labels import ChoiceSchema, Names
 from tests.support import events as make
@@ -51,7 +53,7 @@ def test_a_label_of_the_model_is_given_again_under_its_present_name_by_nobody() 
     doubted, told = step(known, Relabelled(1, 1.0, "doubt"), LATER, DRAWS)  # of the version that it renames
     assert [(one.round, doubted.state) for one in told if isinstance(one, ev.Route)] == [(3, State.QUEUED)]
     assert doubted.guess is not None
-    assert doubted.guess.given is None
+    assert doubted.guess.label is None
     assert doubted.guess.generation == 7  # the newest, for whoever is asked
 
 
@@ -65,7 +67,7 @@ def test_other_labels_are_left_alone() -> None:
 
 def test_an_own_label_read_back_is_known_as_the_models() -> None:
     proposal = Guess.of_proposal(make.proposal(confidence=0.95), make.AT)
-    told = Labelled(1, replace(proposal, accepted=True))
+    told = Labelled(1, replace(proposal, label=proposal.value))
     for order in ((told, predicted("negative", generation=9)), (predicted("negative", generation=9), told)):
         known = Aggregate("p", "i")
         for fact in (ItemSeen("hash", make.AT), *order):
@@ -97,3 +99,28 @@ def test_where_a_review_is_due() -> None:
     assert changed_at(dict(enumerate(specs, start=1)), 0) == 2
     assert changed_at(dict(enumerate(specs, start=1)), 3) == 3
     assert changed_at({1: specs[0]}, 0) == 0
+
+
+def test_a_rebuilt_item_is_what_it_was_in_whatever_order_its_own_label_and_the_predictions_come() -> None:
+    live, once = Aggregate("p", "i"), ItemSeen("hash", make.AT)
+    said: list[ev.Label] = []
+    facts: tuple[Fact, ...] = (once, predicted(), predicted("negative", generation=9))
+    for fact in facts:
+        live, told = step(live, fact, CONTEXT, DRAWS)
+        said += [one for one in told if isinstance(one, ev.Label)]
+    (label,) = said
+    own = labelled(ev.Label.model_validate_json(label.model_dump_json()))
+    for order in permutations(facts):
+        rebuilt = Aggregate("p", "i")
+        for fact in (own, *order):
+            rebuilt, more = step(rebuilt, fact, CONTEXT, DRAWS)
+            assert more == ()
+        assert rebuilt == live
+    again, (named,) = look_at(live, LATER, RENAMED)
+    assert isinstance(named, ev.Label)
+    rebuilt = live
+    rebuilt, more = step(rebuilt, labelled(named), LATER, DRAWS)
+    assert more == ()
+    assert rebuilt.guess is not None
+    assert again.guess is not None
+    assert (rebuilt.guess.label, rebuilt.label_version) == (again.guess.label, again.label_version)
