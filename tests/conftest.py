@@ -17,12 +17,23 @@ from cli.stack.tansu import Tansu
 from shared.errors import LabelstreamError
 from shared.runtime.settings import KafkaSettings
 from tests.support.brokers import Broker, real_kafka, use_docker
+from tests.support.leftovers import collect_left_behind
 from tests.support.secure.postgres import programs
 from tests.support.secure.tools import kafka_tools
 from tests.support.servers import Database, plaintext, run_sync
 
 _HERE = Path(__file__).parent
 _MARKED = {"integration": "integration", "e2e": "e2e"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _left_behind() -> Generator[None]:
+    """What clients leave open when they are cut off goes with its file: no test of another one is blamed for it.
+
+    That we close what is ours is tested by name (`bus/test_stopping.py`, `security/test_mechanisms.py`).
+    """
+    yield
+    collect_left_behind()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

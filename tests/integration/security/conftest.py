@@ -8,8 +8,16 @@ import pytest
 from shared.bus.acls import rights
 from shared.bus.admin import create_topics
 from shared.topics import SERVICES
+from tests.support.leftovers import collect_left_behind
 from tests.support.secure.kafka import SecureKafka
 from tests.support.servers import plaintext, run_sync
+
+
+@pytest.fixture(autouse=True)
+def _refused() -> Generator[None]:
+    """Here clients are refused all the time, and leave their sockets to the collector."""
+    yield
+    collect_left_behind()
 
 
 @pytest.fixture(scope="session")
