@@ -28,7 +28,7 @@ from cli.stack.scratch import Scratch
 from cli.up import ADMIN_TOKEN, Broker
 from shared.topics import SERVICES, TRAINER
 
-Policy = StrEnum("Policy", {name: name for name in POLICIES})  # type: ignore[misc]
+Policy = StrEnum("Policy", {name: name for name in POLICIES})  # type: ignore[misc]  # its members are the presets
 READABLE = {"exists": True, "dir_okay": False}
 SOON = {
     "LABELSTREAM_TRAINER_CHECK_S": "0.5",

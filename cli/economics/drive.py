@@ -95,14 +95,13 @@ class Player:
         if spec.training is not None:
             page = max(1, min(BATCH, spec.training.after_labels // PAGES))
         desk = Desk(self._api, self._crowd, work, spec.project, page=page)
-        ended = False
         if spec.training is not None:
             ended = await self._learn(told, spec, desk)
             last = spec_of(policy, self._crowd, self._contents, self._options, training=False)
             await apply_spec(self._stack.kafka, last, now=utc_now())
-        if spec.policy.auto_accept is None and not ended:
-            await desk.work_off()
-        while not ended:
+        else:
+            ended = await desk.work_off()
+        while not ended:  # a certificate may come, and take from people what waits
             ended = await desk.work_off(partial(self._begun, desk, desk.begun + self._pace()), fresh=self._pace())
             await self._still()
         await until_rest(self._urls(), desk.settled, within_s=REST_WITHIN_S)

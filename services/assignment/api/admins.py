@@ -57,8 +57,8 @@ PAGE = 1000
 def admin_routes(desk: Desk) -> APIRouter:
     """The router."""
     router = APIRouter(prefix="/v1/annotators", tags=["people"], dependencies=[Depends(bearer)])
-    Admin = Annotated[Principal, Depends(requires(desk.identities, ADMINS))]  # noqa: N806
-    Leader = Annotated[Principal, Depends(requires(desk.identities, LEADERS))]  # noqa: N806
+    Admin = Annotated[Principal, Depends(requires(desk.identities, ADMINS))]  # noqa: N806  # a type
+    Leader = Annotated[Principal, Depends(requires(desk.identities, LEADERS))]  # noqa: N806  # a type
 
     @router.post("", summary="Add people; their tokens are shown once")
     async def add(admin: Admin, body: AnnotatorsRequest) -> AnnotatorsResponse:

@@ -54,7 +54,7 @@ class AuditPage(Part):
 def audit_routes(desk: Desk) -> APIRouter:
     """The router."""
     router = APIRouter(prefix="/v1/audit", tags=["people"], dependencies=[Depends(bearer)])
-    Admin = Annotated[Principal, Depends(requires(desk.identities, ADMINS))]  # noqa: N806
+    Admin = Annotated[Principal, Depends(requires(desk.identities, ADMINS))]  # noqa: N806  # a type
 
     @router.get("", summary="Who did what, the newest first")
     async def lines(_: Admin, query: Annotated[AuditQuery, Query()]) -> AuditPage:

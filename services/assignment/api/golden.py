@@ -40,7 +40,7 @@ class GoldResponse(Part):
 def gold_routes(desk: Desk) -> APIRouter:
     """The router."""
     router = APIRouter(prefix="/v1/projects/{project_id}", tags=["lead"], dependencies=[Depends(bearer)])
-    Judge = Annotated[Principal, Depends(requires(desk.identities, LEADERS | {Role.EXPERT}))]  # noqa: N806
+    Judge = Annotated[Principal, Depends(requires(desk.identities, LEADERS | {Role.EXPERT}))]  # noqa: N806  # a type
 
     @router.post("/gold", summary="Make experts' decisions gold")
     async def mark(judge: Judge, project_id: Slug, body: GoldRequest) -> GoldResponse:

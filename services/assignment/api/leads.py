@@ -34,7 +34,7 @@ def lead_routes(desk: Desk) -> APIRouter:
             raise project_unknown(project_id)
         return principal
 
-    Leader = Annotated[Principal, Depends(of_project)]  # noqa: N806
+    Leader = Annotated[Principal, Depends(of_project)]  # noqa: N806  # a type
 
     add_people_routes(router, desk, of_project)
 

@@ -37,8 +37,8 @@ def worker_routes(desk: Desk) -> tuple[APIRouter, dict[str, DirectRoute]]:
     router = APIRouter(prefix="/v1", tags=["work"], dependencies=[Depends(bearer)])
     taking, submitting = Taking(desk), Submitting(desk)
     identities = desk.identities
-    Worker = Annotated[Principal, Depends(requires(identities, WORKERS))]  # noqa: N806
-    Anybody = Annotated[Principal, Depends(requires(identities, frozenset(Role)))]  # noqa: N806
+    Worker = Annotated[Principal, Depends(requires(identities, WORKERS))]  # noqa: N806  # a type
+    Anybody = Annotated[Principal, Depends(requires(identities, frozenset(Role)))]  # noqa: N806  # a type
 
     @router.post("/next", response_model=NextResponse, summary="Take tasks")
     async def take(worker: Worker, body: NextRequest) -> Response:

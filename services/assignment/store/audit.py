@@ -76,7 +76,7 @@ async def list_lines(connection: Any, wanted: Mapping[str, Any], before: int | N
             values.append(value)
             tests.append(f"{_TESTS[name]} ${len(values)}")
     rows = await connection.fetch(
-        "SELECT id, at, principal, action, outcome, subject, project_id, lease_id FROM request_log"  # noqa: S608
+        "SELECT id, at, principal, action, outcome, subject, project_id, lease_id FROM request_log"  # noqa: S608  # constants
         f" WHERE {' AND '.join(tests)} ORDER BY id DESC LIMIT {limit:d}",
         *values,
     )

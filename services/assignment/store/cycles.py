@@ -55,7 +55,7 @@ async def spend(connection: Any, project_id: str, items: int) -> None:
 async def has_stale(connection: Any, project_id: str, lanes: Sequence[str], generation: int, looked_at: int) -> bool:
     """Whether the front of the queue still holds untouched rounds that an older model ordered."""
     found: bool = await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM unnest($2::text[]) AS a(lane) CROSS JOIN LATERAL (SELECT r.generation"  # noqa: S608
+        "SELECT EXISTS (SELECT FROM unnest($2::text[]) AS a(lane) CROSS JOIN LATERAL (SELECT r.generation"  # noqa: S608  # constants
         " FROM rounds AS r WHERE r.project_id = $1 AND r.audience = a.lane AND r.free > 0 AND NOT r.started"
         f" ORDER BY r.priority DESC, r.id LIMIT {looked_at:d}) AS front WHERE front.generation < $3)",
         project_id,

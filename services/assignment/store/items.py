@@ -79,7 +79,7 @@ async def park_items(connection: Any, keys: Iterable[Key]) -> None:
 async def fill_items(connection: Any, items: Sequence[NewItem]) -> None:
     """Give parked rows the item that has come now."""
     await connection.execute(
-        "UPDATE items AS i SET content_hash = n.h, content = n.c, created_at = n.t, received_at = now(),"  # noqa: S608
+        "UPDATE items AS i SET content_hash = n.h, content = n.c, created_at = n.t, received_at = now(),"  # noqa: S608  # constants
         " slice = n.slice, language = n.language, sketch = n.sketch"
         f" FROM unnest({_GIVEN}) AS n(p, i, h, c, t, slice, language, sketch)"
         " WHERE i.project_id = n.p AND i.item_id = n.i AND i.content_hash IS NULL",
@@ -220,7 +220,7 @@ async def get_guesses(connection: Any, keys: Iterable[Key]) -> dict[Key, Guess]:
 async def get_item(connection: Any, project_id: str, item_id: str) -> Aggregate | None:
     """One item, without a lock."""
     row = await connection.fetchrow(
-        f"SELECT {ITEM_COLUMNS} FROM items AS i WHERE i.project_id = $1 AND i.item_id = $2",  # noqa: S608
+        f"SELECT {ITEM_COLUMNS} FROM items AS i WHERE i.project_id = $1 AND i.item_id = $2",  # noqa: S608  # constants
         project_id,
         item_id,
     )

@@ -77,7 +77,7 @@ async def get_round_ids(connection: Any, ids: Iterable[UUID]) -> list[int]:
 async def lock_leases(connection: Any, ids: Iterable[UUID]) -> dict[UUID, Lease]:
     """These leases, locked; the caller holds their rounds' rows."""
     rows = await connection.fetch(
-        f"SELECT {LEASE_COLUMNS} FROM leases AS l WHERE l.id = ANY($1::uuid[]) ORDER BY l.token FOR UPDATE",  # noqa: S608
+        f"SELECT {LEASE_COLUMNS} FROM leases AS l WHERE l.id = ANY($1::uuid[]) ORDER BY l.token FOR UPDATE",  # noqa: S608  # constants
         list(ids),
     )
     return {row["id"]: load_lease(row) for row in rows}
@@ -181,7 +181,7 @@ async def renew(connection: Any, lease_id: UUID, lease_s: float) -> datetime | N
 
 async def get_lease(connection: Any, lease_id: UUID) -> Lease | None:
     """One lease, without a lock."""
-    row = await connection.fetchrow(f"SELECT {LEASE_COLUMNS} FROM leases AS l WHERE l.id = $1", lease_id)  # noqa: S608
+    row = await connection.fetchrow(f"SELECT {LEASE_COLUMNS} FROM leases AS l WHERE l.id = $1", lease_id)  # noqa: S608  # constants
     return None if row is None else load_lease(row)
 
 

@@ -168,7 +168,7 @@ def _front(shape: Shape, condition: str, limit: int) -> str:
     if not shape.matched:
         return f"SELECT * FROM rounds AS r WHERE {OPEN} AND {condition} {ordered}"  # noqa: S608  # constants
     return (
-        f"SELECT r.* FROM unnest({shape.more(0)}::text[]) AS a(lane) CROSS JOIN LATERAL (SELECT * FROM rounds AS r"  # noqa: S608
+        f"SELECT r.* FROM unnest({shape.more(0)}::text[]) AS a(lane) CROSS JOIN LATERAL (SELECT * FROM rounds AS r"  # noqa: S608  # constants
         f" WHERE r.project_id = $1 AND r.audience = a.lane AND r.free > 0 AND {condition} {ordered}) AS r {ordered}"
     )
 
@@ -179,7 +179,7 @@ def _untouched(shape: Shape, order: str) -> str:
         enough += f" AND {shape.rest} > 0"
     if not shape.matched:
         return (
-            f", untouched AS MATERIALIZED (SELECT {_SEEN} FROM rounds AS r WHERE {OPEN} AND NOT r.started"  # noqa: S608
+            f", untouched AS MATERIALIZED (SELECT {_SEEN} FROM rounds AS r WHERE {OPEN} AND NOT r.started"  # noqa: S608  # constants
             f" AND {enough}{UNSEEN} {order})"
         )
     score = (
@@ -187,7 +187,7 @@ def _untouched(shape: Shape, order: str) -> str:
     )
     most, window = shape.count + AHEAD, WINDOW + 2 * shape.count
     return (
-        f", fitting AS MATERIALIZED (SELECT r.id, {score} AS score FROM unnest({shape.more(0)}::text[]) AS a(lane)"  # noqa: S608
+        f", fitting AS MATERIALIZED (SELECT r.id, {score} AS score FROM unnest({shape.more(0)}::text[]) AS a(lane)"  # noqa: S608  # constants
         "  CROSS JOIN LATERAL (SELECT * FROM rounds AS r WHERE r.project_id = $1 AND r.audience = a.lane AND r.free > 0"
         f"  AND NOT r.started AND {enough}{UNSEEN} ORDER BY r.priority DESC, r.id LIMIT {window}) AS r"
         f" ORDER BY score DESC, r.id LIMIT {most}"
@@ -201,7 +201,7 @@ def _cycle(shape: Shape) -> str:
     if not shape.budgeted:
         return ""
     return (
-        f", cycle AS MATERIALIZED (SELECT greatest(0, {shape.budget}::integer - begun) AS rest FROM cycles"  # noqa: S608
+        f", cycle AS MATERIALIZED (SELECT greatest(0, {shape.budget}::integer - begun) AS rest FROM cycles"  # noqa: S608  # constants
         " WHERE project_id = $1 FOR UPDATE)"
     )
 

@@ -117,7 +117,7 @@ _RESTED = (
 async def list_present(connection: Any, seconds: float) -> list[tuple[Person, float]]:
     """Everybody who was seen within `seconds` and may go on today, and how long ago; who holds a lease is here."""
     rows = await connection.fetch(
-        "SELECT p.*, CASE WHEN held THEN 0 ELSE extract(epoch FROM now() - last_seen_at)::float8 END AS seen_s"  # noqa: S608
+        "SELECT p.*, CASE WHEN held THEN 0 ELSE extract(epoch FROM now() - last_seen_at)::float8 END AS seen_s"  # noqa: S608  # constants
         " FROM (SELECT q.*, EXISTS (SELECT FROM leases AS l WHERE l.annotator_id = q.id AND l.state = 'active') AS held"
         f" FROM ({_PERSON} WHERE a.enabled AND {_RESTED}) AS q) AS p"
         " WHERE held OR last_seen_at > now() - make_interval(secs => $1)",
@@ -171,7 +171,7 @@ def _new(people: Sequence[NewPerson]) -> list[list[Any]]:
 async def add_people(connection: Any, people: Sequence[NewPerson]) -> set[str]:
     """Insert people. Returns the ids that were new; an erased one is taken for good."""
     rows = await connection.fetch(
-        "INSERT INTO annotators (id, name, role, projects, languages, groups, token_hash, claims_at, max_open,"  # noqa: S608
+        "INSERT INTO annotators (id, name, role, projects, languages, groups, token_hash, claims_at, max_open,"  # noqa: S608  # constants
         f" daily_answers) SELECT n.id, n.name, n.role, {_LISTS}, n.hash, n.claims_at, n.max_open, n.daily FROM {_NEW}"
         " WHERE NOT EXISTS (SELECT FROM erasures AS e WHERE e.annotator_id = n.id)"
         " ON CONFLICT DO NOTHING RETURNING id",
@@ -183,7 +183,7 @@ async def add_people(connection: Any, people: Sequence[NewPerson]) -> set[str]:
 async def update_people(connection: Any, people: Sequence[NewPerson]) -> None:
     """Write what tokens say of people where it is another thing, and not older than what is there."""
     await connection.execute(
-        "UPDATE annotators AS a SET name = n.name, role = coalesce(n.role, a.role),"  # noqa: S608
+        "UPDATE annotators AS a SET name = n.name, role = coalesce(n.role, a.role),"  # noqa: S608  # constants
         " projects = coalesce(n.projects, a.projects), languages = coalesce(n.languages, a.languages),"
         " groups = coalesce(n.groups, a.groups), claims_at = n.claims_at"
         f" FROM (SELECT n.id, n.name, n.role, {_LISTS}, n.claims_at FROM {_NEW}) AS n"

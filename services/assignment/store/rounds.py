@@ -29,8 +29,8 @@ BEGUN_FIRST = (
     f" WHERE {OPEN} AND r.started ORDER BY r.priority DESC, r.id LIMIT {PREFIX}) AS near ON near.id = r.id"
     f" WHERE r.free > 0{UNSEEN}{_ORDER}"
 )
-UNTOUCHED = f"SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE {OPEN} AND NOT r.started{UNSEEN}{_ORDER}"  # noqa: S608
-BEGUN_ALL = f"SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE {OPEN} AND r.started{UNSEEN}{_ORDER}"  # noqa: S608
+UNTOUCHED = f"SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE {OPEN} AND NOT r.started{UNSEEN}{_ORDER}"  # noqa: S608  # constants
+BEGUN_ALL = f"SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE {OPEN} AND r.started{UNSEEN}{_ORDER}"  # noqa: S608  # constants
 
 
 async def lock_rounds(connection: Any, places: Iterable[tuple[str, str, int]]) -> dict[Key, Round]:
@@ -50,7 +50,7 @@ async def lock_rounds(connection: Any, places: Iterable[tuple[str, str, int]]) -
 async def lock_by_id(connection: Any, ids: Iterable[int], *, skip_locked: bool = False) -> dict[int, Round]:
     """These rounds, locked; with `skip_locked` without those that somebody else works on."""
     rows = await connection.fetch(
-        f"SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE r.id = ANY($1::bigint[]) ORDER BY r.id FOR UPDATE"  # noqa: S608
+        f"SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE r.id = ANY($1::bigint[]) ORDER BY r.id FOR UPDATE"  # noqa: S608  # constants
         + (" SKIP LOCKED" if skip_locked else ""),
         sorted(set(ids)),
     )
@@ -177,7 +177,7 @@ async def list_noteworthy(connection: Any, after: int, limit: int, present: Pres
 async def lock_waiting(connection: Any, ids: Sequence[int], present: Presence) -> list[Waiting]:
     """These rounds as far as they have free slots, locked; those that somebody else works on are left."""
     rows = await connection.fetch(
-        f"SELECT {ROUND_COLUMNS}, r.waiting_since, r.refreshed, {_ANSWERABLE} AS answerable FROM rounds AS r"  # noqa: S608
+        f"SELECT {ROUND_COLUMNS}, r.waiting_since, r.refreshed, {_ANSWERABLE} AS answerable FROM rounds AS r"  # noqa: S608  # constants
         " WHERE r.free > 0 AND r.id = ANY($1::bigint[]) ORDER BY r.id LIMIT $2 FOR UPDATE OF r SKIP LOCKED",
         list(ids),
         len(ids),
@@ -197,7 +197,7 @@ _ANSWERABLE = (
 )
 """Whether somebody present may answer; for a round that nobody has begun the seats themselves say so."""
 _NOTEWORTHY = (
-    "WITH near AS MATERIALIZED (SELECT r.id, r.project_id, r.item_id, r.number, r.audience, r.started,"  # noqa: S608
+    "WITH near AS MATERIALIZED (SELECT r.id, r.project_id, r.item_id, r.number, r.audience, r.started,"  # noqa: S608  # constants
     "  r.excluded, r.blocked_at, r.granted, greatest(r.generation, r.refreshed) AS generation"
     "  FROM rounds AS r WHERE r.free > 0 AND r.id > $1 ORDER BY r.id LIMIT $2)"
     " SELECT (SELECT count(*) FROM near) AS seen, (SELECT max(id) FROM near) AS last, ARRAY("
@@ -266,7 +266,7 @@ _COUNT_STATES = (
 async def list_rounds(connection: Any, project_id: str, item_id: str) -> list[Round]:
     """Every round of one item that people were asked in."""
     rows = await connection.fetch(
-        f"SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE r.project_id = $1 AND r.item_id = $2 ORDER BY r.number",  # noqa: S608
+        f"SELECT {ROUND_COLUMNS} FROM rounds AS r WHERE r.project_id = $1 AND r.item_id = $2 ORDER BY r.number",  # noqa: S608  # constants
         project_id,
         item_id,
     )
@@ -301,7 +301,7 @@ async def list_slots(
     """
     started, priority, last = after or (True, float("inf"), 0)
     rows = await connection.fetch(
-        "SELECT r.id, r.item_id, r.number, split_part(r.audience, ':', 1) AS audience, r.free, r.started, r.priority,"  # noqa: S608
+        "SELECT r.id, r.item_id, r.number, split_part(r.audience, ':', 1) AS audience, r.free, r.started, r.priority,"  # noqa: S608  # constants
         " array_cat(r.excluded, ARRAY("
         "  SELECT l.annotator_id FROM leases AS l WHERE l.project_id = r.project_id AND l.item_id = r.item_id"
         "  AND NOT l.gold AND l.state <> 'expired' ORDER BY l.token)) AS taken_by"

@@ -35,13 +35,15 @@ def again(item: ItemState, number: int) -> Verdict | None:
 
 
 def _votes(item: ItemState, label: LiveLabel) -> tuple[Answer, ...]:
-    """What the label stands on; one lone answer is that of its own round."""
-    return tuple(
+    """What the label stands on; a lone answer is the last of its kind: of its own round, or of one that it pools."""
+    votes = tuple(
         answer
         for answer in item.answers.values()
         if answer.is_answer
         and not answer.late
         and answer.round <= label.given
-        and (label.path is not Path.SINGLE or (answer.round == label.given and answer.symbol == label.symbol))
         and (label.path is Path.EXPERT or answer.role is Audience.ANNOTATOR or answer.round < label.given)
     )
+    if label.path is not Path.SINGLE:
+        return votes
+    return tuple(sorted((one for one in votes if one.symbol == label.symbol), key=lambda one: one.round)[-1:])
