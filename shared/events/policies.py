@@ -162,6 +162,27 @@ class Budget(FilePart):
     kept_s: Duration = Field(default=604_800.0, description="An item that nobody began for so long is sampled out.")
 
 
+class Drift(FilePart):
+    """What monitor watches for drift, and how often it may be wrong."""
+
+    mode: Literal["off", "sharp", "tolerant"] = Field(
+        default="tolerant",
+        description="sharp: any lasting change; tolerant: a change beyond how much the traffic moves anyway.",
+    )
+    tolerance: Annotated[float, Field(ge=0.0, le=0.5)] | None = Field(
+        default=None,
+        description="tolerant: total variation distance from the reference that is no drift, as half of a seasonal"
+        " swing; absent: as much as the reference itself moves.",
+    )
+    budget: Annotated[int, Field(ge=1000, le=10**12)] = Field(
+        default=1_000_000,
+        description="Events between false alarms, on average at least, over all detectors of the project together.",
+    )
+    reference: Annotated[int, Field(ge=200, le=1_000_000)] = Field(
+        default=10_000, description="Events that make a reference, after a start and after each new version."
+    )
+
+
 Language = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,34}$")]
 """As metadata and people have it, such as `de` or `pt-br`."""
 

@@ -20,7 +20,7 @@ from shared.events.base import (
     derived_id,
 )
 from shared.events.items import Content, Metadata, MetadataKey
-from shared.events.policies import PROJECT_WIDE, AutoAccept, Order, Policy, Slice
+from shared.events.policies import PROJECT_WIDE, AutoAccept, Drift, Order, Policy, Slice
 from shared.events.rules import Rules, repeated
 from shared.events.training import Training
 from shared.labels.schema import LabelSchema
@@ -109,6 +109,7 @@ class ProjectSpec(FilePart):
         default=(), description="Items with another policy, by what they are; an item has that of the first it fits."
     )
     cost: CostModel = CostModel()
+    drift: Drift = Drift()
     sources: Annotated[tuple[Source, ...], Field(max_length=100)] = ()
     uri_prefixes: Annotated[tuple[UriPrefix, ...], Field(max_length=100)] = ()
     instructions: Text = ""

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from shared.events.alarms import DriftAlarm, Signed
 from shared.events.base import (
     BigCount,
     Category,
@@ -232,9 +233,6 @@ class Disagreement(Value):
     window_s: NonNegative
 
 
-Signed = Annotated[float, Field(ge=-1.0, le=1.0, allow_inf_nan=False)]
-
-
 class Anchoring(Value):
     """How much more people agree with the model's proposal where they see it than where chance hid it from them.
 
@@ -300,7 +298,8 @@ Measurement = Annotated[
     | Disagreement
     | ClassMix
     | Certificate
-    | Anchoring,
+    | Anchoring
+    | DriftAlarm,
     Field(discriminator="kind"),
 ]
 

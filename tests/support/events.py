@@ -161,6 +161,24 @@ def quality(measurement: ev.Measurement | None = None, **more: Any) -> ev.Qualit
     return ev.Quality(**(fields | more))
 
 
+def drift_alarm(signal: str = "predicted_class", *, slice_: str = "", **more: Any) -> ev.DriftAlarm:
+    """An open alarm: positive became rarer."""
+    subject = ev.AlarmSubject(signal=signal, slice=slice_)
+    effect = ev.AlarmEffect(
+        tvd=0.1, low=0.07, high=0.13, change=12_000, change_low=11_900, change_high=12_050, changed_at=at(500),
+        classes=(ev.ClassShift(symbol="positive", before=0.5, after=0.4, delta=-0.1, low=-0.13, high=-0.07),),
+    )  # fmt: skip
+    fields = {
+        "alarm_id": ev.alarm_id(PROJECT, subject, "shiryaev-roberts", uid("reference", signal), 12_000),
+        "state": "open", "subject": subject, "effect": effect, "opened_at": at(900),
+        "detector": ev.AlarmDetector(name="shiryaev-roberts", version="1", params={"tolerance": 0.0}),
+        "reference": ev.AlarmReference(id=uid("reference", signal), model_version="m1", n=10_000),
+        "current": ev.AlarmWindow(first=12_000, last=12_500, n=501, distribution={"positive": 0.4, "negative": 0.6}),
+        "evidence": ev.AlarmEvidence(log_e=14.0, budget=1_000_000, expected_false_alarms=0.1),
+    }  # fmt: skip
+    return ev.DriftAlarm(**(fields | more))
+
+
 def policy(**more: Any) -> ev.Policy:
     return ev.Policy(**({"auto_accept": ev.AutoAccept(threshold=0.95)} | more))
 

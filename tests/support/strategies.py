@@ -257,6 +257,11 @@ _MEASUREMENTS = st.one_of(
         ev.ClassMix, of=st.sampled_from(["predictions", "labels"]), counts=st.dictionaries(classes, counts),
         window_s=st.floats(0, 1e6),
     ),
+    st.builds(
+        make.drift_alarm, slice_=names, severity=st.sampled_from(["info", "warning", "critical"]), number=counts,
+        suspects=st.tuples(st.builds(ev.Suspect, score=probabilities, dimension=st.just("source"), value=names)),
+        exemplars=st.lists(item_ids, max_size=3),
+    ),
 )  # fmt: skip
 
 
