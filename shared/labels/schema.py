@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from shared.labels.shapes import ShapeOptions, check_shapes
 from shared.labels.values import (
     Boxes,
     Choice,
@@ -107,7 +108,7 @@ class TranscriptSchema(_Schema):
     kind: Literal["transcript"] = "transcript"
 
 
-class ObjectSchema(_Classed):
+class ObjectSchema(_Classed, ShapeOptions):
     """Labelled objects inside the item; for relations also the classes of the arcs."""
 
     kind: Literal["spans", "relations", "boxes", "polygons", "masks", "segments", "tracks"]
@@ -212,5 +213,7 @@ def check_label(value: LabelValue, schema: LabelSchema, *, text: str | None = No
             raise ValueError(f"choices: {number} given, the project asks for {schema.min} to {schema.max}")
     if isinstance(schema, ChoiceSchema | ChoicesSchema | ObjectSchema):
         _check_classes(value, schema)
+    if isinstance(schema, ObjectSchema):
+        check_shapes(value, schema)
     if isinstance(value, Spans | Relations) and text is not None:
         _check_inside(value, text)

@@ -2,14 +2,17 @@
 
 import hashlib
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from shared.labels.rings import ring_fault
 from shared.labels.text import NoNul
 
 MAX_OBJECTS = 10_000
 MAX_POINTS = 10_000
+MAX_ALL_POINTS = 50_000
+MAX_ALL_RUNS = 2_000_000
 MAX_PIXELS = 100_000_000
 MAX_FRAMES = 1_000_000
 MAX_TEXT = 100_000
@@ -26,6 +29,16 @@ Point = tuple[Finite, Finite]
 
 class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+def _bounded(data: Any, objects: str, parts: str, most: int) -> None:
+    """Refuses what all objects hold together, by counting alone, before any of it is looked at."""
+    held = data.get(objects) if isinstance(data, dict) else None
+    if isinstance(held, list | tuple):
+        found = [one.get(parts) for one in held if isinstance(one, dict)]
+        number = sum(len(each) for each in found if isinstance(each, list | tuple))
+        if number > most:
+            raise ValueError(f"{objects} hold {number} {parts} together; at most {most} are taken")
 
 
 class Choice(Value):
@@ -124,12 +137,21 @@ class Polygon(Value):
         twice = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(ring))
         if abs(twice) <= 1e-9:  # noqa: PLR2004  # a degenerate ring, in square pixels
             raise ValueError("the polygon has no area")
+        fault = ring_fault(self.points)
+        if fault is not None:
+            raise ValueError(f"the polygon is not simple: {fault}")
         return self
 
 
 class Polygons(Value):
     kind: Literal["polygons"] = "polygons"
     polygons: Annotated[tuple[Polygon, ...], Field(max_length=MAX_OBJECTS)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_too_many_points(cls, data: Any) -> Any:
+        _bounded(data, "polygons", "points", MAX_ALL_POINTS)
+        return data
 
 
 class Mask(Value):
@@ -145,6 +167,12 @@ class Masks(Value):
     height: Annotated[int, Field(ge=1, le=65_535)]
     masks: Annotated[tuple[Mask, ...], Field(max_length=1000)]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _not_too_many_runs(cls, data: Any) -> Any:
+        _bounded(data, "masks", "counts", MAX_ALL_RUNS)
+        return data
+
     @model_validator(mode="after")
     def _covers_the_image(self) -> Self:
         pixels = self.width * self.height
@@ -153,6 +181,8 @@ class Masks(Value):
         for place, mask in enumerate(self.masks):
             if sum(mask.counts) != pixels:
                 raise ValueError(f"masks[{place}].counts add up to {sum(mask.counts)}, not to {pixels} pixels")
+            if not any(mask.counts[1::2]):
+                raise ValueError(f"masks[{place}] has no pixel; leave it out")
         return self
 
 

@@ -63,7 +63,7 @@ def relations(draw: st.DrawFn) -> lb.Relations:
 @st.composite
 def masks(draw: st.DrawFn) -> lb.Masks:
     width, height = draw(st.integers(1, 50)), draw(st.integers(1, 50))
-    zeros = draw(st.integers(0, width * height))
+    zeros = draw(st.integers(0, width * height - 1))
     return lb.Masks(
         width=width, height=height, masks=(lb.Mask(counts=(zeros, width * height - zeros), label=draw(classes)),)
     )
