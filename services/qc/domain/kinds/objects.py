@@ -1,0 +1,302 @@
+"""Consensus over objects: boxes, spans, segments and all else that has an extent and a class.
+
+`learn` reads a crowd off all items: each annotator's detection, false objects, classes and extents. `fuse` turns the
+answers to one item into objects with a posterior for existence and class and one extent each. An object that one person
+alone saw stays, with its posterior: it is a question. An annotator whom nobody knows is the crowd.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from services.qc.domain.answers import Floats, answers_of
+from services.qc.domain.em import fit as fit_classes
+from services.qc.domain.em import softmax
+from services.qc.domain.kinds.clusters import Answer, Clusters, Drawn, Geometry, cluster
+from services.qc.domain.kinds.presence import Anchors, Candidates, Presence, Rates
+from services.qc.domain.kinds.presence import fit as fit_presence
+from services.qc.domain.rows import TINY, columns
+
+__all__ = ["Answer", "Crowd", "Drawn", "Fused", "Geometry", "Object", "Skill", "fuse", "learn", "majority"]
+
+E = TypeVar("E")
+KEPT = 0.5
+OWN_EXTENTS = 8.0
+OFF = 0.15
+SHARPEST = 0.02
+WORTH_TELLING = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """What an annotator is like.
+
+    Attributes:
+        detection: P(marks an object | it is real).
+        false: P(marks what somebody took for an object | it is none).
+        accuracy: P(the right class | marks it).
+        off: mean of 1 - similarity to what others draw of the same object.
+        objects, answers: given.
+    """
+
+    detection: float
+    false: float
+    accuracy: float
+    off: float
+    objects: int = 0
+    answers: int = 0
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Everybody's parameters, learned from all items.
+
+    Attributes:
+        people: by annotator; typical: of anyone else.
+        classes: sorted; class_share: (classes,).
+        columns: annotator -> (answered, truth), P(class given | class); typical_columns: of anyone else.
+        density: expected number of real, hard and false things in an item.
+    """
+
+    people: Mapping[str, Skill]
+    typical: Skill
+    classes: tuple[str, ...]
+    class_share: Floats
+    columns: Mapping[str, Floats]
+    typical_columns: Floats
+    density: tuple[float, float, float]
+
+    def skill(self, annotator: str) -> Skill:
+        return self.people.get(annotator, self.typical)
+
+
+@dataclass(frozen=True, slots=True)
+class Object(Generic[E]):
+    """One object of several answers.
+
+    Attributes:
+        extent: fused.
+        label: its likeliest class.
+        existence: P(it is real).
+        classes: P(class | it is real), of the classes that have any share worth telling.
+        votes: annotators who drew it; drawn: index of the answer -> what was drawn.
+        likeness: mean similarity of what was drawn; 1 where one alone drew it.
+    """
+
+    extent: E
+    label: str
+    existence: float
+    classes: Mapping[str, float]
+    drawn: Mapping[int, Drawn[E]]
+    likeness: float
+
+    @property
+    def votes(self) -> int:
+        return len(self.drawn)
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is part of the item's label."""
+        return self.existence >= KEPT
+
+    @property
+    def posterior(self) -> float:
+        """P(it is real, and of this class)."""
+        return self.existence * self.classes.get(self.label, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Fused(Generic[E]):
+    """The label of an item.
+
+    Attributes:
+        objects: every candidate, the likeliest first.
+        unseen: expected number of real objects that nobody drew.
+        wrong: expected number of wrong objects: kept ones that are not so, others that are, and those unseen.
+    """
+
+    objects: tuple[Object[E], ...] = ()
+    unseen: float = 0.0
+    wrong: float = field(default=0.0)
+
+    @property
+    def kept(self) -> tuple[Object[E], ...]:
+        return tuple(each for each in self.objects if each.kept)
+
+
+def learn(items: Sequence[Sequence[Answer[E]]], geometry: Geometry[E], *, anchors: Anchors | None = None) -> Crowd:
+    """Learn the crowd from the answers to many items.
+
+    Args:
+        items: the answers to each, at most one by an annotator.
+        geometry: of the extents.
+        anchors: absent: the defaults.
+    """
+    names = sorted({answer.annotator for item in items for answer in item})
+    place = {name: index for index, name in enumerate(names)}
+    clustered = [cluster(item, geometry) for item in items]
+    presence = fit_presence(_candidates(items, clustered, place), anchors)
+    classes, share, own, typical = _classes(items, clustered, place)
+    off, crowd_off = _off(items, clustered, place, presence)
+    objects = np.zeros(len(names), dtype=np.int64)
+    answers = np.zeros(len(names), dtype=np.int64)
+    for item in items:
+        for answer in item:
+            objects[place[answer.annotator]] += len(answer.objects)
+            answers[place[answer.annotator]] += 1
+    right = np.einsum("akk,k->a", own, share)
+    people = {
+        name: Skill(
+            float(presence.rates.detection[i]), float(presence.rates.false[i]), float(right[i]), float(off[i]),
+            int(objects[i]), int(answers[i]),
+        )
+        for i, name in enumerate(names)
+    }  # fmt: skip
+    common = Skill(*presence.crowd, float(np.diag(typical) @ share), crowd_off)
+    own_columns = {name: own[i] for i, name in enumerate(names)}
+    return Crowd(people, common, classes, share, own_columns, typical, presence.rates.density)
+
+
+def _candidates(
+    items: Sequence[Sequence[Answer[E]]], clustered: Sequence[Clusters[E]], place: Mapping[str, int]
+) -> Candidates:
+    clusters = 0
+    pairs: list[tuple[int, int, bool]] = []
+    seats: list[tuple[int, int]] = []
+    for number, (item, found) in enumerate(zip(items, clustered, strict=True)):
+        people = [place[answer.annotator] for answer in item]
+        seats.extend((number, one) for one in people)
+        drawn = np.zeros((found.number, len(item)), dtype=np.bool_)
+        drawn[found.cluster, found.owner] = True
+        for row in drawn.tolist():
+            pairs.extend((clusters, one, mark) for one, mark in zip(people, row, strict=True))
+            clusters += 1
+    pair = np.array(pairs, dtype=np.int32).reshape(-1, 3)
+    seat = np.array(seats, dtype=np.int32).reshape(-1, 2)
+    return Candidates(
+        len(items), clusters, len(place), pair[:, 0], pair[:, 1], pair[:, 2].astype(np.bool_), seat[:, 0], seat[:, 1]
+    )  # fmt: skip
+
+
+def _classes(
+    items: Sequence[Sequence[Answer[E]]], clustered: Sequence[Clusters[E]], place: Mapping[str, int]
+) -> tuple[tuple[str, ...], Floats, Floats, Floats]:
+    """The classes, their shares, and everybody's columns, by the two-level model of single choices over clusters."""
+    classes = tuple(sorted({each.label for item in items for answer in item for each in answer.objects}))
+    if not classes:
+        return (), np.zeros(0), np.zeros((len(place), 0, 0)), np.zeros((0, 0))
+    index = {name: number for number, name in enumerate(classes)}
+    triples: list[tuple[int, int, int]] = []
+    total = 0
+    for item, found in zip(items, clustered, strict=True):
+        people = [place[answer.annotator] for answer in item]
+        triples.extend(
+            (total + int(at), people[int(owner)], index[each.label])
+            for each, owner, at in zip(found.objects, found.owner, found.cluster, strict=True)
+        )
+        total += found.number
+    flat = np.array(triples, dtype=np.int32).reshape(-1, 3)
+    fitted = fit_classes(answers_of(flat[:, 0], flat[:, 1], flat[:, 2], (total, len(place), len(classes))))
+    own = columns(fitted.counts, fitted.expected(), fitted.priors.row_answers)
+    nobody = np.zeros((1, len(classes), len(classes)))
+    typical = fitted.expect(nobody, fitted.priors, fitted.counts.sum(axis=0))[0]
+    share = fitted.mass + fitted.priors.class_items
+    return classes, share / share.sum(), own, typical
+
+
+def _off(
+    items: Sequence[Sequence[Answer[E]]],
+    clustered: Sequence[Clusters[E]],
+    place: Mapping[str, int],
+    presence: Presence,
+) -> tuple[Floats, float]:
+    """How far each annotator's extents are from those of others, weighed by existence and shrunk; and the crowd's."""
+    sums, mass = np.zeros(len(place)), np.zeros(len(place))
+    start = 0
+    for item, found in zip(items, clustered, strict=True):
+        people = np.array([place[answer.annotator] for answer in item], dtype=np.int32)
+        known = ~np.isnan(found.likeness)
+        weight = presence.posterior[start + found.cluster[known]]
+        who = people[found.owner[known]]
+        np.add.at(sums, who, weight * (1.0 - found.likeness[known]))
+        np.add.at(mass, who, weight)
+        start += found.number
+    crowd = float((sums.sum() + OWN_EXTENTS * OFF) / (mass.sum() + OWN_EXTENTS))
+    return (sums + OWN_EXTENTS * crowd) / (mass + OWN_EXTENTS), crowd
+
+
+def fuse(answers: Sequence[Answer[E]], geometry: Geometry[E], crowd: Crowd) -> Fused[E]:
+    """Fuse the answers to one item.
+
+    Args:
+        answers: at most one by an annotator; without any, all is unseen.
+        geometry: of the extents.
+        crowd: as learned.
+    """
+    people = [crowd.skill(answer.annotator) for answer in answers]
+    rates = Rates(
+        np.array([each.detection for each in people]),
+        np.array([each.false for each in people]),
+        crowd.density,
+    )
+    found = cluster(answers, geometry, [each.detection - each.off for each in people])
+    drawn = np.zeros((found.number, len(answers)), dtype=np.bool_)
+    drawn[found.cluster, found.owner] = True
+    existence = rates.existence(drawn)
+    classes = _class_posteriors(answers, found, crowd)
+    precision = np.array([1.0 / max(each.off, SHARPEST) for each in people])
+    objects = []
+    for at, rows in enumerate(_rows(found)):
+        drawn_by = {int(found.owner[row]): found.objects[row] for row in rows}
+        extents = [each.extent for each in drawn_by.values()]
+        extent = extents[0] if len(extents) == 1 else geometry.fuse(extents, precision[list(drawn_by)])
+        label, shares = _label([each.label for each in drawn_by.values()], classes[at], crowd.classes)
+        likeness = 1.0 if len(rows) == 1 else float(found.likeness[rows].mean())
+        objects.append(Object(extent, label, float(existence[at]), shares, drawn_by, likeness))
+    objects.sort(key=lambda each: -each.existence)
+    unseen = rates.unseen(float(existence.sum()))
+    wrong = sum(1.0 - each.posterior if each.kept else each.existence for each in objects) + unseen
+    return Fused(tuple(objects), unseen, wrong)
+
+
+def majority(answers: Sequence[Answer[E]], geometry: Geometry[E]) -> tuple[Drawn[E], ...]:
+    """What more than half of the annotators drew, with the commonest class and everybody's extent weighing the same."""
+    found = cluster(answers, geometry)
+    kept = []
+    for rows in _rows(found):
+        if 2 * len(rows) > len(answers):
+            drawn = [found.objects[row] for row in rows]
+            given = [each.label for each in drawn]
+            extent = geometry.fuse([each.extent for each in drawn], np.ones(len(drawn)))
+            kept.append(Drawn(extent, max(sorted(set(given)), key=given.count)))
+    return tuple(kept)
+
+
+def _rows(found: Clusters[E]) -> list[list[int]]:
+    """The objects of each cluster."""
+    rows: list[list[int]] = [[] for _ in range(found.number)]
+    for row, at in enumerate(found.cluster.tolist()):
+        rows[at].append(row)
+    return rows
+
+
+def _class_posteriors(answers: Sequence[Answer[E]], found: Clusters[E], crowd: Crowd) -> Floats:
+    """(clusters, classes); a class that was never seen while learning says nothing."""
+    index = {name: number for number, name in enumerate(crowd.classes)}
+    scores = np.tile(np.log(np.maximum(crowd.class_share, TINY)), (found.number, 1))
+    logs = [np.log(np.maximum(crowd.columns.get(a.annotator, crowd.typical_columns), TINY)) for a in answers]
+    for each, owner, at in zip(found.objects, found.owner.tolist(), found.cluster.tolist(), strict=True):
+        symbol = index.get(each.label)
+        if symbol is not None:
+            scores[at] += logs[owner][symbol]
+    return softmax(scores) if scores.size else scores
+
+
+def _label(given: Sequence[str], shares: Floats, classes: tuple[str, ...]) -> tuple[str, dict[str, float]]:
+    """The likeliest class and the shares; the one given most where the crowd was learned without any of them."""
+    if not set(given).intersection(classes):
+        return max(sorted(set(given)), key=given.count), {}
+    told = {classes[at]: float(shares[at]) for at in np.nonzero(shares >= WORTH_TELLING)[0].tolist()}
+    return classes[int(shares.argmax())], told
