@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -67,6 +68,7 @@ def serve(service: Service) -> None:
     configure_logging(service.name, service.settings.log_level)
     # uvicorn raises the signal again once it has drained; by then it has been obeyed.
     signal.signal(signal.SIGTERM, lambda *_: None)
+    os.nice(service.settings.nice)
     tune_collector()
     try:
         code = uvloop.run(_run(service))

@@ -72,6 +72,9 @@ class ServiceSettings(BaseSettings):
     stall_after_s: Seconds = Field(
         default=120.0, description="No progress with lag for this long is unhealthy, seconds."
     )
+    nice: Annotated[int, Field(ge=0, le=19)] = Field(
+        default=0, description="Added to the niceness of the process: who shares a machine with people's calls yields."
+    )
     max_records: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=1000, description="Records per batch, at most: a batch is what has come meanwhile."
     )

@@ -75,12 +75,14 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 
 
 @asynccontextmanager
-async def desk(number: int, news: Callable[[str], None] = no_news) -> AsyncGenerator[tuple[Stack, str]]:
-    """A stack whose queue holds `number` items, and its administrator's token."""
+async def desk(
+    number: int, news: Callable[[str], None] = no_news, settings: Mapping[str, str] | None = None
+) -> AsyncGenerator[tuple[Stack, str]]:
+    """A stack whose queue holds `number` items, and its administrator's token; `settings` are further ones."""
     token = secrets.token_urlsafe(32)
     with tempfile.TemporaryDirectory() as directory:
         models = Path(directory) / "models"
-        settings = {"LABELSTREAM_ASSIGNMENT_ADMIN_TOKEN": token}
+        settings = {"LABELSTREAM_ASSIGNMENT_ADMIN_TOKEN": token, **(settings or {})}
         news("starting Kafka, PostgreSQL and four services")
         async with Stack(StackOptions(broker="kafka", model_dir=models, settings=settings)) as stack:
             await _prepare(stack.kafka, models)

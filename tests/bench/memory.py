@@ -14,6 +14,8 @@ from tests.bench.stock import copy_items
 SMALL, LARGE = 100_000, 1_000_000
 PEOPLE, WARM_S, WORK_S = 50, 20.0, 20.0
 KIB = 1024
+WINDOW = {"LABELSTREAM_QC_SNAPSHOT_ANSWERS": "10000"}
+"""So small that it is full from the start: what is measured is the number of items, not the filling of qc's window."""
 
 
 def resident(stack: Stack) -> dict[str, int]:
@@ -29,10 +31,10 @@ async def measure(news: Callable[[str], None] = no_news, *, small: int = SMALL, 
     """Memory after some work at the small size, after as much again, and after as much again at the large one.
 
     Returns:
-        `<service>_memory_growth` of the last, `<service>_memory_again` of the one before (what work alone adds: qc fits
-        its snapshots to a window of answers that is not full yet), and `<service>_memory_mib` in the end.
+        `<service>_memory_growth` of the last, `<service>_memory_again` of the one before (what work alone adds), and
+        `<service>_memory_mib` in the end.
     """
-    async with desk(small, news) as (stack, token):
+    async with desk(small, news, WINDOW) as (stack, token):
         url = stack.urls[ASSIGNMENT]
         tokens = await hire(url, token, [f"ann{n:03d}" for n in range(PEOPLE)])
         await work(url, tokens, WARM_S, 0.0)
