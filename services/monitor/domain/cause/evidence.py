@@ -6,10 +6,10 @@ Each compares two periods' multinomial counts: one distribution for each against
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TypeVar
 
-from services.monitor.domain.cause.counts import Answered, Answers, Predictions, Tally
+from services.monitor.domain.cause.counts import Answered, Answers, Predicted, Predictions, Tally
 
 PRIOR = 0.5
 """Of each cell (Jeffreys 1946)."""
@@ -18,7 +18,7 @@ K = TypeVar("K", bound=Hashable)
 H = TypeVar("H", bound=Hashable)
 
 
-def changed(before: Mapping[K, int], after: Mapping[K, int]) -> float:
+def changed(before: Mapping[K, float], after: Mapping[K, float]) -> float:
     """That the distribution over the cells is not the same in both periods."""
     cells = before.keys() | after.keys()
     if len(cells) < 2 or not any(before.values()) or not any(after.values()):  # noqa: PLR2004  # one cell says nothing
@@ -29,7 +29,7 @@ def changed(before: Mapping[K, int], after: Mapping[K, int]) -> float:
     return _marginal(first) + _marginal(second) - _marginal(both)
 
 
-def _marginal(counts: list[int]) -> float:
+def _marginal(counts: Sequence[float]) -> float:
     """Log likelihood of a sequence with these counts under the prior, the distribution integrated out."""
     mass = PRIOR * len(counts)
     cells = math.fsum(math.lgamma(PRIOR + n) for n in counts if n) - math.lgamma(PRIOR) * sum(n > 0 for n in counts)
@@ -112,6 +112,25 @@ def _moved(after: Answers, rows: Mapping[Hashable, Mapping[str, float]], a: str,
         stays = left * math.log(1.0 - share + TINY)
         gains.append(stays + math.fsum(n * math.log1p(share * ratio) for n, ratio in came))
     return mixed(gains)
+
+
+def class_shares(predictions: Predictions, answers: Answers) -> dict[str, float]:
+    """How often people answered each class, of all the traffic, as counts that are worth their number.
+
+    The confident are asked about less, so each prediction's answers weigh as much as it is of the traffic; weights that
+    differ cost what they cost in precision (Kish's effective size).
+    """
+    asked: Counter[Predicted] = Counter()
+    for one, n in answers.items():
+        asked[one.predicted] += n
+    weights = {said: predictions[said] / n for said, n in asked.items() if predictions[said]}
+    shares: dict[str, float] = defaultdict(float)
+    for one, n in answers.items():
+        shares[one.symbol] += n * weights.get(one.predicted, 0.0)
+    squares = math.fsum(asked[said] * weight * weight for said, weight in weights.items())
+    total = math.fsum(shares.values())
+    worth = total / squares if squares else 0.0
+    return {symbol: share * worth for symbol, share in shares.items()}
 
 
 def fell(before: Tally, after: Tally) -> float:

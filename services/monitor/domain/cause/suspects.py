@@ -7,7 +7,15 @@ from enum import StrEnum
 from functools import partial
 
 from services.monitor.domain.cause.counts import Dimension, Period, Tally, added, anything
-from services.monitor.domain.cause.evidence import answers_changed, class_moved, fell, mixed, predictions_changed
+from services.monitor.domain.cause.evidence import (
+    answers_changed,
+    changed,
+    class_moved,
+    class_shares,
+    fell,
+    mixed,
+    predictions_changed,
+)
 from services.monitor.domain.cause.noise import Work, agreeing, likelihoods, noisier
 from services.monitor.domain.cause.split import disagreement, kitagawa, split
 from services.monitor.domain.cause.traffic import Joint, other_mix, people_accuracy, prior_shift
@@ -121,10 +129,15 @@ def _prior_within(whole: Joint, before: Period, after: Period, value: str) -> fl
 
 
 def _moved(before: Period, after: Period, dimension: Dimension, value: str, base: Callable[[str], bool]) -> float:
-    """Predictions, and what people answer to them, of a value are not those of `base` before."""
-    return predictions_changed(
-        before.predicted(dimension, base), after.predicted(dimension, value.__eq__)
-    ) + answers_changed(before.answered(dimension, base), after.answered(dimension, value.__eq__))
+    """Predictions, and what people answer to them, of a value are not those of `base` before; the classes are.
+
+    Less what speaks for other classes: that is the share of the evidence that such a change does not explain.
+    """
+    predictions = before.predicted(dimension, base), after.predicted(dimension, value.__eq__)
+    answers = before.answered(dimension, base), after.answered(dimension, value.__eq__)
+    classes = [class_shares(*side) for side in zip(predictions, answers, strict=True)]
+    explained = predictions_changed(*predictions) + answers_changed(*answers)
+    return explained - max(changed(classes[0], classes[1]), 0.0)
 
 
 def _base(before: Period, dimension: Dimension, value: str) -> Callable[[str], bool]:
