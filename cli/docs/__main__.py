@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from cli.docs import dashboards, flow, kubernetes, schemas, services, settings
+from cli.docs import dashboards, flow, kubernetes, objectives, schemas, services, settings
 from cli.docs.compatibility import breaks
 
 REPOSITORY = Path(__file__).parents[2]
@@ -16,6 +16,7 @@ PARTS: dict[str, Callable[[], dict[Path, str]]] = {
     "settings": lambda: {settings.PATH: settings.page()},
     "services": services.pages,
     "dashboards": dashboards.boards,
+    "objectives": objectives.pages,
     "kubernetes": kubernetes.pages,
 }
 

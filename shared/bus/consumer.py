@@ -13,7 +13,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
 from shared.bus.flow import LagReporter, PoisonLimit, Progress, silent_s
-from shared.bus.records import Received, Record, record_of
+from shared.bus.records import Received, Record, exemplar, record_of
 from shared.bus.validate import Rejected, decode
 from shared.bus.waking import Waker
 from shared.db.database import INFRASTRUCTURE
@@ -226,7 +226,7 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
             self._metrics.retries.labels(self.topic.name, "unforeseen").inc()
             await asyncio.sleep(BACKOFF_S[-2])
             self._seek()
-        self._metrics.batch_seconds.labels(self.topic.name).observe(time.perf_counter() - started)
+        self._metrics.batch_seconds.labels(self.topic.name).observe(time.perf_counter() - started, exemplar(records[0]))
 
     async def quiesce(self, timeout_s: float) -> None:
         """Take no further batch and wait for the one that runs.

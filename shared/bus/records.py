@@ -12,6 +12,7 @@ Headers = tuple[tuple[str, bytes | None], ...]
 SOURCE = "ce_source"
 TRACEPARENT = "traceparent"
 TRACEPARENT_LENGTH = 55
+_HEX = frozenset(b"0123456789abcdef")
 
 
 class Record(NamedTuple):
@@ -78,6 +79,14 @@ def trace_of(event_id: str, cause: Record | None) -> bytes:
     parent = header(cause.headers, TRACEPARENT) if cause is not None else None
     trace = parent[3:35] if parent is not None and len(parent) == TRACEPARENT_LENGTH else event_id.encode()
     return b"00-" + trace + b"-" + event_id[16:].encode() + b"-01"
+
+
+def exemplar(record: Record) -> dict[str, str] | None:
+    """What leads from a figure to a trace: the trace of a record; None where it has none that is well-formed."""
+    parent = header(record.headers, TRACEPARENT)
+    if parent is None or len(parent) != TRACEPARENT_LENGTH or not all(byte in _HEX for byte in parent[3:35]):
+        return None
+    return {"trace_id": parent[3:35].decode()}
 
 
 def outgoing(topic: Topic[E], event: E, *, source: str, cause: Record | None = None) -> Outgoing:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -72,9 +72,10 @@ def health_routes(health: Health) -> list[Route]:
         reasons = health.unready()
         return JSONResponse({"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
 
-    async def metrics(_: Request) -> Response:
+    async def metrics(request: Request) -> Response:
         service = health._service  # noqa: SLF001  # the same module's own
         service.metrics.ready.set(0 if health.unready() else 1)
-        return Response(generate_latest(service.registry), media_type=CONTENT_TYPE_LATEST)
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))  # OpenMetrics has exemplars
+        return Response(encode(service.registry), headers={"content-type": content_type})
 
     return [Route("/health", live), Route("/ready", ready), Route("/metrics", metrics)]

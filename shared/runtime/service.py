@@ -143,6 +143,7 @@ class Service:
 
     def _add(self, consumer: Consumer[Any], max_records: int | None) -> None:
         consumer.register(self.broker, max_records=max_records or self.settings.max_records)
+        self.metrics.consumes(consumer.topic.name)
         self.consumers.append(consumer)
 
     def reads(self, *topics: Topic[Any]) -> None:
@@ -162,10 +163,12 @@ class Service:
 
     def every(self, seconds: float, name: str, job: Job) -> None:
         """Run a job again and again, `seconds` after it ended; a failure is counted and logged, never fatal."""
+        self.metrics.job_failures.labels(name)
         self.jobs.append((name, seconds, job))
 
     def background(self, name: str, run: Job) -> None:
         """Run a task from start to drain; it is started again when it fails."""
+        self.metrics.job_failures.labels(name)
         self.tasks.append((name, run))
 
     def on_start(self, hook: Job) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cli.docs import dashboards, flow, kubernetes, services, settings
+from cli.docs import dashboards, flow, kubernetes, objectives, services, settings
 from cli.docs.__main__ import stale
 from shared.topics import PLANNED, PROCESSES, REBUILDS, SERVICES, TOPICS
 from tests.contract.examples import REPOSITORY
@@ -29,6 +29,10 @@ def test_the_settings_page_is_current() -> None:
 
 def test_the_dashboards_are_current() -> None:
     assert stale(REPOSITORY, dashboards.boards()) == [], HINT
+
+
+def test_the_objectives_rules_are_current() -> None:
+    assert stale(REPOSITORY, objectives.pages()) == [], HINT
 
 
 def test_the_kubernetes_manifests_are_current() -> None:

@@ -11,7 +11,7 @@ from cli.docs import services, settings
 from shared.topics import PROCESSES, SERVICES
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-METRIC = re.compile(r"labelstream_[a-z_0-9]+")
+METRIC = re.compile(r"(?:[a-z_]+:)?labelstream_[a-z_0-9]+(?::[a-z_0-9]+)?")
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +31,10 @@ def test_every_service_is_scraped_where_it_listens() -> None:
 
 
 def test_rules_and_dashboards_name_declared_metrics(declared: set[str]) -> None:
+    docs = DEPLOY.parent / "docs"
     files = [*DEPLOY.glob("prometheus/rules/*.yml"), *DEPLOY.glob("grafana/dashboards/*.json")]
-    assert len(files) >= 2
+    files += [docs / "operations.md", docs / "runbooks.md"]
+    assert len(files) >= 6
     recorded = {
         rule["record"]
         for path in DEPLOY.glob("prometheus/rules/*.yml")

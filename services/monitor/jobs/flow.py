@@ -1,6 +1,6 @@
 """What monitor does on its own clock: publish measurements, read the metrics' snapshot, forget what is old."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime, timedelta
 
@@ -8,14 +8,15 @@ import structlog
 
 from services.monitor.domain.anchoring import WINDOW_DAYS, anchoring
 from services.monitor.domain.counters import Kind
+from services.monitor.domain.figures import KINDS, Figures, Kept, figures_of
 from services.monitor.domain.relabel import BUDGET_WINDOW
 from services.monitor.domain.windows import Window, anchoring_events, measurements, named
 from services.monitor.metrics import FlowCollector, Snapshot
 from services.monitor.settings import MonitorSettings
-from services.monitor.store import OLD_BUCKETS, OLD_EVENTS, OLD_RELABELS, Store
+from services.monitor.store import OLD_BUCKETS, OLD_EVENTS, OLD_RELABELS, AlarmStore, Store
+from services.monitor.store.reading import ReadingStore
 from shared.bus.references import Projects
 from shared.bus.unit import Unit
-from shared.events import Agreement
 from shared.topics import QUALITY
 
 log = structlog.get_logger(__name__)
@@ -31,6 +32,7 @@ class Jobs:
         self._projects = projects
         self._settings = settings
         self._collector = collector
+        self._measured: tuple[datetime, Mapping[str, Figures]] | None = None
 
     async def publish_quality(self) -> None:
         """Publish the measurements of the last full window, once per window over all replicas."""
@@ -57,10 +59,10 @@ class Jobs:
             since = unit.now - timedelta(seconds=self._settings.window_s)
             window = await store.list_counts(int(since.timestamp()))
             spent = await store.count_relabels(names, since=unit.now - BUDGET_WINDOW)
-            measured = await store.list_measurements("agreement")
+            figures = await self._figures(unit, names)
+            alarms = await AlarmStore(unit.connection).list_alarms(open_only=True)
             week = int((unit.now - timedelta(days=WINDOW_DAYS)).timestamp())
             answers = await store.list_counts(week, kind=Kind.ANCHORED)
-        agreement = [(project, Agreement.model_validate_json(text)) for project, _, text in measured]
         budgets = {p.project_id: p.spec.policy.relabel.budget_per_day - spent[p.project_id] for p in projects}
         self._collector.snapshot = Snapshot(
             taken_at=unit.now,
@@ -69,8 +71,19 @@ class Jobs:
             projects={p.project_id: frozenset(getattr(p.spec.label, "classes", ())) for p in projects},
             budget_left={project: max(left, 0) for project, left in budgets.items()},
             anchoring={project: found.difference for project, found in anchoring(answers).items()},
-            agreement={project: found.percent for project, found in agreement if found.scope == "project"},
+            figures=figures,
+            alarms=alarms,
         )
+
+    async def _figures(self, unit: Unit, projects: Sequence[str]) -> Mapping[str, Figures]:
+        """What is measured, and of how many people; read again after `quality_interval_s`, since it moves slowly."""
+        age = timedelta(seconds=self._settings.quality_interval_s)
+        due = self._measured is not None and unit.now - self._measured[0] >= age
+        if self._measured is None or due or set(projects) - self._measured[1].keys():
+            store = ReadingStore(unit.connection)
+            measured = await store.list_measured(KINDS, Kept)
+            self._measured = unit.now, figures_of(projects, measured, await store.count_people())
+        return self._measured[1]
 
     async def prune(self) -> None:
         """Delete time buckets, event ids and relabel requests past their age, a bounded number at a time."""

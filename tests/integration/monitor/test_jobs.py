@@ -79,7 +79,7 @@ async def test_metrics_show_the_flow(monitor: Monitor) -> None:
         'labelstream_labels_total{path="expert",project="sentiment"} 0.0',
         'labelstream_label_opinions_total{path="consensus",project="sentiment"} 2.0',
         'labelstream_label_cost_total{path="consensus",project="sentiment"} 0.16',
-        'labelstream_item_prediction_latency_seconds_bucket{le="1",project="sentiment"} 2.0',
+        'labelstream_item_prediction_latency_seconds_bucket{le="1.0",project="sentiment"} 2.0',
         'labelstream_item_prediction_latency_seconds_sum{project="sentiment"} 2.0',
         'labelstream_item_label_latency_seconds_count{path="auto",project="sentiment"} 1.0',
         'labelstream_class_share_ratio{class="neutral",of="predictions",project="sentiment"} 0.5',

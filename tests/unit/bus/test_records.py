@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from shared.bus.records import Outgoing, Record, header, outgoing
+from shared.bus.records import Outgoing, Record, exemplar, header, outgoing
 from shared.events import Item, TextContent
 from shared.topics import ITEMS
 
@@ -43,3 +43,12 @@ def test_a_broken_trace_is_replaced() -> None:
     trace = header(made(cause).headers, "traceparent")
     assert trace is not None
     assert len(trace) == 55
+
+
+def test_only_a_well_formed_trace_is_an_exemplar() -> None:
+    def of(parent: bytes | None) -> dict[str, str] | None:
+        return exemplar(Record("items.v1", 0, 0, None, b"", (("traceparent", parent),), 0))
+
+    assert of(b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01") == {"trace_id": "a" * 32}
+    for broken in (None, b"", b"\xff" * 55, b"00-" + b"g" * 32 + b"-" + b"b" * 16 + b"-01"):
+        assert of(broken) is None

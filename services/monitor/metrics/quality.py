@@ -1,0 +1,97 @@
+"""What labels, models and people are worth, from the measurements of qc and monitor. Numbers of people, never who."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client.core import Metric
+
+from services.monitor.domain.figures import BANDS, audited, worst_classes
+from services.monitor.metrics.declared import filled, gauge
+from services.monitor.metrics.snapshot import Snapshot
+
+MAX_MODELS = 5
+"""Model versions shown per project, those with most labels in the window."""
+
+AGREEMENT = gauge("agreement_ratio", "Agreement of annotators as qc last measured it, 0 to 1.", "project")
+ALPHA = gauge("agreement_alpha", "Krippendorff's alpha of the project as qc last measured it, at most 1.", "project")
+AC1 = gauge("agreement_ac1", "Gwet's AC1 of the project as qc last measured it, at most 1.", "project")
+BY_CLASS = gauge(
+    "class_agreement_ac1", "Gwet's AC1 of a class against the rest; the classes of least agreement.", "project", "class"
+)
+CALIBRATION = gauge(
+    "calibration_error_ratio",
+    "Debiased gap between posteriors of labels and how often they are right, 0 to 1.",
+    "project",
+    "against",
+)
+AUDITED = gauge("audited_labels", "Blind audits in the window.", "project", "model_version")
+AUDIT_AGREEMENT = gauge(
+    "audit_agreement_ratio",
+    "Share of what the model would have had accepted that people's blind labels confirm, in the window, 0 to 1.",
+    "project",
+    "model_version",
+)
+CERTIFICATE = gauge("certificate_granted", "1 while proposals may be accepted, 0 once that was withdrawn.", "project")
+THRESHOLD = gauge(
+    "certificate_threshold_ratio", "Confidence from which the certificate in force accepts, 0 to 1.", "project"
+)
+ANNOTATORS = gauge(
+    "annotators", "Annotators whose skill was measured, by tenths of their accuracy.", "project", "accuracy"
+)
+QUARANTINED = gauge("annotators_quarantined", "Annotators in quarantine.", "project")
+DECLARED = (
+    AGREEMENT, ALPHA, AC1, BY_CLASS, CALIBRATION, AUDITED, AUDIT_AGREEMENT, CERTIFICATE, THRESHOLD, ANNOTATORS,
+    QUARANTINED,
+)  # fmt: skip
+
+
+def quality(shown: Snapshot, max_classes: int) -> Iterator[Metric]:
+    """The samples of one snapshot."""
+    yield from _agreement(shown, max_classes)
+    yield from _audits(shown)
+    yield from _people(shown)
+    told = {name: one.certificate for name, one in shown.figures.items() if one.certificate is not None}
+    yield filled(CERTIFICATE, {(name,): float(one.state == "granted") for name, one in told.items()})
+    yield filled(THRESHOLD, {(name,): one.threshold for name, one in told.items() if one.state == "granted"})
+
+
+def _agreement(shown: Snapshot, max_classes: int) -> Iterator[Metric]:
+    measured = {name: one.agreement for name, one in shown.figures.items() if one.agreement is not None}
+    yield filled(AGREEMENT, {(name,): one.percent for name, one in measured.items()})
+    yield filled(ALPHA, {(name,): one.alpha for name, one in measured.items() if one.alpha is not None})
+    yield filled(AC1, {(name,): one.ac1 for name, one in measured.items() if one.ac1 is not None})
+    classes = {
+        (name, label): one.ac1
+        for name, figures in shown.figures.items()
+        for label, one in worst_classes(figures, max_classes).items()
+        if one.ac1 is not None
+    }
+    yield filled(BY_CLASS, classes)
+    errors = {
+        (name, against): one.error
+        for name, figures in shown.figures.items()
+        for against, one in figures.calibration.items()
+    }
+    yield filled(CALIBRATION, errors)
+
+
+def _audits(shown: Snapshot) -> Iterator[Metric]:
+    labels: dict[tuple[str, ...], float] = {}
+    agreement: dict[tuple[str, ...], float] = {}
+    models: Counter[str] = Counter()
+    for (project, model), one in sorted(audited(shown.window).items(), key=lambda pair: (-pair[1].labels, pair[0])):
+        models[project] += 1
+        if models[project] <= MAX_MODELS:
+            labels[project, model], agreement[project, model] = one.labels, one.agreement
+    yield filled(AUDITED, labels)
+    yield filled(AUDIT_AGREEMENT, agreement)
+
+
+def _people(shown: Snapshot) -> Iterator[Metric]:
+    counts = {
+        (name, f"{band / BANDS:.1f}-{(band + 1) / BANDS:.1f}"): figures.people.by_band.get(band, 0)
+        for name, figures in shown.figures.items()
+        for band in range(BANDS)
+    }
+    yield filled(ANNOTATORS, counts)
+    yield filled(QUARANTINED, {(name,): figures.people.quarantined for name, figures in shown.figures.items()})
