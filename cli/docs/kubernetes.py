@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from cli.docs import objectives
 from shared.topics import ASSIGNMENT, PLANNED, PRELABEL, SERVICES, TOPICS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -93,11 +94,9 @@ def scaled_objects(prefix: str = "") -> str:
 
 def prometheus_rule() -> str:
     """The groups of every file of deploy/prometheus/rules, as one object of the Prometheus operator."""
-    groups = [
-        group
-        for path in sorted((REPOSITORY / RULES).glob("*.yml"))
-        for group in yaml.safe_load(path.read_text())["groups"]
-    ]
+    texts = {path.name: path.read_text() for path in (REPOSITORY / RULES).glob("*.yml")}
+    texts |= {path.name: text for path, text in objectives.pages().items()}  # as they will be, not as they were
+    groups = [group for _, text in sorted(texts.items()) for group in yaml.safe_load(text)["groups"]]
     document = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",

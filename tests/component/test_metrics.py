@@ -25,7 +25,8 @@ async def test_exemplars_are_given_to_who_understands_them() -> None:
     assert "trace_id" not in plain.text
     rich = await scrape(service, OPEN_METRICS)
     assert rich.headers["content-type"].startswith("application/openmetrics-text")
-    families = {family.name: family for family in text_string_to_metric_families(rich.text)}
+    parsed = text_string_to_metric_families(rich.text)  # type: ignore[no-untyped-call]
+    families = {family.name: family for family in parsed}
     found = [sample.exemplar for sample in families["labelstream_batch_seconds"].samples if sample.exemplar]
     assert [each.labels for each in found] == [{"trace_id": "a" * 32}]
 

@@ -5,10 +5,12 @@ from collections import Counter
 from prometheus_client import CollectorRegistry, generate_latest
 
 from services.monitor.domain.counters import Counts, Key, Kind
-from services.monitor.domain.figures import Audited, People, audited, figures_of, worst_classes
+from services.monitor.domain.figures import Audited, Kept, People, audited, figures_of, worst_classes
 from services.monitor.metrics import FlowCollector, Snapshot
 from shared.events import Agreement, Calibration, Certificate
 from tests.support import events as make
+
+Measured = list[tuple[str, Kept]]
 
 
 def certificate(number: int, state: str) -> Certificate:
@@ -25,7 +27,11 @@ def agreement(ac1: float, scope: str = "project", name: str = "") -> Agreement:
 
 
 def test_the_newest_certificate_counts_and_unknown_projects_do_not() -> None:
-    measured = [("p", certificate(2, "withdrawn")), ("p", certificate(1, "granted")), ("gone", agreement(0.5))]
+    measured: Measured = [
+        ("p", certificate(2, "withdrawn")),
+        ("p", certificate(1, "granted")),
+        ("gone", agreement(0.5)),
+    ]
     found = figures_of(["p"], measured, {"p": People({9: 2}, 1)})
     assert list(found) == ["p"]
     assert found["p"].certificate == certificate(2, "withdrawn")
@@ -51,7 +57,7 @@ def test_audits_are_weighed_by_their_chance() -> None:
 
 def test_metrics_name_no_annotator_and_bound_classes() -> None:
     classes = [f"c{n}" for n in range(9)]
-    measured = [
+    measured: Measured = [
         ("p", agreement(0.7)),
         *(("p", agreement(n / 10, "class", name)) for n, name in enumerate(classes)),
         ("p", Calibration(against="gold", error=0.04, labels=50, accuracy=0.9)),
