@@ -21,10 +21,11 @@ from cli.output import JsonFlag, Output
 from cli.stack.embedded import Stack, StackOptions
 from cli.stack.paths import data_root
 from shared.errors import ConfigurationError
-from shared.topics import ASSIGNMENT, PROCESSES, SERVICES, TRAINER
+from shared.topics import ASSIGNMENT, MONITOR, PROCESSES, SERVICES, TRAINER
 
 FIRST_PORT = 8001
 ADMIN_TOKEN = f"{PREFIX}ASSIGNMENT_ADMIN_TOKEN"
+PAGE_TOKEN = f"{PREFIX}MONITOR_ADMIN_TOKEN"
 MODEL_DIR = f"{PREFIX}PRELABEL_MODEL_DIR"
 
 
@@ -81,7 +82,9 @@ def stack_options(broker: Broker | None, *, data_dir: Path | None, partitions: i
         services=started(),
         ports=_ports(given),
         model_dir=Path(given.get(MODEL_DIR) or (kept or DATA_DIR) / "models").absolute(),
-        settings={name: value for name, value in given.items() if "KAFKA" not in name} | {ADMIN_TOKEN: admin_token},
+        settings={PAGE_TOKEN: admin_token}
+        | {name: value for name, value in given.items() if "KAFKA" not in name}
+        | {ADMIN_TOKEN: admin_token},
     )
 
 
@@ -161,6 +164,7 @@ def _document(stack: Stack, token: str) -> dict[str, Any]:
         "broker": stack.options.broker,
         "bootstrap": stack.bootstrap,
         "urls": stack.urls,
+        "status": status_url(stack),
         "admin_token": token,
         "keeps": stack.options.broker != "tansu",
         "data_dir": str(stack.options.data_dir) if stack.options.data_dir else None,
@@ -168,11 +172,17 @@ def _document(stack: Stack, token: str) -> dict[str, Any]:
     }
 
 
+def status_url(stack: Stack) -> str:
+    """Where the status page is; empty where monitor does not run."""
+    return f"{stack.urls[MONITOR]}/status" if MONITOR in stack.urls else ""
+
+
 def _show(to: Console, stack: Stack, token: str) -> None:
     to.print(f"Kafka      {stack.bootstrap} ({stack.options.broker})", markup=False)
     for name, url in stack.urls.items():
         to.print(f"{name:<10} {url}", markup=False)
     to.print(f"API        {stack.urls.get(ASSIGNMENT, '')}/docs", markup=False)
+    to.print(f"status     {status_url(stack)} (any name; the password is the admin token)", markup=False)
     to.print(f"admin      {token}", markup=False)
     to.print(f"logs       {stack.options.run_dir}", markup=False)
     if stack.options.broker == "tansu":

@@ -6,8 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.errors import ConfigurationError
-from shared.runtime.secrets import token_weakness
+from shared.runtime.secrets import given_token
 from shared.runtime.settings import PACE, DatabaseServiceSettings, Seconds
 
 Algorithm = Literal["RS256", "ES256"]
@@ -129,15 +128,4 @@ class AssignmentSettings(DatabaseServiceSettings):
         Raises:
             ConfigurationError: it is too short, or one that everybody knows.
         """
-        token = self.admin_token.get_secret_value()
-        if self.admin_token_file is not None:
-            try:
-                token = self.admin_token_file.read_text().strip()
-            except OSError as error:
-                raise ConfigurationError(f"the administrator's token file cannot be read: {error}") from error
-        if not token and self.admin_token_file is None:
-            return None
-        why = token_weakness(token)
-        if why is not None:
-            raise ConfigurationError(f"LABELSTREAM_ASSIGNMENT_ADMIN_TOKEN {why}")
-        return token
+        return given_token(self.admin_token, self.admin_token_file, "LABELSTREAM_ASSIGNMENT_ADMIN_TOKEN")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from services.monitor.api import Lag, Reading, make_api
 from services.monitor.handlers import Handlers, MonitorEraser
 from services.monitor.jobs import Certifying, Jobs
 from services.monitor.metrics import FlowCollector
@@ -27,7 +28,11 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def build(settings: MonitorSettings) -> Service:
-    """The service; reads as the list of its subscriptions."""
+    """The service; reads as the list of its subscriptions.
+
+    Raises:
+        ConfigurationError: the token of the status page is short or well known.
+    """
     service = Service("monitor", settings, migrations=MIGRATIONS)
     projects = service.references.projects
     handlers = Handlers(projects, bucket_s=settings.bucket_s)
@@ -59,4 +64,14 @@ def build(settings: MonitorSettings) -> Service:
     service.every(settings.erase_again_s, "erase again", erasing.again)
     service.every(settings.prune_interval_s, "prune", jobs.prune)
     service.every(settings.prune_interval_s, "prune evidence", certifying.prune)
+    service.mount("/", make_api(_reading(service, collector), token=settings.page_token()))
     return service
+
+
+def _reading(service: Service, collector: FlowCollector) -> Reading:
+    """What the page and the read API answer from."""
+
+    def lags() -> list[Lag]:
+        return [Lag(topic, int(records), age) for topic, (records, age) in service.metrics.lags().items()]
+
+    return Reading(collector, service.unit, lags=lags, stopped=service.health.unready, clock=service.clock)

@@ -1,10 +1,12 @@
 """monitor's settings."""
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from shared.runtime.secrets import given_token
 from shared.runtime.settings import PACE, DatabaseServiceSettings
 
 
@@ -15,6 +17,11 @@ class MonitorSettings(DatabaseServiceSettings):
 
     batch_pace_ms: Annotated[int, Field(ge=0, le=10_000)] = Field(default=100, description=PACE)
     port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=8004, description="Port that HTTP listens on.")
+    admin_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Token of the status page and the read API, 32 characters or more; absent: both are closed.",
+    )
+    admin_token_file: Path | None = Field(default=None, description="File that holds that token.")
     bucket_s: Annotated[int, Field(ge=1, le=86_400)] = Field(
         default=60, description="Width of the time buckets of class mixes and disagreement, seconds."
     )
@@ -55,3 +62,11 @@ class MonitorSettings(DatabaseServiceSettings):
     metric_classes: Annotated[int, Field(ge=2, le=200)] = Field(
         default=50, description="Classes shown per project in metrics; the rest together as `other`."
     )
+
+    def page_token(self) -> str | None:
+        """The token of the status page, or None.
+
+        Raises:
+            ConfigurationError: it is too short, or one that everybody knows.
+        """
+        return given_token(self.admin_token, self.admin_token_file, "LABELSTREAM_MONITOR_ADMIN_TOKEN")

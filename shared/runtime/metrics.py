@@ -79,3 +79,13 @@ class BusMetrics:
             self.records.labels(topic, outcome)
         self.skipped_offsets.labels(topic)
         self.rebalances.labels(topic)
+
+    def lags(self) -> dict[str, tuple[float, float]]:
+        """Topic -> records that this process has still to process, and the age of the oldest in seconds."""
+        found: dict[str, tuple[float, float]] = {}
+        ages = {tuple(s.labels.items()): s.value for family in self.oldest.collect() for s in family.samples}
+        for sample in (sample for family in self.lag.collect() for sample in family.samples):
+            records, age = found.get(sample.labels["topic"], (0.0, 0.0))
+            own = ages.get(tuple(sample.labels.items()), 0.0)
+            found[sample.labels["topic"]] = (records + sample.value, max(age, own))
+        return found

@@ -1,6 +1,11 @@
 """Secrets that everybody knows. A process that is given one refuses to start."""
 
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr
+
+from shared.errors import ConfigurationError
 
 LEAST_CHARACTERS = 8
 LEAST_RANDOM_DIGITS = 16
@@ -55,6 +60,26 @@ def token_weakness(token: str) -> str | None:
     if len(token) < LEAST_TOKEN_CHARACTERS or len(set(token)) < LEAST_DISTINCT_CHARACTERS or guessable:
         return f"is short or well known; {MAKE_ONE}, {LEAST_TOKEN_CHARACTERS} characters or more"
     return None
+
+
+def given_token(token: SecretStr, file: Path | None, setting: str) -> str | None:
+    """An administrator's token from its setting or its file, or None.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or the token is too short or one that everybody knows.
+    """
+    text = token.get_secret_value()
+    if file is not None:
+        try:
+            text = file.read_text().strip()
+        except OSError as error:
+            raise ConfigurationError(f"the administrator's token file cannot be read: {error}") from error
+    elif not text:
+        return None
+    why = token_weakness(text)
+    if why is not None:
+        raise ConfigurationError(f"{setting} {why}")
+    return text
 
 
 def url_weakness(url: str) -> str | None:

@@ -43,11 +43,12 @@ class Deployment:
         self.project = f"labelstream-test-{secrets.token_hex(4)}"
         self.given = directory / "given"
         self.given.mkdir()
-        kafka_port, assignment_port = _ports(2)
+        kafka_port, assignment_port, monitor_port = _ports(3)
         self._values = {name: secrets.token_urlsafe(32) for name in _PASSWORDS} | {
             "KAFKA_CLUSTER_ID": base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[:22].replace("-", "0"),
             "KAFKA_PORT": str(kafka_port),
             "ASSIGNMENT_PORT": str(assignment_port),
+            "MONITOR_PORT": str(monitor_port),
         }
         environment = directory / "env"
         environment.write_text("".join(f"{name}={value}\n" for name, value in self._values.items()))

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 import structlog
 
 from services.monitor.domain.anchoring import WINDOW_DAYS, anchoring
-from services.monitor.domain.counters import Kind
+from services.monitor.domain.counters import Counts, Kind
 from services.monitor.domain.figures import KINDS, Figures, Kept, figures_of
 from services.monitor.domain.relabel import BUDGET_WINDOW
 from services.monitor.domain.windows import Window, anchoring_events, measurements, named
@@ -22,6 +23,16 @@ from shared.topics import QUALITY
 log = structlog.get_logger(__name__)
 
 OpenUnit = Callable[[], AbstractAsyncContextManager[Unit]]
+REFERENCE = timedelta(days=1)
+"""Before the window: what classes are compared with on the status page."""
+
+
+class Slowly(NamedTuple):
+    """The part of a snapshot that is read less often."""
+
+    at: datetime
+    figures: Mapping[str, Figures]
+    reference: Counts
 
 
 class Jobs:
@@ -32,7 +43,7 @@ class Jobs:
         self._projects = projects
         self._settings = settings
         self._collector = collector
-        self._measured: tuple[datetime, Mapping[str, Figures]] | None = None
+        self._read: Slowly | None = None
 
     async def publish_quality(self) -> None:
         """Publish the measurements of the last full window, once per window over all replicas."""
@@ -59,31 +70,39 @@ class Jobs:
             since = unit.now - timedelta(seconds=self._settings.window_s)
             window = await store.list_counts(int(since.timestamp()))
             spent = await store.count_relabels(names, since=unit.now - BUDGET_WINDOW)
-            figures = await self._figures(unit, names)
+            slowly = await self._slowly(unit, names)
             alarms = await AlarmStore(unit.connection).list_alarms(open_only=True)
             week = int((unit.now - timedelta(days=WINDOW_DAYS)).timestamp())
             answers = await store.list_counts(week, kind=Kind.ANCHORED)
         budgets = {p.project_id: p.spec.policy.relabel.budget_per_day - spent[p.project_id] for p in projects}
-        self._collector.snapshot = Snapshot(
+        snapshot = Snapshot(
             taken_at=unit.now,
             totals=totals,
             window=named(window, self._projects.naming),
+            reference=named(slowly.reference, self._projects.naming),
             projects={p.project_id: frozenset(getattr(p.spec.label, "classes", ())) for p in projects},
             budget_left={project: max(left, 0) for project, left in budgets.items()},
             anchoring={project: found.difference for project, found in anchoring(answers).items()},
-            figures=figures,
+            figures=slowly.figures,
             alarms=alarms,
         )
+        self._collector.show(snapshot)
 
-    async def _figures(self, unit: Unit, projects: Sequence[str]) -> Mapping[str, Figures]:
-        """What is measured, and of how many people; read again after `quality_interval_s`, since it moves slowly."""
-        age = timedelta(seconds=self._settings.quality_interval_s)
-        due = self._measured is not None and unit.now - self._measured[0] >= age
-        if self._measured is None or due or set(projects) - self._measured[1].keys():
+    async def _slowly(self, unit: Unit, projects: Sequence[str]) -> Slowly:
+        """What moves slowly or takes long to read: read again after `quality_interval_s`, or for a new project."""
+        every = timedelta(seconds=self._settings.quality_interval_s)
+        known = self._read
+        if known is None or unit.now - known.at >= every or set(projects) - known.figures.keys():
             store = ReadingStore(unit.connection)
             measured = await store.list_measured(KINDS, Kept)
-            self._measured = unit.now, figures_of(projects, measured, await store.count_people())
-        return self._measured[1]
+            until = unit.now - timedelta(seconds=self._settings.window_s)
+            known = Slowly(
+                unit.now,
+                figures_of(projects, measured, await store.count_people()),
+                await store.count_classes(int((until - REFERENCE).timestamp()), int(until.timestamp())),
+            )
+            self._read = known
+        return known
 
     async def prune(self) -> None:
         """Delete time buckets, event ids and relabel requests past their age, a bounded number at a time."""

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from services.monitor.domain.counters import LATENCY_EDGES_S, MILLION, Counts, Key, Kind
 from services.monitor.domain.facts import State
+from services.monitor.domain.history import History
 from services.monitor.domain.windows import bounded, class_mix, disagreement
 from services.monitor.metrics.declared import Declared, counter, filled, gauge, histogram
 from services.monitor.metrics.drift import DECLARED as DRIFT
@@ -83,7 +84,13 @@ class FlowCollector(Collector):
 
     def __init__(self, *, max_classes: int) -> None:
         self.snapshot: Snapshot | None = None
+        self.history = History()
         self._max_classes = max_classes
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Take in a newer snapshot."""
+        self.snapshot = snapshot
+        self.history.add(snapshot.taken_at, snapshot.totals)
 
     def describe(self) -> Iterable[Metric]:
         return [Metric(declared.name, declared.about, declared.type) for declared in DECLARED]

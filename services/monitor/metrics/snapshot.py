@@ -18,6 +18,7 @@ class Snapshot:
         taken_at: when.
         totals: the counters that are kept for good.
         window: those of the rolling window.
+        reference: classes of the day before the window.
         projects: the project's classes; empty where its labels have no list of classes.
         budget_left: relabel requests still possible, per project.
         anchoring: per project, -1 to 1; absent where there is nothing to compare.
@@ -28,6 +29,7 @@ class Snapshot:
     taken_at: datetime
     totals: Counts = field(default_factory=Counter)
     window: Counts = field(default_factory=Counter)
+    reference: Counts = field(default_factory=Counter)
     projects: Mapping[str, Collection[str]] = field(default_factory=dict)
     budget_left: Mapping[str, int] = field(default_factory=dict)
     anchoring: Mapping[str, float] = field(default_factory=dict)

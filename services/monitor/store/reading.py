@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from services.monitor.domain.counters import Counts, Key, Kind
 from services.monitor.domain.facts import Facts
 from services.monitor.domain.figures import BANDS, People
 from services.monitor.store.flow import facts_of
@@ -67,6 +68,17 @@ class ReadingStore:
             bands.setdefault(row["project_id"], {})[row["band"]] = row["n"]
         quarantined = {row["project_id"]: row["n"] for row in held}
         return {name: People(bands.get(name, {}), quarantined.get(name, 0)) for name in {*bands, *quarantined}}
+
+    async def count_classes(self, since: int, until: int) -> Counts:
+        """Predicted and given classes of the time buckets that start in [since, until), summed up over them."""
+        rows = await self._connection.fetch(
+            "SELECT project_id, kind, symbol, sum(n)::bigint AS n FROM counters"
+            " WHERE bucket >= $1 AND bucket < $2 AND kind = ANY($3::text[]) GROUP BY project_id, kind, symbol",
+            max(since, 1),
+            until,
+            [Kind.PREDICTED.value, Kind.LABELLED.value],
+        )
+        return Counts({Key(r["project_id"], Kind(r["kind"]), "", r["symbol"], since): r["n"] for r in rows})
 
     async def list_people(self, project_id: str, *, after: str, limit: int) -> list[Person]:
         """Annotators with a measured skill, by id, from the one after `after` on."""

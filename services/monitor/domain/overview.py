@@ -1,0 +1,158 @@
+"""What the status page and the read API tell of one project, from what the metrics' snapshot found."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from services.monitor.domain.counters import MILLION, Counts, Kind
+from services.monitor.domain.facts import State
+from services.monitor.domain.figures import Audited, Figures, audited
+from services.monitor.domain.windows import OTHER, bounded, class_mix
+from shared.events import Path
+
+SHOWN_CLASSES = 20
+
+
+class ClassShare(NamedTuple):
+    """Shares of one class, now and in the reference; None without a single event there."""
+
+    name: str
+    now: float | None
+    reference: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Classes of predictions or of labels, the most frequent now first; `now`, `before`: events counted."""
+
+    shares: tuple[ClassShare, ...] = ()
+    now: int = 0
+    before: int = 0
+
+    @property
+    def distance(self) -> float | None:
+        """Total variation distance between the two, None where one is empty."""
+        if not self.now or not self.before:
+            return None
+        return sum(abs((one.now or 0.0) - (one.reference or 0.0)) for one in self.shares) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class PathFigures:
+    """Labels that came by one path, and what one of them takes."""
+
+    path: str
+    labels: int
+    opinions: float | None
+    cost: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """One project at one time.
+
+    Attributes:
+        taken_at: when the database was read.
+        states: items by state.
+        paths: labels by path.
+        mixes: by `predictions` and `labels`.
+        audits: by model version, over the window.
+        figures: the latest measurements.
+        budget_left: relabel requests still possible.
+    """
+
+    project_id: str
+    taken_at: datetime
+    states: Mapping[str, int]
+    paths: tuple[PathFigures, ...]
+    mixes: Mapping[str, Mix]
+    audits: Mapping[str, Audited]
+    figures: Figures = field(default_factory=Figures)
+    budget_left: int = 0
+
+
+def states_of(project: str, totals: Counts) -> dict[str, int]:
+    """Items by state, every state named."""
+    found = dict.fromkeys((state.value for state in State), 0)
+    for key, n in totals.items():
+        if key.project_id == project and key.kind == Kind.ITEMS:
+            found[key.part] = found.get(key.part, 0) + n
+    return found
+
+
+def paths_of(project: str, totals: Counts) -> tuple[PathFigures, ...]:
+    """The paths by which labels came."""
+    sums: Counter[tuple[Kind, str]] = Counter()
+    for key, n in totals.items():
+        if key.project_id == project:
+            sums[key.kind, key.part] += n
+    found = []
+    for path in Path:
+        labels = sums[Kind.LABELS, path.value]
+        opinions = sums[Kind.OPINIONS, path.value] / labels if labels else None
+        cost = sums[Kind.COST, path.value] / MILLION / labels if labels else None
+        found.append(PathFigures(path.value, labels, opinions, cost))
+    return tuple(found)
+
+
+def mix_of(project: str, window: Counts, reference: Counts, kind: Kind, classes: Collection[str]) -> Mix:
+    """The classes of a project now and before, at most `SHOWN_CLASSES`; the others together."""
+    now = class_mix(window, kind).get(project, Counter())
+    before = class_mix(reference, kind).get(project, Counter())
+    kept = bounded(now + before, classes or None, SHOWN_CLASSES)
+
+    def folded(mix: Counter[str]) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for name, n in mix.items():
+            found[name if name in kept else OTHER] += n
+        return found
+
+    new, old = folded(now), folded(before)
+    names = sorted({*new, *old}, key=lambda name: (-new[name], -old[name], name))
+    shares = tuple(
+        ClassShare(
+            name,
+            new[name] / new.total() if new.total() else None,
+            old[name] / old.total() if old.total() else None,
+        )
+        for name in names
+    )
+    return Mix(shares, now.total(), before.total())
+
+
+def overview(
+    project: str,
+    *,
+    taken_at: datetime,
+    totals: Counts,
+    window: Counts,
+    reference: Counts,
+    classes: Collection[str],
+    figures: Figures,
+    budget_left: int,
+) -> Overview:
+    """Put one project's figures together.
+
+    Args:
+        project: its id.
+        taken_at: when the rest was read.
+        totals: counters that are kept for good.
+        window: those of the rolling window.
+        reference: those of the day before it.
+        classes: the project's; empty where it has no list of them.
+        figures: the latest measurements.
+        budget_left: relabel requests still possible.
+    """
+    kinds = (("predictions", Kind.PREDICTED), ("labels", Kind.LABELLED))
+    return Overview(
+        project_id=project,
+        taken_at=taken_at,
+        states=states_of(project, totals),
+        paths=paths_of(project, totals),
+        mixes={name: mix_of(project, window, reference, kind, classes) for name, kind in kinds},
+        audits={model: one for (owner, model), one in audited(window).items() if owner == project},
+        figures=figures,
+        budget_left=budget_left,
+    )
