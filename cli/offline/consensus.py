@@ -12,6 +12,7 @@ from rich.console import Console
 
 from cli.offline.arriving import Rule, run
 from cli.offline.crowd import Recorded, read_recorded
+from cli.offline.kinds import Kind, fused_kind, show_kind
 from cli.output import JsonFlag, Output, table
 from services.qc.domain.answers import Floats, Ints
 from services.qc.domain.calibration import Reliability, reliability
@@ -39,6 +40,7 @@ def command(
     *,
     answers: Annotated[Path, typer.Option("--answers", help="CSV of task,worker,label.", show_default=False)],
     truth: Annotated[Path | None, typer.Option("--truth", help="CSV of task,label.")] = None,
+    kind: Annotated[Kind, typer.Option("--kind", help="Of the labels; all but choice are JSON.")] = Kind.CHOICE,
     method: Annotated[Method, typer.Option("--method", help="Model of the people.")] = Method.DEFAULT,
     order: Annotated[
         str | None, typer.Option("--order", help="Classes from lowest to highest, with commas. Numbers are ordered.")
@@ -63,8 +65,16 @@ def command(
     With --stop the engine knows only what has arrived, and what comes for a stopped task is not looked at, unless what
     is learned meanwhile puts it in doubt and opens it again. The labels are those after the last refresh, on the
     opinions used; `accuracy_at_stop` is of those given when tasks stopped.
+
+    Of objects (--kind boxes, polygons, masks, tracks) a label is a JSON value of the contract or its list of objects:
+    `mean_iou` is over the true objects, `f1` at an overlap of a half, beside the majority and the best single worker.
     """
     out = Output(as_json=as_json)
+    if kind is not Kind.CHOICE:
+        with out.working("fusing answers"):
+            fused = fused_kind(kind, answers, truth, output)
+        out.result(fused, lambda to: show_kind(to, fused))
+        return
     with out.working("reading answers"):
         recorded = read_recorded(answers, order=None if order is None else tuple(order.split(",")))
         known = None if truth is None else recorded.truth(truth)

@@ -13,6 +13,8 @@ from services.qc.domain.answers import Answers, Ints, answers_of
 from shared.errors import ConfigurationError
 
 MAX_CLASSES = 200
+MAX_FIELD = 50_000_000
+"""Characters of one column: a label may be a list of outlines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,15 @@ class Recorded:
         places = {name: place for place, name in enumerate(self.tasks)}
         known = {name: place for place, name in enumerate(self.classes)}
         found = np.full(len(self.tasks), -1, dtype=np.int32)
-        for _, (task, label) in _rows(path, ("task", "label")):
+        for _, (task, label) in csv_rows(path, ("task", "label")):
             if task in places:
                 found[places[task]] = known.get(label, -2)
         return found
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
     """The named columns of each line, none of them empty."""
+    csv.field_size_limit(MAX_FIELD)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
@@ -113,7 +116,7 @@ def read_recorded(path: Path, *, order: tuple[str, ...] | None = None, at_most: 
     """
     names: tuple[dict[str, int], ...] = ({}, {}, {})
     columns = tuple(array("i") for _ in names)
-    for line, row in _rows(path, ("task", "worker", "label")):
+    for line, row in csv_rows(path, ("task", "worker", "label")):
         for value, known, column in zip(row, names, columns, strict=True):
             column.append(known.setdefault(value, len(known)))
         if len(names[2]) > at_most:

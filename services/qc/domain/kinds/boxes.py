@@ -164,7 +164,7 @@ def _direction(degrees: Floats, weights: Floats) -> float:
     turns = np.exp(4j * np.radians(degrees))
     mean = float(np.degrees(np.angle((weights * turns).sum())) / 4.0)
     apart = (degrees - mean + 45.0) % 90.0 - 45.0
-    return mean + float(middle(apart[:, None], weights)[0])
+    return mean + float(middle(apart[:, None], weights[:, None])[0])
 
 
 def _as_most(rect: Rect, rows: Floats, weights: Floats) -> Rect:

@@ -9,29 +9,32 @@ TOLERATED = 1.5
 NORMAL = 1.4826
 STEPS = 3
 MANY = 3
+SLACK = 1e-12
 
 
 def middle(values: Floats, weights: Floats) -> Floats:
-    """The weighted median of each column; half way between the two middle ones where they hold equal weight.
+    """The weighted medians; half way between the two middle ones where they hold equal weight.
 
     Args:
-        values: (opinions, columns).
-        weights: (opinions,); positive.
+        values: (opinions, groups).
+        weights: (opinions, groups); not negative, some positive in each group.
+
+    Returns:
+        (groups,).
     """
     order = np.argsort(values, axis=0, kind="stable")
-    ranked = np.take_along_axis(values, order, axis=0)
-    below = np.cumsum(weights[order], axis=0)
+    group = np.arange(values.shape[1])
+    ranked = values[order, group]
+    below = np.cumsum(weights[order, group], axis=0)
     half = below[-1] / 2.0
-    low = np.take_along_axis(ranked, (below < half * (1 - 1e-12)).sum(axis=0)[None], axis=0)[0]
-    high = np.take_along_axis(
-        ranked, np.minimum((below <= half * (1 + 1e-12)).sum(axis=0), len(values) - 1)[None], axis=0
-    )[0]
-    found: Floats = (low + high) / 2.0
+    low = (below < half * (1.0 - SLACK)).sum(axis=0)
+    high = (below <= half * (1.0 + SLACK)).sum(axis=0)
+    found: Floats = (ranked[low, group] + ranked[np.minimum(high, len(values) - 1), group]) / 2.0
     return found
 
 
 def centre(values: Floats, weights: Floats, scale: float = 0.0) -> Floats:
-    """A weighted mean of each column that bounds what one opinion can do: Huber's, from the weighted median on.
+    """A weighted mean of each column that bounds what one opinion can do; see `centres`.
 
     Args:
         values: (opinions, columns); of the same unit.
@@ -41,12 +44,33 @@ def centre(values: Floats, weights: Floats, scale: float = 0.0) -> Floats:
     if len(values) < MANY:
         mean: Floats = weights @ values / weights.sum()
         return mean
-    found = middle(values, weights)
-    off = np.abs(values - found)
-    spread = np.maximum(NORMAL * middle(off.reshape(-1, 1), np.repeat(weights, values.shape[1]))[0], scale)
-    if spread <= 0.0:
-        return found
-    for _ in range(STEPS):
-        share = weights[:, None] / np.maximum(np.abs(values - found) / (TOLERATED * spread), 1.0)
-        found = (share * values).sum(axis=0) / share.sum(axis=0)
+    found: Floats = centres(values[:, None, :], weights[:, None], np.array([scale]))[0]
     return found
+
+
+def centres(values: Floats, weights: Floats, scales: Floats) -> Floats:
+    """Weighted means that bound what one opinion can do: Huber's, from the weighted medians on. Of two, the mean.
+
+    Args:
+        values: (opinions, groups, columns); the columns of a group have one unit. Anything where the weight is 0.
+        weights: (opinions, groups); inverse variances; 0: no opinion there, but one at least in each group.
+        scales: (groups,); residuals up to this are never too large.
+
+    Returns:
+        (groups, columns).
+    """
+    number, groups, columns = values.shape
+    there = weights > 0.0
+    mean: Floats = (weights[..., None] * values).sum(axis=0) / weights.sum(axis=0)[:, None]
+    if number < MANY:
+        return mean
+    sorted_ = np.where(there[..., None], values, np.inf)
+    found = middle(sorted_.reshape(number, -1), np.repeat(weights, columns, axis=1)).reshape(groups, columns)
+    off = np.abs(sorted_ - found).transpose(0, 2, 1).reshape(-1, groups)
+    spread = np.maximum(NORMAL * middle(off, np.repeat(weights, columns, axis=0)), scales)
+    bound = np.maximum(TOLERATED * spread, np.finfo(float).tiny)[:, None]
+    for _ in range(STEPS):
+        share = weights[..., None] / np.maximum(np.abs(values - found) / bound, 1.0)
+        found = (share * values).sum(axis=0) / share.sum(axis=0)
+    kept: Floats = np.where((there.sum(axis=0) < MANY)[:, None], mean, found)
+    return kept

@@ -7,7 +7,7 @@ import numpy as np
 
 from services.qc.domain.answers import Floats, Ints
 from services.qc.domain.kinds.boxes import near
-from services.qc.domain.kinds.estimates import centre, middle
+from services.qc.domain.kinds.estimates import centres, middle
 
 SAMPLES = 256
 """Frames at which tracks are compared, evenly spread where there are more."""
@@ -87,23 +87,21 @@ def fused(paths: Sequence[Path], weights: Floats) -> Path:
     """
     precision = weights**2
     ends = np.array([[path.frames[0], path.frames[-1]] for path in paths], dtype=np.float64)
-    first, last = np.round(middle(ends, precision)).tolist()
+    first, last = np.round(middle(ends, np.stack([precision, precision], axis=1))).tolist()
     last = max(first, last)
     keys = np.unique(np.concatenate([*(path.frames for path in paths), [first, last]]).astype(np.float64))
     keys = keys[(keys >= first) & (keys <= last)]
     seen = np.stack([path.at(keys) for path in paths])
     there = ~np.isnan(seen[:, :, 0])
     kept = there.any(axis=0)
-    keys, seen, there = keys[kept], seen[:, kept], there[:, kept]
-    rows = [
-        centre(seen[who, at], precision[who], 0.02 * float(np.sqrt(_area(seen[who, at]).mean())))
-        for at, who in enumerate(there.T)
-    ]
-    return _thinned(Path(keys.astype(np.int32), np.array(rows)))
+    keys, seen, there = keys[kept], np.where(there[..., None], seen, 0.0)[:, kept], there[:, kept]
+    sizes = np.sqrt(_area(seen).sum(axis=0) / there.sum(axis=0))
+    rows = centres(seen, precision[:, None] * there, 0.02 * sizes)
+    return _thinned(Path(keys.astype(np.int32), rows))
 
 
 def _area(edges: Floats) -> Floats:
-    found: Floats = (edges[:, 2] - edges[:, 0]) * (edges[:, 3] - edges[:, 1])
+    found: Floats = (edges[..., 2] - edges[..., 0]) * (edges[..., 3] - edges[..., 1])
     return found
 
 

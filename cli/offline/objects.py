@@ -1,0 +1,186 @@
+"""`labelstream consensus --kind boxes|polygons|masks|tracks`: fused objects, beside what is simpler."""
+
+import csv
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cli.offline.crowd import csv_rows
+from cli.offline.shapes import SHAPES, Refused, Shape, read_shapes, write_shapes
+from services.qc.domain.calibration import Reliability, reliability
+from services.qc.domain.kinds.clusters import Answer, Drawn, match
+from services.qc.domain.kinds.detection import Held, average_precision, hold, ratios, scores, totals
+from services.qc.domain.kinds.objects import Fused, fuse, learn, majority
+from shared.errors import ConfigurationError
+
+FEWEST = 5
+RESAMPLES = 1000
+NAMES = ("mean_iou", "f1", "precision", "recall", "quality")
+
+Objects = tuple[Drawn[Any], ...]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A file of drawn answers.
+
+    Attributes:
+        answers: by task; of repeats by one worker the last.
+        refused: objects left out.
+    """
+
+    kind: str
+    answers: dict[str, list[Answer[Any]]]
+    refused: Refused
+
+    @property
+    def shape(self) -> Shape:
+        return SHAPES[self.kind]
+
+
+def read_drawn(path: Path, kind: str) -> Recorded:
+    """Read a CSV of task, worker, label, the label being JSON.
+
+    Raises:
+        ConfigurationError: names file and line.
+    """
+    refused, found = Refused(), dict[str, dict[str, Objects]]()
+    for line, (task, worker, label) in csv_rows(path, ("task", "worker", "label")):
+        found.setdefault(task, {})[worker] = _read(path, line, label, kind, refused)
+    if not found:
+        raise ConfigurationError(f"{path}: holds no answers; give a CSV of task,worker,label")
+    answers = {task: [Answer(who, drawn) for who, drawn in sorted(by.items())] for task, by in sorted(found.items())}
+    return Recorded(kind, answers, refused)
+
+
+def read_true(path: Path, kind: str) -> dict[str, Objects]:
+    """Read a CSV of task, label.
+
+    Raises:
+        ConfigurationError: names file and line.
+    """
+    refused = Refused()
+    found = {task: _read(path, n, label, kind, refused) for n, (task, label) in csv_rows(path, ("task", "label"))}
+    if refused.number:
+        reason = next(iter(refused.reasons))
+        raise ConfigurationError(f"{path}: {refused.number} true objects cannot be read; the first: {reason}")
+    return found
+
+
+def _read(path: Path, line: int, label: str, kind: str, refused: Refused) -> Objects:
+    try:
+        return read_shapes(label, SHAPES[kind], refused)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path}:{line}: no {kind} in JSON: {error}") from error
+
+
+def consensus(recorded: Recorded, truth: dict[str, Objects] | None, output: Path | None) -> dict[str, Any]:
+    """Fuse every task; what the JSON of the command says."""
+    geometry, items = recorded.shape.geometry, list(recorded.answers.values())
+    started = time.perf_counter()
+    crowd = learn(items, geometry)
+    found = [fuse(item, geometry, crowd) for item in items]
+    seconds = time.perf_counter() - started
+    if output is not None:
+        _write(output, recorded, found)
+    kept = sum(len(one.kept) for one in found)
+    return {
+        **_beside(recorded, found, truth), "kind": recorded.kind, "items": len(items),
+        "opinions": sum(map(len, items)), "workers": len(crowd.people), "classes": len(crowd.classes),
+        "objects": kept, "candidates": sum(len(one.objects) for one in found),
+        "expected_unseen": sum(one.unseen for one in found), "refused": recorded.refused.number,
+        "refused_why": dict(recorded.refused.reasons.most_common(5)),
+        "seconds": seconds, "milliseconds_per_item": 1e3 * seconds / len(items),
+    }  # fmt: skip
+
+
+def _beside(recorded: Recorded, found: Sequence[Fused[Any]], truth: dict[str, Objects] | None) -> dict[str, Any]:
+    """The scores beside the truth, each with what the majority and the best single annotator come to."""
+    judged = [at for at, task in enumerate(recorded.answers) if truth is not None and task in truth]
+    if truth is None or not judged:
+        return dict.fromkeys(NAMES)
+    geometry, tasks, items = recorded.shape.geometry, list(recorded.answers), list(recorded.answers.values())
+    true = [truth[tasks[at]] for at in judged]
+    ours = [tuple(Drawn(one.extent, one.label) for one in found[at].kept) for at in judged]
+    held = [hold(one, two, geometry) for one, two in zip(ours, true, strict=True)]
+    most = [hold(majority(items[at], geometry), two, geometry) for at, two in zip(judged, true, strict=True)]
+    curve = existence([found[at] for at in judged], true, geometry)
+    ranked = [
+        ([Drawn(o.extent, o.label) for o in found[at].objects], np.array([o.posterior for o in found[at].objects]), two)
+        for at, two in zip(judged, true, strict=True)
+    ]
+    return {
+        **asdict(scores(held)), "intervals": intervals(held), **average_precision(ranked, geometry),
+        "majority": asdict(scores(most)), "best_single": best_single([items[at] for at in judged], true, geometry),
+        "judged": len(judged), "calibration_error": None if curve is None else curve.error,
+        "reliability": [] if curve is None else [
+            {"labels": one.labels, "posterior": one.posterior, "accuracy": one.accuracy} for one in curve.bins
+        ],
+    }  # fmt: skip
+
+
+def best_single(
+    items: Sequence[Sequence[Answer[Any]]], true: Sequence[Objects], geometry: Any
+) -> dict[str, Any] | None:
+    """The annotator with the best F1, over the tasks that they did, if these are not too few to tell."""
+    by: dict[str, list[Held]] = {}
+    for item, two in zip(items, true, strict=True):
+        for answer in item:
+            by.setdefault(answer.annotator, []).append(hold(answer.objects, two, geometry))
+    busiest = max(map(len, by.values()))
+    known = {name: scores(held) for name, held in by.items() if len(held) >= min(FEWEST, busiest)}
+    best = max(known, key=lambda name: (known[name].f1 or 0.0, known[name].mean_iou or 0.0, name))
+    return {"tasks": len(by[best]), **asdict(known[best])}
+
+
+def intervals(held: Sequence[Held], resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
+    """95 % intervals of the scores, by the bootstrap over tasks."""
+    rows, size = totals(held), len(held)
+    times = np.random.default_rng(seed).multinomial(size, np.full(size, 1.0 / size), size=resamples)
+    drawn = ratios(times @ rows)
+    low, high = np.nanpercentile(drawn, (2.5, 97.5), axis=0) if not np.isnan(drawn).all() else (drawn[0], drawn[0])
+    return {name: None if np.isnan(low[i]) else [float(low[i]), float(high[i])] for i, name in enumerate(NAMES)}
+
+
+def existence(
+    found: Sequence[Fused[Any]], true: Sequence[Objects], geometry: Any, least: float = 0.5
+) -> Reliability | None:
+    """How sure candidates are to exist beside how many of them do, whatever their class."""
+    sure, real = [], []
+    for item, two in zip(found, true, strict=True):
+        hit = np.zeros(len(item.objects), dtype=np.bool_)
+        posterior = np.array([one.existence for one in item.objects])
+        if item.objects and two:
+            shared = geometry.similarity([one.extent for one in item.objects], [one.extent for one in two])
+            hit[match(shared + 1e-3 * posterior[:, None], shared >= least)[0]] = True
+        sure.append(posterior)
+        real.append(hit)
+    return reliability(np.concatenate(sure), np.concatenate(real))
+
+
+def shown(document: dict[str, Any]) -> list[tuple[str, Any, Any, Any]]:
+    """Rows of score, fused, majority, best single."""
+    others = document.get("majority") or {}, document.get("best_single") or {}
+    rows: list[tuple[str, Any, Any, Any]] = []
+    for name in NAMES:
+        value = document[name]
+        rows.append((name.replace("_", " "), "unknown" if value is None else value, *(o.get(name, "") for o in others)))
+    return rows
+
+
+def _write(path: Path, recorded: Recorded, found: Sequence[Fused[Any]]) -> None:
+    """task, label in JSON, expected wrong objects, opinions, and the existence of each object of the label."""
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["task", "label", "expected_wrong", "opinions", "existence"])
+            for (task, answers), one in zip(recorded.answers.items(), found, strict=True):
+                label = write_shapes([Drawn(each.extent, each.label) for each in one.kept], recorded.kind)
+                sure = " ".join(f"{each.existence:.4f}" for each in one.kept)
+                writer.writerow([task, label, round(one.wrong, 4), len(answers), sure])
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be written: {error}") from error

@@ -1,0 +1,142 @@
+"""How good objects are beside the truth: intersection over union, F1, average precision as COCO has it.
+
+An object is held against a true one of its class; each counts once (Hungarian method).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.qc.domain.answers import Bools, Floats
+from services.qc.domain.kinds.clusters import Drawn, E, Geometry, match
+
+HIT = 0.5
+COCO = np.arange(0.5, 0.96, 0.05)
+LEVELS = np.linspace(0.0, 1.0, 101)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The objects of one item beside its truth.
+
+    Attributes:
+        overlaps: (pairs,); of the assignment with the most overlap in all.
+        hits: pairs of at least `HIT`.
+        given, true: objects.
+    """
+
+    overlaps: Floats
+    hits: int
+    given: int
+    true: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Of one or more items; None where undefined.
+
+    Attributes:
+        mean_iou: over the true objects; one that was missed has none.
+        f1, precision, recall: at an overlap of a half.
+        quality: the sum of hits' overlaps in parts of what hits, misses and false objects weigh (panoptic quality of
+            Kirillov et al. 2019, over all classes together).
+    """
+
+    mean_iou: float | None
+    f1: float | None
+    precision: float | None
+    recall: float | None
+    quality: float | None
+
+
+def overlaps(given: Sequence[Drawn[E]], true: Sequence[Drawn[E]], geometry: Geometry[E]) -> Floats:
+    """(given, true); 0 where the classes differ."""
+    if not given or not true:
+        return np.zeros((len(given), len(true)))
+    found = geometry.similarity([one.extent for one in given], [one.extent for one in true])
+    same = np.array([[one.label == two.label for two in true] for one in given])
+    return np.where(same, found, 0.0)
+
+
+def hold(given: Sequence[Drawn[E]], true: Sequence[Drawn[E]], geometry: Geometry[E]) -> Held:
+    """One item's objects beside its truth."""
+    shared = overlaps(given, true, geometry)
+    found = shared[match(shared, shared > 0.0)]
+    hits = len(match(shared, shared >= HIT)[0])
+    return Held(found, hits, len(given), len(true))
+
+
+def totals(items: Sequence[Held]) -> Floats:
+    """(items, 5); what each adds: overlap, overlap of hits, hits, given, true."""
+    rows = [(h.overlaps.sum(), h.overlaps[h.overlaps >= HIT].sum(), h.hits, h.given, h.true) for h in items]
+    return np.array(rows, dtype=np.float64).reshape(-1, 5)
+
+
+def scores(items: Sequence[Held]) -> Scores:
+    """Of all items together."""
+    return Scores(*(None if np.isnan(each) else float(each) for each in ratios(totals(items).sum(axis=0))))
+
+
+def ratios(sums: Floats) -> Floats:
+    """(..., 5); the scores of sums of `totals`; NaN where undefined."""
+    overlap, good, hits, given, true = np.moveaxis(sums, -1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = (overlap / true, 2 * hits / (given + true), hits / given, hits / true, 2 * good / (given + true))
+    return np.stack(found, axis=-1)
+
+
+def average_precision(
+    items: Sequence[tuple[Sequence[Drawn[E]], Floats, Sequence[Drawn[E]]]], geometry: Geometry[E]
+) -> Mapping[str, float | None]:
+    """Average precision at overlaps of .5 to .95, .5 and .75, averaged over the classes of the truth (Lin et al. 2014).
+
+    Objects are taken by falling score, each goes to the true one that it overlaps most and that is still free; the
+    precision at each of 101 levels of recall is the best from there on.
+
+    Args:
+        items: what was given, its scores (given,), and the truth, of each item.
+        geometry: of the extents.
+    """
+    shared = [(overlaps(given, true, geometry), scored) for given, scored, true in items]
+    classes = sorted({one.label for _, _, true in items for one in true})
+    if not classes:
+        return {"ap": None, "ap50": None, "ap75": None}
+    table = np.array([[_precision(items, shared, name, least) for least in COCO] for name in classes]).mean(axis=0)
+    return {"ap": float(table.mean()), "ap50": float(table[0]), "ap75": float(table[5])}
+
+
+def _precision(
+    items: Sequence[tuple[Sequence[Drawn[E]], Floats, Sequence[Drawn[E]]]],
+    shared: Sequence[tuple[Floats, Floats]],
+    name: str,
+    least: float,
+) -> float:
+    """The average precision of one class at one overlap."""
+    scored: list[Floats] = []
+    right: list[Bools] = []
+    true = 0
+    for (given, _, truth), (overlap, score) in zip(items, shared, strict=True):
+        rows = np.array([at for at, one in enumerate(given) if one.label == name], dtype=np.int64)
+        rows = rows[np.argsort(-score[rows], kind="stable")]
+        true += sum(one.label == name for one in truth)
+        scored.append(score[rows])
+        right.append(_hits(overlap[rows], least))
+    order = np.argsort(-np.concatenate(scored), kind="stable")
+    hits = np.cumsum(np.concatenate(right)[order])
+    recall = hits / true
+    best = np.maximum.accumulate((hits / np.arange(1, len(hits) + 1))[::-1])[::-1]
+    at = np.searchsorted(recall, LEVELS, side="left")
+    return float(np.where(at < len(best), np.append(best, 0.0)[np.minimum(at, len(best))], 0.0).mean())
+
+
+def _hits(overlap: Floats, least: float) -> Bools:
+    """Whether each object, the surest first, finds a true one that is still free."""
+    found = np.zeros(len(overlap), dtype=np.bool_)
+    free = np.ones(overlap.shape[1], dtype=np.bool_)
+    for at, row in enumerate(overlap):
+        left = np.where(free, row, -1.0)
+        best = int(left.argmax()) if len(left) else -1
+        if best >= 0 and left[best] >= least:
+            found[at], free[best] = True, False
+    return found

@@ -1,0 +1,62 @@
+"""Fused shapes beside the best single annotator and the majority, and whether existence means what it says."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cli.offline.objects import existence
+from services.qc.domain.calibration import Reliability
+from services.qc.domain.kinds.clusters import Drawn
+from services.qc.domain.kinds.detection import Held, Scores, hold, ratios, scores, totals
+from services.qc.domain.kinds.objects import fuse, learn, majority
+from tests.bench.shapes.drawing import Scene
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a scene comes to."""
+
+    fused: Scores
+    majority: Scores
+    single: Scores
+    reliability: Reliability
+
+
+def figures(scene: Scene) -> Figures:
+    """Learn from the answers alone, fuse, and look at the truth."""
+    geometry = scene.geometry
+    crowd = learn(scene.answers, geometry)
+    found = [fuse(item, geometry, crowd) for item in scene.answers]
+    kept = [tuple(Drawn(one.extent, one.label) for one in each.kept) for each in found]
+    curve = existence(found, scene.truth, geometry)
+    assert curve is not None
+    most = [majority(item, geometry) for item in scene.answers]
+    return Figures(_against(kept, scene), _against(most, scene), _single(scene), curve)
+
+
+def _against(given: Sequence[tuple[Drawn[Any], ...]], scene: Scene) -> Scores:
+    return scores([hold(one, true, scene.geometry) for one, true in zip(given, scene.truth, strict=True)])
+
+
+def _single(scene: Scene) -> Scores:
+    """The best of all annotators in each score by itself, over what they drew: more than any one of them has."""
+    held: dict[str, list[Held]] = {}
+    for item, true in zip(scene.answers, scene.truth, strict=True):
+        for answer in item:
+            held.setdefault(answer.annotator, []).append(hold(answer.objects, true, scene.geometry))
+    table = np.array([ratios(totals(each).sum(axis=0)) for each in held.values()])
+    return Scores(*np.nanmax(table, axis=0).tolist())
+
+
+def seconds(scene: Scene, times: int = 5) -> float:
+    """CPU seconds of the fastest of some runs over one item, with what was learned before."""
+    crowd = learn(scene.answers, scene.geometry)
+    taken = []
+    for _ in range(times):
+        started = time.process_time()
+        fuse(scene.answers[0], scene.geometry, crowd)
+        taken.append(time.process_time() - started)
+    return min(taken)
