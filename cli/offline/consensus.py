@@ -41,6 +41,12 @@ def command(
     answers: Annotated[Path, typer.Option("--answers", help="CSV of task,worker,label.", show_default=False)],
     truth: Annotated[Path | None, typer.Option("--truth", help="CSV of task,label.")] = None,
     kind: Annotated[Kind, typer.Option("--kind", help="Of the labels; all but choice are JSON.")] = Kind.CHOICE,
+    semantic: Annotated[
+        bool | None,
+        typer.Option(
+            "--semantic/--instances", help="Masks: one per class, or one per object.", show_default="as given"
+        ),
+    ] = None,
     method: Annotated[Method, typer.Option("--method", help="Model of the people.")] = Method.DEFAULT,
     order: Annotated[
         str | None, typer.Option("--order", help="Classes from lowest to highest, with commas. Numbers are ordered.")
@@ -72,7 +78,7 @@ def command(
     out = Output(as_json=as_json)
     if kind is not Kind.CHOICE:
         with out.working("fusing answers"):
-            fused = fused_kind(kind, answers, truth, output)
+            fused = fused_kind(kind, answers, truth, output, semantic=semantic)
         out.result(fused, lambda to: show_kind(to, fused))
         return
     with out.working("reading answers"):

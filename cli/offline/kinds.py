@@ -20,14 +20,16 @@ class Kind(StrEnum):
     TRACKS = "tracks"
 
 
-def fused_kind(kind: Kind, answers: Path, truth: Path | None, output: Path | None) -> dict[str, Any]:
+def fused_kind(
+    kind: Kind, answers: Path, truth: Path | None, output: Path | None, *, semantic: bool | None = None
+) -> dict[str, Any]:
     """Fuse a file of answers; what the JSON says.
 
     Raises:
         ConfigurationError: names file and line.
     """
     recorded = read_drawn(answers, kind.value)
-    return consensus(recorded, None if truth is None else read_true(truth, kind.value), output)
+    return consensus(recorded, None if truth is None else read_true(truth, kind.value), output, semantic=semantic)
 
 
 def show_kind(to: Console, document: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import csv
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,13 @@ import numpy as np
 from cli.offline.crowd import csv_rows
 from cli.offline.shapes import SHAPES, Refused, Shape, read_shapes, write_shapes
 from services.qc.domain.calibration import Reliability, reliability
+from services.qc.domain.kinds import semantic as semantic_masks
 from services.qc.domain.kinds.clusters import Answer, Drawn, match
+from services.qc.domain.kinds.concord import agreement
 from services.qc.domain.kinds.detection import Held, average_precision, hold, ratios, scores, totals
 from services.qc.domain.kinds.objects import Fused, fuse, learn, majority
+from services.qc.domain.kinds.semantic import looks_semantic
+from services.qc.domain.kinds.tracking import follow, tracking
 from shared.errors import ConfigurationError
 
 FEWEST = 5
@@ -78,49 +82,128 @@ def _read(path: Path, line: int, label: str, kind: str, refused: Refused) -> Obj
         raise ConfigurationError(f"{path}:{line}: no {kind} in JSON: {error}") from error
 
 
-def consensus(recorded: Recorded, truth: dict[str, Objects] | None, output: Path | None) -> dict[str, Any]:
-    """Fuse every task; what the JSON of the command says."""
-    geometry, items = recorded.shape.geometry, list(recorded.answers.values())
+@dataclass(frozen=True)
+class Labelled:
+    """What came out.
+
+    Attributes:
+        labels: (tasks,); objects of each.
+        majority: what most of those who answered an item say, everybody weighing the same.
+        candidates: (tasks,); everything that may be an object; None where pixels are labelled.
+        wrong: (tasks,); expected wrong objects, or the expected share of wrong pixels.
+        skills: by worker.
+        about: what else the JSON says.
+    """
+
+    labels: list[Objects]
+    majority: Callable[[Sequence[Answer[Any]]], Objects]
+    candidates: list[Fused[Any]] | None
+    wrong: list[float]
+    skills: dict[str, dict[str, Any]]
+    about: dict[str, Any]
+
+
+def consensus(
+    recorded: Recorded, truth: dict[str, Objects] | None, output: Path | None, *, semantic: bool | None = None
+) -> dict[str, Any]:
+    """Fuse every task; what the JSON of the command says.
+
+    Args:
+        recorded: the answers.
+        truth: by task.
+        output: where labels go, as CSV.
+        semantic: of masks, one per class and each pixel in one of them; None: as the answers look.
+    """
+    items = list(recorded.answers.values())
+    if semantic is None:
+        semantic = recorded.kind == "masks" and looks_semantic(items)
     started = time.perf_counter()
-    crowd = learn(items, geometry)
-    found = [fuse(item, geometry, crowd) for item in items]
+    found = _painted(items) if semantic else _fused(items, recorded.shape.geometry)
     seconds = time.perf_counter() - started
     if output is not None:
         _write(output, recorded, found)
-    kept = sum(len(one.kept) for one in found)
+    agreed = agreement(items, recorded.shape.geometry, resamples=RESAMPLES, rng=np.random.default_rng(0))
     return {
         **_beside(recorded, found, truth), "kind": recorded.kind, "items": len(items),
-        "opinions": sum(map(len, items)), "workers": len(crowd.people), "classes": len(crowd.classes),
-        "objects": kept, "candidates": sum(len(one.objects) for one in found),
-        "expected_unseen": sum(one.unseen for one in found), "refused": recorded.refused.number,
-        "refused_why": dict(recorded.refused.reasons.most_common(5)),
+        "opinions": sum(map(len, items)), "workers": len(found.skills),
+        "objects": sum(map(len, found.labels)), **found.about,
+        "agreement": agreed.values, "agreement_intervals": agreed.intervals, "skills": found.skills,
+        "refused": recorded.refused.number, "refused_why": dict(recorded.refused.reasons.most_common(5)),
         "seconds": seconds, "milliseconds_per_item": 1e3 * seconds / len(items),
     }  # fmt: skip
 
 
-def _beside(recorded: Recorded, found: Sequence[Fused[Any]], truth: dict[str, Objects] | None) -> dict[str, Any]:
+def _fused(items: Sequence[Sequence[Answer[Any]]], geometry: Any) -> Labelled:
+    crowd = learn(items, geometry)
+    found = [fuse(item, geometry, crowd) for item in items]
+    return Labelled(
+        [tuple(Drawn(each.extent, each.label) for each in one.kept) for one in found],
+        lambda item: majority(item, geometry),
+        found,
+        [one.wrong for one in found],
+        {name: asdict(skill) for name, skill in crowd.people.items()},
+        {
+            "classes": len(crowd.classes), "semantic": False, "candidates": sum(len(one.objects) for one in found),
+            "expected_unseen": sum(one.unseen for one in found), "expected_wrong": sum(one.wrong for one in found),
+        },
+    )  # fmt: skip
+
+
+def _painted(items: Sequence[Sequence[Answer[Any]]]) -> Labelled:
+    painters = semantic_masks.learn(items)
+    equal = semantic_masks.Painters(painters.classes, {}, painters.typical)
+    found = [semantic_masks.fuse(item, painters) for item in items]
+    return Labelled(
+        [one.masks for one in found],
+        lambda item: semantic_masks.fuse(item, equal).masks,
+        None,
+        [one.wrong for one in found],
+        {name: {"accuracy": accuracy} for name, accuracy in painters.accuracy.items()},
+        {"classes": len(painters.classes), "semantic": True},
+    )
+
+
+def _beside(recorded: Recorded, found: Labelled, truth: dict[str, Objects] | None) -> dict[str, Any]:
     """The scores beside the truth, each with what the majority and the best single annotator come to."""
     judged = [at for at, task in enumerate(recorded.answers) if truth is not None and task in truth]
     if truth is None or not judged:
         return dict.fromkeys(NAMES)
     geometry, tasks, items = recorded.shape.geometry, list(recorded.answers), list(recorded.answers.values())
     true = [truth[tasks[at]] for at in judged]
-    ours = [tuple(Drawn(one.extent, one.label) for one in found[at].kept) for at in judged]
-    held = [hold(one, two, geometry) for one, two in zip(ours, true, strict=True)]
-    most = [hold(majority(items[at], geometry), two, geometry) for at, two in zip(judged, true, strict=True)]
-    curve = existence([found[at] for at in judged], true, geometry)
-    ranked = [
-        ([Drawn(o.extent, o.label) for o in found[at].objects], np.array([o.posterior for o in found[at].objects]), two)
-        for at, two in zip(judged, true, strict=True)
-    ]
-    return {
-        **asdict(scores(held)), "intervals": intervals(held), **average_precision(ranked, geometry),
+    held = [hold(found.labels[at], two, geometry) for at, two in zip(judged, true, strict=True)]
+    plain = [found.majority(items[at]) for at in judged]
+    most = [hold(one, two, geometry) for one, two in zip(plain, true, strict=True)]
+    document = {
+        **asdict(scores(held)), "intervals": intervals(held), "judged": len(judged), "mean_dice": mean_dice(held),
         "majority": asdict(scores(most)), "best_single": best_single([items[at] for at in judged], true, geometry),
-        "judged": len(judged), "calibration_error": None if curve is None else curve.error,
+    }  # fmt: skip
+    if recorded.kind == "tracks":
+        document |= tracking([follow(found.labels[at], two) for at, two in zip(judged, true, strict=True)])
+        document["majority"] |= tracking([follow(one, two) for one, two in zip(plain, true, strict=True)])
+    if found.candidates is not None:
+        document |= _sure([found.candidates[at] for at in judged], true, geometry)
+    return document
+
+
+def _sure(found: Sequence[Fused[Any]], true: Sequence[Objects], geometry: Any) -> dict[str, Any]:
+    """Average precision by the posteriors, and whether these mean what they say."""
+    ranked = [
+        ([Drawn(o.extent, o.label) for o in one.objects], np.array([o.posterior for o in one.objects]), two)
+        for one, two in zip(found, true, strict=True)
+    ]
+    curve = existence(found, true, geometry)
+    return {
+        **average_precision(ranked, geometry), "calibration_error": None if curve is None else curve.error,
         "reliability": [] if curve is None else [
             {"labels": one.labels, "posterior": one.posterior, "accuracy": one.accuracy} for one in curve.bins
         ],
     }  # fmt: skip
+
+
+def mean_dice(held: Sequence[Held]) -> float | None:
+    """Dice over the true objects, 2 J / (1 + J) of each overlap J; one that was missed has none."""
+    true = sum(one.true for one in held)
+    return sum(float((2.0 * one.overlaps / (1.0 + one.overlaps)).sum()) for one in held) / true if true else None
 
 
 def best_single(
@@ -172,15 +255,19 @@ def shown(document: dict[str, Any]) -> list[tuple[str, Any, Any, Any]]:
     return rows
 
 
-def _write(path: Path, recorded: Recorded, found: Sequence[Fused[Any]]) -> None:
-    """task, label in JSON, expected wrong objects, opinions, and the existence of each object of the label."""
+def _write(path: Path, recorded: Recorded, found: Labelled) -> None:
+    """task, label in JSON, what is expected to be wrong, opinions, and the existence of each object of the label."""
     try:
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["task", "label", "expected_wrong", "opinions", "existence"])
-            for (task, answers), one in zip(recorded.answers.items(), found, strict=True):
-                label = write_shapes([Drawn(each.extent, each.label) for each in one.kept], recorded.kind)
-                sure = " ".join(f"{each.existence:.4f}" for each in one.kept)
-                writer.writerow([task, label, round(one.wrong, 4), len(answers), sure])
+            for at, (task, answers) in enumerate(recorded.answers.items()):
+                sure = (
+                    ""
+                    if found.candidates is None
+                    else " ".join(f"{o.existence:.4f}" for o in found.candidates[at].kept)
+                )
+                label = write_shapes(found.labels[at], recorded.kind)
+                writer.writerow([task, label, round(found.wrong[at], 4), len(answers), sure])
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be written: {error}") from error
