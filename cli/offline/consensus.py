@@ -10,15 +10,18 @@ import numpy as np
 import typer
 from rich.console import Console
 
+from cli.offline import objects
 from cli.offline.arriving import Rule, run
 from cli.offline.crowd import Recorded, read_recorded
-from cli.offline.kinds import Kind, fused_kind, show_kind
+from cli.offline.shapes import SHAPES
 from cli.output import JsonFlag, Output, table
 from services.qc.domain.answers import Floats, Ints
 from services.qc.domain.calibration import Reliability, reliability
 from services.qc.domain.methods import resolve
 from services.qc.domain.models import Method
 from shared.errors import ConfigurationError
+
+CHOICE = "choice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,9 @@ def command(
     *,
     answers: Annotated[Path, typer.Option("--answers", help="CSV of task,worker,label.", show_default=False)],
     truth: Annotated[Path | None, typer.Option("--truth", help="CSV of task,label.")] = None,
-    kind: Annotated[Kind, typer.Option("--kind", help="Of the labels; all but choice are JSON.")] = Kind.CHOICE,
+    kind: Annotated[
+        str, typer.Option("--kind", help=f"Of the labels: {CHOICE}, {', '.join(SHAPES)}. Their JSON: docs/kinds.md.")
+    ] = CHOICE,
     semantic: Annotated[
         bool | None,
         typer.Option(
@@ -76,11 +81,11 @@ def command(
     `mean_iou` is over the true objects, `f1` at an overlap of a half, beside the majority and the best single worker.
     """
     out = Output(as_json=as_json)
-    if kind is not Kind.CHOICE:
-        with out.working("fusing answers"):
-            fused = fused_kind(kind, answers, truth, output, semantic=semantic)
-        out.result(fused, lambda to: show_kind(to, fused))
+    if kind in SHAPES:
+        objects.command(out, answers, truth, kind, output, semantic=semantic)
         return
+    if kind != CHOICE:
+        raise ConfigurationError(f"--kind {kind}: there is no such kind; give {CHOICE}, {', '.join(SHAPES)}")
     with out.working("reading answers"):
         recorded = read_recorded(answers, order=None if order is None else tuple(order.split(",")))
         known = None if truth is None else recorded.truth(truth)

@@ -44,13 +44,13 @@ class Recorded:
         places = {name: place for place, name in enumerate(self.tasks)}
         known = {name: place for place, name in enumerate(self.classes)}
         found = np.full(len(self.tasks), -1, dtype=np.int32)
-        for _, (task, label) in csv_rows(path, ("task", "label")):
+        for _, (task, label) in rows_of(path, ("task", "label")):
             if task in places:
                 found[places[task]] = known.get(label, -2)
         return found
 
 
-def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
+def rows_of(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
     """The named columns of each line, none of them empty."""
     csv.field_size_limit(MAX_FIELD)
     try:
@@ -116,7 +116,7 @@ def read_recorded(path: Path, *, order: tuple[str, ...] | None = None, at_most: 
     """
     names: tuple[dict[str, int], ...] = ({}, {}, {})
     columns = tuple(array("i") for _ in names)
-    for line, row in csv_rows(path, ("task", "worker", "label")):
+    for line, row in rows_of(path, ("task", "worker", "label")):
         for value, known, column in zip(row, names, columns, strict=True):
             column.append(known.setdefault(value, len(known)))
         if len(names[2]) > at_most:

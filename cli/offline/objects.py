@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
-from cli.offline.crowd import csv_rows
+from cli.offline.crowd import rows_of
 from cli.offline.shapes import SHAPES, Refused, Shape, read_shapes, write_shapes
+from cli.output import Output, table
 from services.qc.domain.calibration import Reliability, reliability
 from services.qc.domain.kinds import semantic as semantic_masks
 from services.qc.domain.kinds.clusters import Answer, Drawn, match
@@ -53,7 +55,7 @@ def read_drawn(path: Path, kind: str) -> Recorded:
         ConfigurationError: names file and line.
     """
     refused, found = Refused(), dict[str, dict[str, Objects]]()
-    for line, (task, worker, label) in csv_rows(path, ("task", "worker", "label")):
+    for line, (task, worker, label) in rows_of(path, ("task", "worker", "label")):
         found.setdefault(task, {})[worker] = _read(path, line, label, kind, refused)
     if not found:
         raise ConfigurationError(f"{path}: holds no answers; give a CSV of task,worker,label")
@@ -68,7 +70,7 @@ def read_true(path: Path, kind: str) -> dict[str, Objects]:
         ConfigurationError: names file and line.
     """
     refused = Refused()
-    found = {task: _read(path, n, label, kind, refused) for n, (task, label) in csv_rows(path, ("task", "label"))}
+    found = {task: _read(path, n, label, kind, refused) for n, (task, label) in rows_of(path, ("task", "label"))}
     if refused.number:
         reason = next(iter(refused.reasons))
         raise ConfigurationError(f"{path}: {refused.number} true objects cannot be read; the first: {reason}")
@@ -245,14 +247,26 @@ def existence(
     return reliability(np.concatenate(sure), np.concatenate(real))
 
 
-def shown(document: dict[str, Any]) -> list[tuple[str, Any, Any, Any]]:
-    """Rows of score, fused, majority, best single."""
-    others = document.get("majority") or {}, document.get("best_single") or {}
-    rows: list[tuple[str, Any, Any, Any]] = []
-    for name in NAMES:
-        value = document[name]
-        rows.append((name.replace("_", " "), "unknown" if value is None else value, *(o.get(name, "") for o in others)))
-    return rows
+def command(
+    out: Output, answers: Path, truth: Path | None, kind: str, output: Path | None, *, semantic: bool | None
+) -> None:
+    """`labelstream consensus --kind` of shapes."""
+    with out.working("reading answers"):
+        recorded = read_drawn(answers, kind)
+        known = None if truth is None else read_true(truth, kind)
+    with out.working("fusing answers"):
+        document = consensus(recorded, known, output, semantic=semantic)
+    out.result(document, lambda to: _show(to, document))
+
+
+def _show(to: Console, document: dict[str, Any]) -> None:
+    ways = {"fused": document, "majority": document.get("majority"), "best single": document.get("best_single")}
+    rows = [(name.replace("_", " "), *((way or {}).get(name) for way in ways.values())) for name in NAMES]
+    told = [[("unknown" if value is None else value) for value in row] for row in rows]
+    to.print(table(("score", *ways), [(*row,) for row in told]))
+    to.print()
+    rest = [(name.replace("_", " "), value) for name, value in document.items() if name not in NAMES]
+    to.print(table(("result", "value"), [row for row in rest if isinstance(row[1], int | float | str)]))
 
 
 def _write(path: Path, recorded: Recorded, found: Labelled) -> None:
