@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import shapely
+import shapely.affinity
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
@@ -138,9 +139,28 @@ def test_a_vote_of_outlines_is_better_than_each_and_a_simple_ring() -> None:
     assert shapely.Polygon(polygons.ring(found)).is_valid
 
 
+def test_two_outlines_are_averaged_and_a_careless_third_moves_them_little() -> None:
+    truth, rng = blob(np.random.default_rng(0), 0), np.random.default_rng(8)
+    drawn = [blob(rng, 4) for _ in range(2)]
+    fuse = polygons.PolygonGeometry().fuse
+    assert polygons.iou([truth], [fuse(drawn, ONES(2))])[0, 0] > polygons.iou([truth], drawn).max()
+    careless = shapely.box(40, 40, 190, 190)
+    assert polygons.iou([truth], [fuse([truth, truth, truth, careless], ONES(4))])[0, 0] > 0.93
+
+
+def test_outlines_that_fold_are_voted_on() -> None:
+    """A ring open on one side: rays from its middle, which it does not hold, say nothing."""
+    ring = (
+        shapely.Point(0, 0).buffer(50).difference(shapely.Point(0, 0).buffer(40)).difference(shapely.box(0, -9, 60, 9))
+    )
+    moved = [shapely.affinity.translate(ring, x, y) for x, y in ((0, 0), (1, 0), (0, 1))]
+    assert polygons.averaged(moved, ONES(3)) is None
+    assert polygons.iou([ring], [polygons.PolygonGeometry().fuse(moved, ONES(3))])[0, 0] > 0.9
+
+
 def test_a_tie_of_outlines_is_the_heavier_ones_to_decide() -> None:
     one, two = blob(np.random.default_rng(0), 0), shapely.box(0, 0, 100, 100)
-    found = polygons.PolygonGeometry().fuse([one, two], np.array([1.0, 1.1]))
+    found = polygons.voted([one, two], np.array([1.0, 1.1]))
     assert polygons.iou([found], [two])[0, 0] == pytest.approx(1)
 
 

@@ -68,7 +68,8 @@ def centres(values: Floats, weights: Floats, scales: Floats) -> Floats:
     found = middle(sorted_.reshape(number, -1), np.repeat(weights, columns, axis=1)).reshape(groups, columns)
     off = np.abs(sorted_ - found).transpose(0, 2, 1).reshape(-1, groups)
     spread = np.maximum(NORMAL * middle(off, np.repeat(weights, columns, axis=0)), scales)
-    bound = np.maximum(TOLERATED * spread, np.finfo(float).tiny)[:, None]
+    least = SLACK * float(np.abs(values).max()) + SLACK**2  # of people who all say the same
+    bound = np.maximum(TOLERATED * spread, least)[:, None]
     for _ in range(STEPS):
         share = weights[..., None] / np.maximum(np.abs(values - found) / bound, 1.0)
         found = (share * values).sum(axis=0) / share.sum(axis=0)
