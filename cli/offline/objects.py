@@ -2,6 +2,7 @@
 
 import csv
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -59,8 +60,23 @@ def read_drawn(path: Path, kind: str) -> Recorded:
         found.setdefault(task, {})[worker] = _read(path, line, label, kind, refused)
     if not found:
         raise ConfigurationError(f"{path}: holds no answers; give a CSV of task,worker,label")
+    if kind == "masks":
+        _one_size(found, refused)
     answers = {task: [Answer(who, drawn) for who, drawn in sorted(by.items())] for task, by in sorted(found.items())}
     return Recorded(kind, answers, refused)
+
+
+def _one_size(found: dict[str, dict[str, Objects]], refused: Refused) -> None:
+    """Leaves out the masks that are of another size than most of their task."""
+    for task, by in found.items():
+        sizes = Counter((one.extent.height, one.extent.width) for drawn in by.values() for one in drawn)
+        if len(sizes) > 1:
+            (size, _), *_ = sizes.most_common(1)
+            refused.reasons["a mask of another size than most of its task"] += sizes.total() - sizes[size]
+            found[task] = {
+                who: tuple(one for one in drawn if (one.extent.height, one.extent.width) == size)
+                for who, drawn in by.items()
+            }
 
 
 def read_true(path: Path, kind: str) -> dict[str, Objects]:

@@ -94,6 +94,28 @@ def test_what_cannot_be_read_is_left_out_and_counted(tmp_path: Path) -> None:
     assert found["refused_why"] == {"ValueError: a box without size": 3}
 
 
+def test_masks_of_another_size_than_most_are_left_out(tmp_path: Path) -> None:
+    masks = [f'{{"width":3,"height":{high},"masks":[{{"counts":[0,{3 * high}],"label":"a"}}]}}' for high in (2, 2, 4)]
+    rows = [("t", name, mask) for name, mask in zip("xyz", masks, strict=True)]
+    found = run("--kind", "masks", "--answers", write(tmp_path / "a.csv", ("task", "worker", "label"), rows))
+    assert (found["refused"], found["opinions"]) == (1, 3)
+
+
+def test_semantic_masks_are_told_from_instances_and_may_be_named(tmp_path: Path) -> None:
+    """Two classes side by side; two of three agree on where one ends."""
+    told = [((0, 4, 96), (4, 6, 90)), ((0, 4, 96), (4, 6, 90)), ((0, 7, 93), (7, 3, 90))]
+    rows = [
+        (f"t{task}", str(who), json.dumps({"width": 10, "height": 10, "masks": [
+            {"counts": sky, "label": "sky"}, {"counts": sea, "label": "sea"}]}))
+        for task in range(3) for who, (sky, sea) in enumerate(told)
+    ]  # fmt: skip
+    answers = write(tmp_path / "a.csv", ("task", "worker", "label"), rows)
+    truth = write(tmp_path / "t.csv", ("task", "label"), [(row[0], row[2]) for row in rows[::3]])
+    found = run("--kind", "masks", "--answers", answers, "--truth", truth)
+    assert (found["semantic"], found["mean_iou"]) == (True, 1.0)
+    assert run("--kind", "masks", "--answers", answers, "--instances")["semantic"] is False
+
+
 def test_a_line_without_json_is_named(tmp_path: Path) -> None:
     answers = write(tmp_path / "a.csv", ("task", "worker", "label"), [("t", "x", "[]"), ("t", "y", "cat")])
     with pytest.raises(ConfigurationError, match=r"a.csv:3: no boxes in JSON"):
