@@ -10,7 +10,7 @@ VENV = $(PYTHON) -m venv $(1)
 PIP = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: setup demo test check bench bench-peers bench-quality chaos mutate scale upgrade up compose-test k8s-check
+.PHONY: setup demo test check bench bench-peers bench-quality chaos mutate scale upgrade dashboards up compose-test k8s-check
 
 setup: $(STAMP)
 
@@ -55,6 +55,6 @@ compose-test k8s-check: setup
 chaos: setup
 	$(BIN)/python -m tests.e2e.chaos --from $(or $(FROM),1) --count $(or $(SEEDS),2) --seconds $(or $(SECONDS),45)
 
-# A rolling upgrade from another commit and back: make upgrade OLD=v0.1.0
-mutate scale upgrade: setup
+# A rolling upgrade from another commit and back: make upgrade OLD=v0.1.0; dashboards: each expression, under load.
+mutate scale upgrade dashboards: setup
 	$(BIN)/python -m tests.e2e.$@ $(OLD)

@@ -89,9 +89,9 @@ def check_grafana_files() -> str:
     folder = mounts.get(provider["options"]["path"])
     boards = sorted(folder.glob("*.json")) if folder is not None else []
     for path in boards:
-        used = {panel["datasource"]["uid"] for panel in json.loads(path.read_text())["panels"] if "datasource" in panel}
-        if used != {source["uid"]}:
-            raise Failed(f"{path.name} uses the data sources {used}, not {source['uid']}")
+        asked = [one for one in json.loads(path.read_text())["templating"]["list"] if one["type"] == "datasource"]
+        if [one["query"] for one in asked] != [source["type"]]:
+            raise Failed(f"{path.name} asks for the data sources {asked}, not for one of type {source['type']}")
     if source["url"] != "http://prometheus:9090" or not boards or mounts.get("/etc/grafana/provisioning") is None:
         raise Failed(f"Grafana's provisioning: source {source['url']}, {len(boards)} dashboards at {folder}")
     return f"files only, not run: source {source['url']}, dashboards {', '.join(Path(path).stem for path in boards)}"

@@ -1,0 +1,154 @@
+"""Rows that more than one dashboard shows."""
+
+from cli.docs.dashboards.panels import OWN, Panel, Row, number, one, quantiles, recorded, total
+
+
+def items(states: str) -> str:
+    series = recorded("project_state:labelstream_items:max", f'{OWN}, state=~"{states}"')
+    return f"sum({series})"
+
+
+UNLABELLED = recorded("project_state:labelstream_items:max", OWN + ', state!="labelled"')
+OVERVIEW = Row(
+    "Overview",
+    (
+        number("Items", "Items known to the flow.", items(".+")),
+        number("Labelled", "Items whose latest round ended in a label.", items("labelled")),
+        number("Open", "Items that wait for a model or for people.", items("awaiting_.+|queued|superseded")),
+        number("Blocked", "Items that nobody present may answer.", items("blocked"), warn=1),
+        number(
+            "Labels per second",
+            "Accepted labels of all paths.",
+            f"sum({recorded('project_path:labelstream_labels:rate5m', OWN)})",
+            "ops",
+        ),
+        number(
+            "Open alarms",
+            "Alarms about drift that are open.",
+            f"sum({one('labelstream_alarms_open')})",
+            warn=1,
+        ),
+    ),
+)
+FLOW = Row(
+    "Flow",
+    (
+        Panel(
+            "Items by state",
+            "Where the items are. Labelled ones are left out: they only grow.",
+            ((f"sum by (state) ({UNLABELLED})", "{{state}}"),),
+            stacked=True,
+        ),
+        Panel(
+            "Labels per second by path",
+            "Accepted labels: by the model alone, one person, several, an expert.",
+            ((f"sum by (path) ({one('labelstream_labels_total', over='rate')})", "{{path}}"),),
+            "ops",
+            stacked=True,
+        ),
+        Panel(
+            "Predictions per second by outcome",
+            "Proposals, and why the model abstained.",
+            ((f"sum by (outcome) ({one('labelstream_predictions_total', over='rate')})", "{{outcome}}"),),
+            "ops",
+            stacked=True,
+        ),
+        Panel(
+            "Assignments per second by outcome",
+            "How leases ended: answered, skipped, or nobody left; gold and late answers apart.",
+            ((f"sum by (outcome, lane) ({one('labelstream_annotations_total', over='rate')})",
+              "{{outcome}}, {{lane}}"),),
+            "ops",
+            stacked=True,
+        ),
+    ),
+)  # fmt: skip
+LATENCY = Row(
+    "Latency",
+    (
+        Panel(
+            "Item to prediction",
+            "From an item's creation to its first prediction, by the times in the events.",
+            quantiles("labelstream_item_prediction_latency_seconds", "", "", flow=True),
+            "s",
+        ),
+        Panel(
+            "Item to label",
+            "From an item's creation to its label, by path.",
+            quantiles("labelstream_item_label_latency_seconds", "path", "{{path}}", flow=True),
+            "s",
+        ),
+    ),
+)
+CLASSES = Row(
+    "Classes",
+    tuple(
+        Panel(
+            f"Class mix of {of}",
+            about,
+            ((one("labelstream_class_share_ratio", f'{OWN}, of="{of}"'), "{{project}} {{class}}"),),
+            "percentunit",
+            stacked=True,
+            most=1,
+        )
+        for of, about in (
+            ("predictions", "Share of each class in the first proposals of the window."),
+            ("labels", "Share of each class in the labels of the window, however they came about."),
+        )
+    ),
+)
+AGREEMENT = Panel(
+    "Agreement of annotators",
+    "Share of equal pairs of opinions, and the same corrected for chance. Where one class rules, alpha falls.",
+    (
+        (one("labelstream_agreement_ratio"), "{{project}} percent"),
+        (one("labelstream_agreement_alpha"), "{{project}} alpha"),
+        (one("labelstream_agreement_ac1"), "{{project}} AC1"),
+    ),
+    "percentunit",
+    most=1,
+)
+GOLD = Panel(
+    "Gold answered right",
+    "Share of answers to gold items that were right, over six hours.",
+    ((recorded("project:labelstream_gold_answers:ratio_increase6h", OWN), "{{project}}"),),
+    "percentunit",
+    most=1,
+)
+AUDITS = Panel(
+    "Audit accuracy",
+    "Share of what the model would have had accepted that people's blind labels confirm, in the window.",
+    ((one("labelstream_audit_agreement_ratio"), "{{project}} {{model_version}}"),),
+    "percentunit",
+    most=1,
+)
+COST = Panel(
+    "Cost per accepted label",
+    "In the project's currency, by path.",
+    ((f"avg by (path) ({recorded('project_path:labelstream_label_cost:per_label', OWN)})", "{{path}}"),),
+)
+DISAGREEMENT = Panel(
+    "Disagreement of people with the model",
+    "Share of people's labels in the window that differ from the proposal. Not a sample of the traffic.",
+    ((one("labelstream_disagreement_ratio"), "{{project}} {{model_version}}"),),
+    "percentunit",
+    most=1,
+)
+EVIDENCE = Panel(
+    "Evidence of open alarms",
+    "Natural logarithm of the e-value of the surest open alarm; 13.8 is a million to one.",
+    ((one("labelstream_alarm_evidence_nats"), "{{project}} {{signal}}"),),
+)
+SUSPECTS = Panel(
+    "Suspects",
+    "Score of the likeliest suspect of open alarms, by what kind of thing it is.",
+    ((one("labelstream_alarm_suspect_ratio"), "{{project}} {{signal}}: {{dimension}}"),),
+    "percentunit",
+    "bars",
+    most=1,
+)
+
+
+def people_present() -> Panel:
+    return number("People present", "People who may work and were seen of late.",
+                  f"max({total('labelstream_assignment_people_present')})")  # fmt: skip
