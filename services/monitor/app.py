@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from services.monitor.api import Lag, Reading, make_api
+from services.monitor.domain.relabel import Beliefs
 from services.monitor.handlers import Handlers, MonitorEraser
-from services.monitor.jobs import Certifying, Jobs
+from services.monitor.jobs import Certifying, Jobs, Relabelling
 from services.monitor.metrics import FlowCollector
 from services.monitor.settings import MonitorSettings
 from shared.bus.erasing import Erasing
@@ -35,10 +36,12 @@ def build(settings: MonitorSettings) -> Service:
     """
     service = Service("monitor", settings, migrations=MIGRATIONS)
     projects = service.references.projects
-    handlers = Handlers(projects, bucket_s=settings.bucket_s)
+    beliefs = Beliefs()
+    handlers = Handlers(projects, bucket_s=settings.bucket_s, beliefs=beliefs)
     erasing = Erasing(MonitorEraser(), service.unit)
     collector = FlowCollector(max_classes=settings.metric_classes)
     certifying = Certifying(service.unit, projects, settings)
+    relabelling = Relabelling(service.unit, projects, settings, beliefs)
     jobs = Jobs(service.unit, projects, settings, collector)
     service.registry.register(collector)
 
@@ -57,13 +60,18 @@ def build(settings: MonitorSettings) -> Service:
     service.consume(QUALITY, handlers.on_quality)
     service.consume(ERASURES, erasing.on_erasures)
 
-    service.every(settings.snapshot_interval_s, "snapshot", jobs.take_snapshot)
-    service.every(settings.quality_interval_s, "quality", jobs.publish_quality)
-    service.every(settings.certify_interval_s, "certify", certifying.certify)
-    service.every(settings.certify_interval_s, "reopen", certifying.reopen)
-    service.every(settings.erase_again_s, "erase again", erasing.again)
-    service.every(settings.prune_interval_s, "prune", jobs.prune)
-    service.every(settings.prune_interval_s, "prune evidence", certifying.prune)
+    for seconds, name, job in (
+        (settings.snapshot_interval_s, "snapshot", jobs.take_snapshot),
+        (settings.quality_interval_s, "quality", jobs.publish_quality),
+        (settings.relabel_interval_s, "relabel", relabelling.release),
+        (settings.beliefs_interval_s, "beliefs", relabelling.believe),
+        (settings.certify_interval_s, "certify", certifying.certify),
+        (settings.certify_interval_s, "reopen", certifying.reopen),
+        (settings.erase_again_s, "erase again", erasing.again),
+        (settings.prune_interval_s, "prune", jobs.prune),
+        (settings.prune_interval_s, "prune evidence", certifying.prune),
+    ):
+        service.every(seconds, name, job)
     service.mount("/", make_api(_reading(service, collector), token=settings.page_token()))
     return service
 

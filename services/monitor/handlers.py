@@ -10,8 +10,9 @@ from services.monitor.domain.certifying import finding_of, read_back
 from services.monitor.domain.counters import Counts, Key, Kind
 from services.monitor.domain.facts import MAX_VERSION, State
 from services.monitor.domain.observe import ItemKey, Observed, erase, observe_all
-from services.monitor.domain.relabel import BUDGET_WINDOW, candidates, choose, request, requested
-from services.monitor.store import CertificateStore, Store
+from services.monitor.domain.relabel import Beliefs, doubts, requested
+from services.monitor.jobs.relabelling import came, release
+from services.monitor.store import CertificateStore, DoubtStore, Store
 from shared.bus.records import Received
 from shared.bus.references import Projects
 from shared.bus.unit import Unit
@@ -34,7 +35,6 @@ from shared.events import (
     ShadowPrediction,
     in_present_names,
 )
-from shared.topics import RELABELS
 
 E = TypeVar("E", Item, Prediction, Route, Label, Annotation, Quality, ShadowPrediction)
 SHARDS = 16
@@ -46,10 +46,12 @@ class Handlers:
     Args:
         projects: the reference topic; events of unknown projects are refused.
         bucket_s: width of the time buckets, seconds.
+        beliefs: kept up to date by a job.
     """
 
-    def __init__(self, projects: Projects, *, bucket_s: int) -> None:
+    def __init__(self, projects: Projects, *, bucket_s: int, beliefs: Beliefs | None = None) -> None:
         self._projects = projects
+        self._beliefs = beliefs or Beliefs()
         self._bucket_s = bucket_s
 
     async def on_items(self, batch: Sequence[Received[Item]], unit: Unit) -> None:
@@ -181,21 +183,21 @@ class Handlers:
         return project.spec.guaranteed if project is not None else None
 
     async def _relabel(self, labels: Sequence[Label], unit: Unit) -> None:
-        """Ask for another round of low-confidence disagreements, as far as the budgets go."""
-        store = Store(unit.connection)
+        """Let labels that are likely wrong wait for another round, and ask for what the budgets allow now."""
+        store, waiting = Store(unit.connection), DoubtStore(unit.connection)
+        await waiting.drop_older({(one.project_id, one.item_id): one.version for one in labels if one.version > 1})
         policies = {p.project_id: p.spec.policy.relabel for p in self._projects.all()}
-        doubts = candidates(labels, policies, {})
-        if not doubts:
+        found = doubts(labels, policies, self._beliefs, {})
+        if not found:
             return
-        doubts = candidates(labels, policies, await store.get_decided_until(d.label.project_id for d in doubts))
-        spent = await store.claim_budgets((d.label.project_id for d in doubts), since=unit.now - BUDGET_WINDOW)
-        left = {project: policies[project].budget_per_day - n for project, n in spent.items()}
-        requests = [request(chosen, now=unit.now) for chosen in choose(doubts, left)]
-        made = await store.save_relabels(requests)
-        for event in requests:
-            if event.event_id in made:
-                unit.emit(RELABELS, event)
-        await store.add_counts(requested(e for e in requests if e.event_id in made), shard=0)
+        until = await store.get_decided_until(one.project_id for one in found)
+        found = doubts(labels, policies, self._beliefs, until)
+        bars, spent = self._beliefs.bars, self._beliefs.spent
+        await waiting.add_doubts([one for one in found if one.wrong >= bars.get(one.project_id, 0.0)])
+        await store.add_counts(came(found, unit.now), shard=0)
+        affording = {one.project_id: policies[one.project_id] for one in found if one.project_id not in spent}
+        if affording:
+            await release(affording, unit)
 
 
 class MonitorEraser:
@@ -208,6 +210,7 @@ class MonitorEraser:
         await store.save_items(grown)
         await store.add_counts(counts, shard=0)
         await CertificateStore(unit.connection).forget_items(keys)
+        await DoubtStore(unit.connection).forget_items(keys)
         return await store.delete_relabels(keys)
 
     async def erase_person(self, annotator_id: str, unit: Unit) -> Removed:

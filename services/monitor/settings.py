@@ -53,6 +53,15 @@ class MonitorSettings(DatabaseServiceSettings):
     seen_kept_days: Annotated[int, Field(ge=1)] = Field(
         default=60, description="Age of event ids kept against repeats, days; above the retention of the topics."
     )
+    relabel_interval_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=5.0, description="How often labels in doubt that wait are weighed against the budgets, seconds."
+    )
+    beliefs_interval_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=60.0, description="How often the models' temperatures and people's accuracy are read anew, seconds."
+    )
+    doubts_kept_days: Annotated[int, Field(ge=1, le=60)] = Field(
+        default=3, description="Age of labels that may still wait for their budget, days."
+    )
     relabels_kept_days: Annotated[int, Field(ge=2)] = Field(
         default=90, description="Age of relabel requests kept, days; above the retention of the topics."
     )

@@ -41,6 +41,8 @@ class Kind(StrEnum):
     COMPARED = "compared"  # model version, lane:verdict; per time bucket
     COMPARED_WEIGHT = "compared_weight"  # the same, in millionths of 1 / inclusion probability
 
+    DOUBTED = "doubted"  # -, how likely wrong, in `budget.BINS` steps; per hour
+    CALIBRATED = "calibrated"  # model version, place in `belief.TEMPERATURES`: millionths of a nat; per day
     ANCHORED = "anchored"  # shown or hidden, agree or differ; per day
 
     __hash__ = str.__hash__  # an enum's own is a call of Python, and keys of counters are hashed for every event

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from services.monitor.domain.belief import taught
 from services.monitor.domain.counters import (
     MILLION,
     Counts,
@@ -13,10 +14,12 @@ from services.monitor.domain.counters import (
 )
 from services.monitor.domain.facts import Facts, State
 from services.monitor.domain.symbols import agree, symbols
-from shared.events import Item, Label, Path, Prediction, Route, RouteState
+from shared.events import Item, Label, Path, Prediction, Proposal, Route, RouteState
+from shared.labels import category
 
 Observed = Item | Prediction | Route | Label
 ItemKey = tuple[str, str]
+DAY_S = 86_400
 NOTHING = Facts()
 
 
@@ -137,8 +140,17 @@ def _count_label(event: Label, counts: Counts, bucket_s: int) -> None:
         counts[Key(project, Kind.LABELLED, path, symbol, bucket)] += 1
     proposal = event.evidence.proposal
     if event.path is not Path.AUTO and proposal is not None:
+        _teach(event, proposal, counts)
         lane = "audit" if event.would_auto else "routed"
         verdict = "agree" if agree(event.value, proposal.value) else "disagree"
         cell = (proposal.model_version, f"{lane}:{verdict}", bucket)
         counts[Key(project, Kind.COMPARED, *cell)] += 1
         counts[Key(project, Kind.COMPARED_WEIGHT, *cell)] += round(MILLION / event.inclusion_probability)
+
+
+def _teach(event: Label, proposal: Proposal, counts: Counts) -> None:
+    """What people's first label of an item says of how sure the model may be."""
+    if event.version == 1 and proposal.distribution is not None:
+        day = time_bucket(event.labelled_at, DAY_S)
+        for place, micros in enumerate(taught(proposal.distribution, category(event.value))):
+            counts[Key(event.project_id, Kind.CALIBRATED, proposal.model_version, str(place), day)] += micros

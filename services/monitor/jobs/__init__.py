@@ -2,5 +2,6 @@
 
 from services.monitor.jobs.certifying import Certifying
 from services.monitor.jobs.flow import Jobs, OpenUnit
+from services.monitor.jobs.relabelling import Relabelling, release
 
-__all__ = ["Certifying", "Jobs", "OpenUnit"]
+__all__ = ["Certifying", "Jobs", "OpenUnit", "Relabelling", "release"]

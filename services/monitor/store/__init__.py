@@ -2,6 +2,7 @@
 
 from services.monitor.store.alarms import AlarmStore, KeptAlarm
 from services.monitor.store.certificates import CertificateStore
+from services.monitor.store.doubts import DoubtStore
 from services.monitor.store.flow import OLD_BUCKETS, OLD_EVENTS, OLD_RELABELS, Store, facts_of
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "OLD_RELABELS",
     "AlarmStore",
     "CertificateStore",
+    "DoubtStore",
     "KeptAlarm",
     "Store",
     "facts_of",
