@@ -41,6 +41,7 @@ ENTRIES = (
     Entry("guidelines", "cli.guidelines", "Publish a guideline version."),
     Entry("annotator", "cli.annotator", "Add people, give them tokens, quarantine, reinstate."),
     Entry("patterns", "cli.patterns", "Which classes people confuse, and which items they get wrong."),
+    Entry("quality", "cli.quality", "How often models and live labels are right, with intervals."),
     Entry("doctor", "cli.doctor.command", "Look at everything a deployment stands on, and say what to do."),
     Entry("topics", "cli.topics", "Create and list topics; show the lag of every reader; print ACLs."),
     Entry("migrate", "cli.migrate", "Bring the database of every service to its newest schema."),

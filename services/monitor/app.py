@@ -5,7 +5,7 @@ from pathlib import Path
 from services.monitor.api import Lag, Reading, make_api
 from services.monitor.domain.relabel import Beliefs
 from services.monitor.handlers import Handlers, MonitorEraser
-from services.monitor.jobs import Certifying, Jobs, Relabelling
+from services.monitor.jobs import Certifying, Diagnosing, Jobs, Relabelling
 from services.monitor.metrics import FlowCollector
 from services.monitor.settings import MonitorSettings
 from shared.bus.erasing import Erasing
@@ -65,6 +65,7 @@ def build(settings: MonitorSettings) -> Service:
         (settings.quality_interval_s, "quality", jobs.publish_quality),
         (settings.relabel_interval_s, "relabel", relabelling.release),
         (settings.beliefs_interval_s, "beliefs", relabelling.believe),
+        (settings.diagnose_interval_s, "diagnose", Diagnosing(service.unit, projects).diagnose),
         (settings.certify_interval_s, "certify", certifying.certify),
         (settings.certify_interval_s, "reopen", certifying.reopen),
         (settings.erase_again_s, "erase again", erasing.again),

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 from services.monitor.domain.anchoring import cell
+from services.monitor.domain.cause.periods import answer_keys, gold_key, parts_of
 from services.monitor.domain.certifying import finding_of, read_back
 from services.monitor.domain.counters import Counts, Key, Kind
 from services.monitor.domain.facts import MAX_VERSION, State
@@ -19,6 +20,7 @@ from shared.bus.unit import Unit
 from shared.db.erasures import Removed
 from shared.errors import Reason
 from shared.events import (
+    Accuracy,
     Anchoring,
     Annotation,
     AutoAccept,
@@ -28,6 +30,7 @@ from shared.events import (
     GoldResult,
     Item,
     Label,
+    ModelCalibration,
     Prediction,
     Quality,
     Relabel,
@@ -102,7 +105,7 @@ class Handlers:
         """Take in what an earlier database published: windows and certificates are never published again."""
         own: dict[tuple[str, str], Quality] = {}
         for event in sorted((received.event for received in batch), key=lambda e: e.measured_at):
-            if isinstance(event.measurement, ClassMix | Disagreement | Anchoring):
+            if isinstance(event.measurement, ClassMix | Disagreement | Anchoring | Accuracy | ModelCalibration):
                 own[event.project_id, event.subject] = event
         await Store(unit.connection).claim_windows([(*key, event.measured_at) for key, event in own.items()])
         told: dict[str, tuple[Certificate, datetime]] = {}
@@ -201,7 +204,7 @@ class Handlers:
 
 
 class MonitorEraser:
-    """See `shared.bus.erasing`. Counters are of the traffic as it was, and name nobody: they stay."""
+    """See `shared.bus.erasing`. Counters are of the traffic as it was: they stay, less those of a person."""
 
     async def erase_items(self, keys: Sequence[ItemKey], unit: Unit) -> Mapping[ItemKey, Removed]:
         """Nothing of what items hold is kept here; their requests for another round go, their state is `erased`."""
@@ -214,7 +217,8 @@ class MonitorEraser:
         return await store.delete_relabels(keys)
 
     async def erase_person(self, annotator_id: str, unit: Unit) -> Removed:
-        """What was measured of the person goes."""
+        """What was measured and counted of the person goes."""
+        await Store(unit.connection).delete_parts(list(parts_of(annotator_id)))
         return +Removed(
             measurements=await Store(unit.connection).delete_measurements(f"annotator#{annotator_id}", annotator_id)
         )
@@ -228,6 +232,7 @@ def _annotation(event: Annotation) -> list[Key]:
     lane = "gold" if event.gold else "late" if event.late else "round"
     anchored = cell(event)
     return [
+        *answer_keys(event),
         Key(event.project_id, Kind.ANNOTATIONS, event.outcome.value, lane),
         *(() if anchored is None else (anchored,)),
     ]
@@ -240,7 +245,8 @@ def _shadow(event: ShadowPrediction) -> list[Key]:
 
 def _gold(event: Quality) -> list[Key]:
     correct = isinstance(event.measurement, GoldResult) and event.measurement.correct
-    return [Key(event.project_id, Kind.GOLD, "correct" if correct else "wrong")]
+    golden = gold_key(event)
+    return [Key(event.project_id, Kind.GOLD, "correct" if correct else "wrong"), *(() if golden is None else (golden,))]
 
 
 def _shard(batch: Sequence[Received[Any]]) -> int:

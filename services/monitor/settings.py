@@ -59,6 +59,9 @@ class MonitorSettings(DatabaseServiceSettings):
     beliefs_interval_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         default=60.0, description="How often the models' temperatures and people's accuracy are read anew, seconds."
     )
+    diagnose_interval_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=60.0, description="How often the causes of open alarms are looked for, seconds."
+    )
     doubts_kept_days: Annotated[int, Field(ge=1, le=60)] = Field(
         default=3, description="Age of labels that may still wait for their budget, days."
     )

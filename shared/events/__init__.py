@@ -65,6 +65,7 @@ from shared.events.projects import (
     Source,
 )
 from shared.events.quality import (
+    Accuracy,
     Agreement,
     Anchoring,
     AnnotatorPair,
@@ -80,6 +81,7 @@ from shared.events.quality import (
     GoldPlan,
     GoldResult,
     Measurement,
+    ModelCalibration,
     PairAgreement,
     Quality,
     Quarantine,
@@ -111,6 +113,7 @@ from shared.events.training import Gate, Training
 
 __all__ = [
     "Abstention",
+    "Accuracy",
     "Action",
     "Agreement",
     "AlarmDetector",
@@ -169,6 +172,7 @@ __all__ = [
     "Mapping",
     "Measurement",
     "MediaContent",
+    "ModelCalibration",
     "ModelPointer",
     "ModelVersion",
     "Order",

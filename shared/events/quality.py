@@ -274,6 +274,42 @@ class Certificate(Value):
     reason: ShortText = ""
 
 
+class Accuracy(Value):
+    """How often a model, or the live labels of a path, are right over a rolling window, with a 95 % interval."""
+
+    kind: Literal["accuracy"] = "accuracy"
+    of: Literal["model", "path"]
+    name: ShortText = Field(description="The model version, or the path.")
+    basis: Literal["audit", "sample", "gold"] = Field(
+        description="audit: blind audits alone; sample: all of people's labels by inclusion probability; gold: answers"
+        " to gold items, of people who answer alone."
+    )
+    accuracy: Probability
+    low: Probability
+    high: Probability
+    labels: Count = Field(description="Labels, or gold answers, that it stands on.")
+    estimate: Probability | None = Field(
+        default=None,
+        description="Without labels: the mean confidence. Blind to what people would say; beside the accuracy only.",
+    )
+    window_s: NonNegative
+
+
+class ModelCalibration(Value):
+    """A model's confidence beside how often people agree, over a rolling window."""
+
+    kind: Literal["model_calibration"] = "model_calibration"
+    model_version: Name
+    error: NonNegative = Field(description="Debiased root mean squared gap between confidence and accuracy.")
+    low: NonNegative = Field(description="Of a 95 % interval.")
+    high: NonNegative
+    labels: Count
+    bins: Annotated[tuple[ReliabilityBin, ...], Field(max_length=100)] = Field(
+        default=(), description="`posterior` is the mean confidence."
+    )
+    window_s: NonNegative
+
+
 class ClassMix(Value):
     """Counts per class over a window."""
 
@@ -299,6 +335,8 @@ Measurement = Annotated[
     | ClassMix
     | Certificate
     | Anchoring
+    | Accuracy
+    | ModelCalibration
     | DriftAlarm,
     Field(discriminator="kind"),
 ]

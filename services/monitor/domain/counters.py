@@ -41,6 +41,14 @@ class Kind(StrEnum):
     COMPARED = "compared"  # model version, lane:verdict; per time bucket
     COMPARED_WEIGHT = "compared_weight"  # the same, in millionths of 1 / inclusion probability
 
+    JUDGED = "judged"  # model version, lane:decile:verdict of people's first labels; per hour
+    JUDGED_WEIGHT = "judged_weight"  # the same, in millionths of 1 / inclusion probability
+    JUDGED_CONFIDENCE = "judged_confidence"  # model version, lane:decile: millionths of the proposals' confidence
+    CONFIDENT = "confident"  # model:version or path:auto, n or millionths of the confidence; per hour
+    SAID = "said"  # model version, band:class of first proposals
+    TOLD = "told"  # dimension=value, band:class beside it and the answer
+    GOLDEN = "golden"  # annotator, yes or no
+    AGREED = "agreed"  # dimension=value, yes or no: an answer equals the label of several
     DOUBTED = "doubted"  # -, how likely wrong, in `budget.BINS` steps; per hour
     CALIBRATED = "calibrated"  # model version, place in `belief.TEMPERATURES`: millionths of a nat; per day
     ANCHORED = "anchored"  # shown or hidden, agree or differ; per day

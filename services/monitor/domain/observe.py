@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
+from services.monitor.domain.accuracy import judge, trust
 from services.monitor.domain.belief import taught
+from services.monitor.domain.cause.periods import count_proposal, count_votes
 from services.monitor.domain.counters import (
     MILLION,
     Counts,
@@ -106,6 +108,8 @@ def _prediction(facts: Facts, event: Prediction, counts: Counts, bucket_s: int) 
         bucket = time_bucket(event.predicted_at, bucket_s)
         for symbol in symbols(event.value):
             counts[Key(project, Kind.PREDICTED, event.model_version or "", symbol, bucket)] += 1
+        trust(event, counts)
+        count_proposal(event, counts)
     return facts._replace(generation=event.generation, proposed=facts.proposed or event.value is not None)
 
 
@@ -138,11 +142,15 @@ def _count_label(event: Label, counts: Counts, bucket_s: int) -> None:
     counts[Key(project, Kind.ITEM_TO_LABEL_TIME, path)] += micros
     for symbol in symbols(event.value):
         counts[Key(project, Kind.LABELLED, path, symbol, bucket)] += 1
+    trust(event, counts)
+    count_votes(event, counts)
     proposal = event.evidence.proposal
     if event.path is not Path.AUTO and proposal is not None:
+        agrees = agree(event.value, proposal.value)
         _teach(event, proposal, counts)
+        judge(event, proposal, counts, agrees=agrees)
         lane = "audit" if event.would_auto else "routed"
-        verdict = "agree" if agree(event.value, proposal.value) else "disagree"
+        verdict = "agree" if agrees else "disagree"
         cell = (proposal.model_version, f"{lane}:{verdict}", bucket)
         counts[Key(project, Kind.COMPARED, *cell)] += 1
         counts[Key(project, Kind.COMPARED_WEIGHT, *cell)] += round(MILLION / event.inclusion_probability)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from services.monitor.domain.anchoring import anchoring
+from services.monitor.domain.cause.periods import renamed
 from services.monitor.domain.counters import Counts, Key, Kind
 from shared.events import Anchoring, ClassMix, Disagreement, Quality
 from shared.labels import Names
@@ -40,6 +41,8 @@ def named(counts: Mapping[Key, int], naming: Mapping[str, Names]) -> Counts:
         names = naming.get(key.project_id)
         if names is not None and key.kind in (Kind.PREDICTED, Kind.LABELLED):
             key = key._replace(symbol=names.name(key.symbol))  # noqa: PLW2901
+        elif names is not None and key.kind in (Kind.SAID, Kind.TOLD):
+            key = key._replace(symbol=renamed(key.symbol, names))  # noqa: PLW2901
         found[key] += n
     return found
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import structlog
 
+from services.monitor.domain import measuring
 from services.monitor.domain.anchoring import WINDOW_DAYS, anchoring
 from services.monitor.domain.counters import Counts, Kind
 from services.monitor.domain.figures import KINDS, Figures, Kept, figures_of
@@ -22,6 +23,8 @@ from shared.topics import QUALITY
 
 log = structlog.get_logger(__name__)
 
+MIXES = (Kind.PREDICTED, Kind.LABELLED, Kind.COMPARED, Kind.COMPARED_WEIGHT)
+"""What the short windows are measured by."""
 OpenUnit = Callable[[], AbstractAsyncContextManager[Unit]]
 REFERENCE = timedelta(days=1)
 """Before the window: what classes are compared with on the status page."""
@@ -50,10 +53,12 @@ class Jobs:
         async with self._unit() as unit:
             store = Store(unit.connection)
             window = Window.before(unit.now, window_s=self._settings.window_s, step_s=self._settings.quality_interval_s)
-            counts = await store.list_counts(int(window.start.timestamp()), int(window.end.timestamp()))
+            counts = await store.list_counts(int(window.start.timestamp()), int(window.end.timestamp()), kinds=MIXES)
             week = int((window.end - timedelta(days=WINDOW_DAYS)).timestamp())
             answers = await store.list_counts(week, int(window.end.timestamp()), kind=Kind.ANCHORED)
+            judged = await store.list_counts(week, int(window.end.timestamp()), kinds=measuring.KINDS)
             events = [*measurements(named(counts, self._projects.naming), window), *anchoring_events(answers, window)]
+            events += measuring.accuracy_events(judged, end=window.end, window_s=WINDOW_DAYS * 86_400.0)
             fresh = await store.claim_windows([(e.project_id, e.subject, e.measured_at) for e in events])
             for event in events:
                 if (event.project_id, event.subject) in fresh:
@@ -68,7 +73,7 @@ class Jobs:
             store = Store(unit.connection)
             totals = await store.list_counts(always=True)
             since = unit.now - timedelta(seconds=self._settings.window_s)
-            window = await store.list_counts(int(since.timestamp()))
+            window = await store.list_counts(int(since.timestamp()), kinds=MIXES)
             spent = await store.count_relabels(names, since=unit.now - BUDGET_WINDOW)
             slowly = await self._slowly(unit, names)
             alarms = await AlarmStore(unit.connection).list_alarms(open_only=True)

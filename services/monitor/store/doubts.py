@@ -62,6 +62,17 @@ class DoubtStore:
             Doubt(r["project_id"], r["item_id"], r["version"], RelabelCause(r["cause"]), *tuple(r)[4:]) for r in rows
         ]
 
+    async def list_items(self, project_id: str, since: datetime, limit: int) -> list[str]:
+        """The items whose labels since then are likeliest wrong."""
+        rows = await self._connection.fetch(
+            "SELECT item_id FROM doubts WHERE project_id = $1 AND labelled_at >= $2 ORDER BY wrong DESC, item_id"
+            " LIMIT $3",
+            project_id,
+            since,
+            limit,
+        )
+        return [row["item_id"] for row in rows]
+
     async def forget_items(self, keys: Iterable[ItemKey]) -> None:
         """Delete what waits of these items."""
         ordered = sorted(set(keys))

@@ -83,16 +83,27 @@ class Store:
         )
 
     async def list_counts(
-        self, since: int = 0, until: int = 2**62, *, always: bool = False, kind: Kind | None = None
+        self,
+        since: int = 0,
+        until: int = 2**62,
+        *,
+        always: bool = False,
+        kind: Kind | None = None,
+        kinds: Sequence[Kind] = (),
+        project: str | None = None,
     ) -> Counts:
-        """The counters of the time buckets in [since, until); with `always` those that are kept for good instead."""
+        """The counters of the time buckets in [since, until), of some kinds or all; `always`: those kept for good."""
         rows = await self._connection.fetch(
             "SELECT project_id, kind, bucket, part, symbol, sum(n)::bigint AS n FROM counters"
             " WHERE bucket >= $1 AND bucket < $2 AND ($3::text IS NULL OR kind = $3)"
+            " AND (cardinality($4::text[]) = 0 OR kind = ANY($4))"
+            " AND ($5::text IS NULL OR project_id = $5)"
             " GROUP BY project_id, kind, bucket, part, symbol",
             ALWAYS if always else max(since, 1),
             1 if always else until,
             kind.value if kind is not None else None,
+            [one.value for one in kinds],
+            project,
         )
         return Counts(
             {Key(r["project_id"], Kind(r["kind"]), r["part"], r["symbol"], r["bucket"]): r["n"] for r in rows}
@@ -183,6 +194,13 @@ class Store:
         for row in rows:
             gone.setdefault((row["project_id"], row["item_id"]), Counter())["relabels"] += 1
         return gone
+
+    async def delete_parts(self, parts: Sequence[str]) -> None:
+        """Forget what was counted of a person, in the kinds that name people; old counters are pruned by age."""
+        await self._connection.execute(
+            "DELETE FROM counters WHERE bucket > 0 AND kind IN ('told', 'golden', 'agreed') AND part = ANY($1::text[])",
+            list(parts),
+        )
 
     async def delete_measurements(self, subject: str, person: str) -> int:
         """Forget what was measured of a person, alone or in a pair; how many rows. The table is small."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.monitor.domain.counters import Counts, Key, Kind
+from services.monitor.domain.cause.periods import BUCKET_S
+from services.monitor.domain.counters import Counts, Key, Kind, time_bucket
 from services.monitor.domain.observe import observe_all
 from services.monitor.store import Store
 from shared.events import (
@@ -139,6 +140,7 @@ async def test_annotations_gold_and_shadow_count_once(monitor: Monitor) -> None:
         Key(project, Kind.ANNOTATIONS, "answered", "late"): 1,
         Key(project, Kind.SHADOW_PREDICTIONS, "proposed"): 1,
         Key(project, Kind.GOLD, "correct"): 1,
+        Key(project, Kind.GOLDEN, "a", "yes", time_bucket(gold.measured_at, BUCKET_S)): 1,
     }
 
 

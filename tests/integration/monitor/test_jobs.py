@@ -44,11 +44,11 @@ async def test_each_window_is_published_once_by_all_replicas(monitor: Monitor) -
         for _ in range(3):
             group.create_task(jobs.publish_quality())
     events = await published_quality(monitor)
-    assert sorted(e.subject for e in events) == ["class_mix/labels", "class_mix/predictions", "model/m1"]
-    assert len({e.event_id for e in events}) == 3
+    assert sorted(e.subject for e in events) == ["accuracy/m1", "class_mix/labels", "class_mix/predictions", "model/m1"]
+    assert len({e.event_id for e in events}) == 4
     monitor.now += timedelta(seconds=60)
     await jobs.publish_quality()
-    assert len(await published_quality(monitor)) == 6
+    assert len(await published_quality(monitor)) == 8
 
 
 async def test_a_rebuilt_monitor_publishes_no_window_again(monitor: Monitor) -> None:

@@ -101,6 +101,8 @@ Test = Callable[[Period, Period, str], float | None]
 def _each(signature: Signature, dimension: Dimension, test: Test, before: Period, after: Period) -> Iterator[Found]:
     """The hypothesis for each value; the more there are, the less likely each is beforehand."""
     values = sorted(after.predictions.get(dimension, {}).keys() | after.answers.get(dimension, {}).keys())
+    if len(values) < 2 and dimension in {Dimension.SOURCE, Dimension.CLIENT}:  # noqa: PLR2004
+        return  # nothing is concentrated in all there is
     gains = {value: gain for value in values if (gain := test(before, after, value)) is not None}
     for value, gain in gains.items():
         yield signature, dimension, value, gain - math.log(len(gains))
@@ -142,7 +144,8 @@ def _moved(before: Period, after: Period, dimension: Dimension, value: str, base
 
 def _base(before: Period, dimension: Dimension, value: str) -> Callable[[str], bool]:
     """With what a value's period after is compared: with itself before, if it was there, else with everything."""
-    return value.__eq__ if before.predictions.get(dimension, {}).get(value) else anything
+    known = before.predictions.get(dimension, {}).get(value) or before.answers.get(dimension, {}).get(value)
+    return value.__eq__ if known else anything
 
 
 def _region(before: Period, after: Period, source: str) -> float | None:
@@ -163,8 +166,10 @@ def _pipeline(before: Period, after: Period, client: str) -> float | None:
 
 
 def _confidence(period: Period, dimension: Dimension, only: Callable[[str], bool]) -> float:
-    """The mean band."""
+    """The mean band of predictions; of those that people answered, where they are not told apart by the dimension."""
     predictions = period.predicted(dimension, only)
+    for one, n in ({} if predictions else period.answered(dimension, only)).items():
+        predictions[one.predicted] += n
     return sum(said.band * n for said, n in predictions.items()) / max(predictions.total(), 1)
 
 

@@ -1,0 +1,74 @@
+"""Open alarms are told again with their suspects, and again when another one comes first."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+import structlog
+
+from services.monitor.domain.accuracy import HOUR_S
+from services.monitor.domain.cause import diagnose
+from services.monitor.domain.cause.periods import BUCKET_S, KINDS, alike, period
+from services.monitor.domain.cause.telling import impact, news, spans, told
+from services.monitor.domain.counters import Counts, Kind
+from services.monitor.domain.windows import named
+from services.monitor.jobs.flow import OpenUnit
+from services.monitor.store import AlarmStore, DoubtStore, KeptAlarm, Store
+from shared.bus.references import Projects
+from shared.bus.unit import Unit
+from shared.events import DriftAlarm, Quality
+from shared.topics import QUALITY
+
+log = structlog.get_logger(__name__)
+EXEMPLARS = 10
+JUDGED = (Kind.JUDGED, Kind.JUDGED_WEIGHT, Kind.JUDGED_CONFIDENCE, Kind.CONFIDENT)
+
+
+class Diagnosing:
+    """The job of one replica. It may run in every replica at once: alarms are locked while they are told again."""
+
+    def __init__(self, unit: OpenUnit, projects: Projects) -> None:
+        self._unit = unit
+        self._projects = projects
+
+    async def diagnose(self) -> None:
+        """Look for the causes of every open alarm."""
+        for project in self._projects.all():
+            async with self._unit() as unit:
+                open_ = await AlarmStore(unit.connection).claim_open(project.project_id)
+                for alarm in open_:
+                    again = await self._again(project.project_id, alarm, unit)
+                    if again is not None:
+                        await self._tell(project.project_id, again, unit)
+
+    async def _again(self, project_id: str, alarm: DriftAlarm, unit: Unit) -> DriftAlarm | None:
+        """The alarm with its suspects; None where there is nothing new to tell."""
+        start, change, end = spans(alarm, unit.now)
+        store = Store(unit.connection)
+        since, border, until = (_bucket(at, BUCKET_S) for at in (start, change, end + timedelta(seconds=BUCKET_S)))
+        counts = await store.list_counts(since, until, kinds=KINDS, project=project_id)
+        counts = named(counts, self._projects.naming)
+        before, after = alike(period(counts, project_id, since, border), period(counts, project_id, border, until))
+        suspects = await asyncio.to_thread(diagnose, before, after)
+        if not news(alarm, suspects):
+            return None
+        hours = await store.list_counts(_bucket(start, HOUR_S), until, kinds=JUDGED, project=project_id)
+        cost = impact(Counts(hours), project_id, change, after)
+        exemplars = await DoubtStore(unit.connection).list_items(project_id, change, EXEMPLARS)
+        return told(alarm, suspects, cost, exemplars)
+
+    async def _tell(self, project_id: str, alarm: DriftAlarm, unit: Unit) -> None:
+        fresh = await AlarmStore(unit.connection).save_alarms([KeptAlarm(project_id, alarm)])
+        if fresh:
+            unit.emit(QUALITY, _event(project_id, alarm, unit.now))
+            first = alarm.suspects[0]
+            log.info("alarm_explained", project_id=project_id, alarm=str(alarm.alarm_id), signature=first.signature)
+
+
+def _event(project_id: str, alarm: DriftAlarm, now: datetime) -> Quality:
+    return Quality(
+        project_id=project_id, subject=alarm.about, sequence=alarm.sequence, measurement=alarm, measured_at=now
+    )
+
+
+def _bucket(at: datetime, width_s: int) -> int:
+    return int(at.timestamp()) // width_s * width_s

@@ -1,0 +1,85 @@
+"""Open alarms gain their suspects, on a real PostgreSQL: from events to counters to what is told."""
+
+import json
+import random
+from datetime import timedelta
+
+from services.monitor.jobs import Diagnosing
+from services.monitor.store import AlarmStore, KeptAlarm
+from shared.events import Annotation, DriftAlarm, Erasure, Quality
+from shared.topics import ANNOTATIONS, ERASURES, PREDICTIONS, QUALITY
+from tests.support import events as make
+from tests.support.monitor import Monitor
+
+CHANGE = 6 * 3600
+PEOPLE = ("ann", "bob", "cid")
+
+
+def answers(rng: random.Random, after: bool) -> list[Annotation]:
+    """600 answers beside a model that is right; bob errs far more often after the change."""
+    found = []
+    for n in range(600):
+        who = PEOPLE[n % 3]
+        wrong = rng.random() < (0.45 if after and who == "bob" else 0.1)
+        value = rng.choice(("negative", "neutral")) if wrong else "positive"
+        found.append(
+            make.annotation(
+                f"{after}-{n}", by=who, value=value, proposal=make.proposal("positive", confidence=0.8),
+                submitted_at=make.at(CHANGE + (n + 1 if after else -n - 1)),
+            )
+        )  # fmt: skip
+    return found
+
+
+async def told(monitor: Monitor) -> list[DriftAlarm]:
+    records = [record for record in await monitor.published() if record.topic == QUALITY.name]
+    events = [Quality.model_validate(json.loads(record.value or b"")) for record in records]
+    return [event.measurement for event in events if isinstance(event.measurement, DriftAlarm)]
+
+
+async def opened(monitor: Monitor) -> None:
+    rng = random.Random(2)
+    for after in (False, True):
+        predicted_at = make.at(CHANGE + (60 if after else -60))
+        some = [make.prediction(f"{after}-{n}", confidence=0.8, predicted_at=predicted_at) for n in range(600)]
+        await monitor.handle(PREDICTIONS, some)
+        await monitor.handle(ANNOTATIONS, answers(rng, after))
+    alarm = make.drift_alarm("confusion")
+    alarm = alarm.model_copy(update={"effect": alarm.effect.model_copy(update={"changed_at": make.at(CHANGE)})})
+    async with monitor.unit() as unit:
+        await AlarmStore(unit.connection).save_alarms([KeptAlarm(make.PROJECT, alarm)])
+    monitor.now = make.at(CHANGE + 3600)
+
+
+async def test_an_alarm_is_told_again_with_its_suspect_once(monitor: Monitor) -> None:
+    await opened(monitor)
+    jobs = Diagnosing(monitor.unit, monitor.projects)
+    await jobs.diagnose()
+    [alarm] = await told(monitor)
+    assert (alarm.state, alarm.number) == ("updated", 1)
+    first = alarm.suspects[0]
+    assert (first.signature, first.dimension, first.value) == ("annotator", "annotator", "bob")
+    assert first.score > 0.9
+    assert "bob" not in alarm.action
+    assert "quarantine" in alarm.action
+    assert alarm.impact is not None
+    assert alarm.impact.affected == 600
+    monitor.now += timedelta(minutes=5)
+    await jobs.diagnose()
+    assert len(await told(monitor)) == 1, "nothing new"
+
+
+async def test_without_evidence_nothing_is_told(monitor: Monitor) -> None:
+    async with monitor.unit() as unit:
+        await AlarmStore(unit.connection).save_alarms([KeptAlarm(make.PROJECT, make.drift_alarm())])
+    await Diagnosing(monitor.unit, monitor.projects).diagnose()
+    assert not await told(monitor)
+
+
+async def test_a_person_is_forgotten_in_the_counts_too(monitor: Monitor) -> None:
+    await opened(monitor)
+    erasure = Erasure(subject="annotator", annotator_id="bob", requested_at=make.at(CHANGE))
+    await monitor.handle(ERASURES, [erasure])
+    counts = await monitor.counts()
+    assert not [key for key in counts if "bob" in key.part]
+    assert [key for key in counts if "ann" in key.part]
