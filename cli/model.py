@@ -17,6 +17,7 @@ from cli.reading import reference
 from cli.settings import SOURCE, checked, kafka_settings
 from services.prelabel.settings import PrelabelSettings
 from services.prelabel.store.files import ModelRefused, sha256_of, store_model
+from services.prelabel.store.inference import content_kind
 from services.prelabel.store.objects import ObjectUnavailable
 from services.prelabel.store.sessions import load_model
 from shared.bus.publisher import Publisher
@@ -73,11 +74,23 @@ def read_manifest(file: Path) -> Manifest:
     try:
         return Manifest.model_validate(tree.data, extra="forbid")
     except ValidationError as error:
-        lines = [
-            Mistake(tree.place(one["loc"]), dotted(one["loc"]), one["msg"]).describe(str(file))
-            for one in error.errors(include_url=False, include_input=False)
-        ]
+        lines = []
+        for one in error.errors(include_url=False, include_input=False):
+            path = _without_kinds(one["loc"], tree.data)
+            lines.append(Mistake(tree.place(path), dotted(path), one["msg"]).describe(str(file)))
         raise ConfigurationError("\n".join(lines)) from None
+
+
+def _without_kinds(path: tuple[int | str, ...], data: Any) -> tuple[int | str, ...]:
+    """A validator's path without the kinds that it puts in where one of several was meant."""
+    found: list[int | str] = []
+    for part in path:
+        if isinstance(data, dict) and part not in data and part == data.get("kind"):
+            continue
+        found.append(part)
+        inside = (isinstance(data, dict) and part in data) or (isinstance(data, list) and isinstance(part, int))
+        data = data[part] if inside else None
+    return tuple(found)
 
 
 async def _publish(kafka: KafkaSettings, event: ModelVersion | ModelPointer) -> None:
@@ -101,6 +114,9 @@ def make_version(
     Raises:
         ConfigurationError: prelabel would refuse it: why.
     """
+    reads = content_kind(manifest.input)
+    if reads != spec.data:
+        raise ConfigurationError(f"the model is refused: it reads {reads}, the items of {spec.project} are {spec.data}")
     sha256 = sha256_of(content)
     made = ModelVersion(
         project_id=spec.project,

@@ -19,7 +19,7 @@ from services.prelabel.store.sessions import LoadedModel
 from shared.bus.records import Outgoing, Received, Record, outgoing
 from shared.bus.references import CurrentProject, References
 from shared.clock import Clock
-from shared.events import ImageInput, Item, MediaContent, Prediction, Refresh, ShadowPrediction, unchecked
+from shared.events import AudioInput, ImageInput, Item, MediaContent, Prediction, Refresh, ShadowPrediction, unchecked
 from shared.runtime.logging import where
 from shared.topics import PREDICTIONS, PRELABEL, SHADOW_PREDICTIONS
 
@@ -143,15 +143,18 @@ class Handlers:
         group.shadow_fetched = group.fetched if same else await self._fetch(group.questions, projects[name], slot)
 
     async def _fetch(self, asked: Collection[Question], project: CurrentProject, slot: Slot | None) -> Fetched:
-        if slot is None or slot.model is None or not isinstance(slot.model.manifest.input, ImageInput):
+        if slot is None or slot.model is None:
+            return {}
+        spec = slot.model.manifest.input
+        if not isinstance(spec, ImageInput | AudioInput):
             return {}
         contents = [question.content for question in asked]
         uris = {
             content.uri
             for content in contents
-            if isinstance(content, MediaContent) and content.kind == "image" and content.data is None and content.uri
+            if isinstance(content, MediaContent) and content.kind == spec.kind and content.data is None and content.uri
         }
-        return await self._media.pictures(uris, project.spec.uri_prefixes, slot.model.manifest.input) if uris else {}
+        return await self._media.media(uris, project.spec.uri_prefixes, spec) if uris else {}
 
     def _run(
         self, causes: Sequence[Record], groups: Sequence[_Group], now: datetime, work: Work

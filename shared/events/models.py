@@ -3,18 +3,18 @@
 from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from shared.events.base import BigCount, Event, Json, Name, Sha256, Slug, Timestamp, Version, derived_id
+from shared.events.decoders import Decoder, columns_of
+from shared.events.inputs import AudioInput, Part, TokensInput
 from shared.events.items import Uri
 from shared.labels.values import ClassName
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+LEAST_CLASSES = 2
 
 
-class FeaturesInput(_Part):
+class FeaturesInput(Part):
     """A vector of numbers; `(value - mean) / scale` elementwise where given."""
 
     kind: Literal["features"] = "features"
@@ -31,7 +31,7 @@ class FeaturesInput(_Part):
         return self
 
 
-class ImageInput(_Part):
+class ImageInput(Part):
     """A picture, decoded, resized, `(pixel / 255 - mean) / std` per channel."""
 
     kind: Literal["image"] = "image"
@@ -43,7 +43,7 @@ class ImageInput(_Part):
     std: tuple[Annotated[float, Field(gt=0)], ...] = (1.0,)
 
 
-class TextInput(_Part):
+class TextInput(Part):
     """The text itself, as a string tensor of shape (batch, 1); the graph holds its own vectoriser."""
 
     kind: Literal["text"] = "text"
@@ -51,21 +51,51 @@ class TextInput(_Part):
     max_chars: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
 
 
-ModelInput = Annotated[FeaturesInput | ImageInput | TextInput, Field(discriminator="kind")]
+ModelInput = Annotated[FeaturesInput | ImageInput | TextInput | TokensInput | AudioInput, Field(discriminator="kind")]
 
 
-class Manifest(_Part):
+class Manifest(Part):
     """How to feed a model and read its answer."""
 
     input: ModelInput
     input_name: Name | None = Field(default=None, description="Absent: the model's only input.")
     output_name: Name | None = Field(default=None, description="Absent: the first float output of two dimensions.")
     output: Literal["probabilities", "logits"] = "probabilities"
-    classes: Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=1000)]
+    decoder: Decoder | None = Field(
+        default=None, description="Makes objects or text of the outputs. Absent: one class of the item as a whole."
+    )
+    classes: Annotated[tuple[ClassName, ...], Field(max_length=1000)] = Field(
+        default=(),
+        validate_default=True,
+        description="In the order of the output's columns; two or more where there is no decoder.",
+    )
     temperature: Annotated[float, Field(gt=0, le=100)] = Field(
         default=1.0, description="Logits (or log probabilities) are divided by it before the softmax."
     )
     max_batch: Annotated[int, Field(ge=1, le=10_000)] = 512
+
+    @field_validator("classes")
+    @classmethod
+    def _two_of_them(cls, classes: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "decoder" in info.data and info.data["decoder"] is None and len(classes) < LEAST_CLASSES:
+            raise ValueError(f"a model without a decoder needs at least two classes, {len(classes)} given")
+        return classes
+
+    @model_validator(mode="after")
+    def _output_fits_the_classes(self) -> Self:
+        if self.decoder is None:
+            return self
+        columns_of(self.decoder, self.classes)
+        for name in ("output_name", "output", "temperature"):
+            if name in self.model_fields_set and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name}: not used beside a decoder, which names its outputs and their activation")
+        if self.decoder.kind == "token_tags" and self.decoder.offsets is None and self.input.kind != "tokens":
+            raise ValueError("decoder.offsets: without an input of kind tokens, name the output that has the offsets")
+        if self.decoder.kind == "token_tags" and isinstance(self.input, TextInput) and self.input.lowercase:
+            raise ValueError("input.lowercase: it changes the length of some texts, and offsets would no longer fit")
+        if self.decoder.makes in ("boxes", "masks") and self.input.kind != "image":
+            raise ValueError(f"input.kind: {self.decoder.makes} are found in an image, not in {self.input.kind}")
+        return self
 
 
 class ModelVersion(Event):

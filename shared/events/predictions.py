@@ -2,10 +2,10 @@
 
 import math
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 from uuid import UUID
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from shared.events.base import (
     Count,
@@ -18,7 +18,7 @@ from shared.events.base import (
     Timestamp,
     derived_id,
 )
-from shared.labels.values import LabelValue
+from shared.labels.values import MAX_OBJECTS, LabelValue
 
 MASS_TOLERANCE = 1e-3
 
@@ -38,7 +38,8 @@ class Abstention(StrEnum):
 class Prediction(ItemEvent):
     """The proposed label with its full distribution; or an abstention with its reason.
 
-    `confidence` is the largest class probability, `margin` that minus the second largest, `entropy` in nats.
+    `confidence` is the largest class probability, `margin` that minus the second largest, `entropy` in nats. Of objects
+    and text, `confidence` is what the model's decoder gives for the item as a whole (docs/models.md).
     `generation` numbers the promotions of a project's models: a lower one never overrides a higher one.
     """
 
@@ -49,6 +50,9 @@ class Prediction(ItemEvent):
     confidence: Probability | None = None
     margin: Probability | None = None
     entropy: NonNegative | None = None
+    object_scores: Annotated[tuple[Probability, ...], Field(max_length=MAX_OBJECTS)] | None = Field(
+        default=None, description="The confidence of each object of the value, in their order."
+    )
     abstention: Abstention | None = None
     detail: ShortText = ""
     model_version: Name | None = None
@@ -64,6 +68,10 @@ class Prediction(ItemEvent):
             raise ValueError("a proposal needs model_version and confidence")
         if self.distribution is not None and abs(math.fsum(self.distribution.values()) - 1.0) > MASS_TOLERANCE:
             raise ValueError("distribution does not add up to 1")
+        if self.object_scores is not None:
+            objects = None if self.value is None else getattr(self.value, self.value.kind, None)
+            if not isinstance(objects, tuple) or len(objects) != len(self.object_scores):
+                raise ValueError("object_scores must have one for each object of the value")
         return self
 
     @property

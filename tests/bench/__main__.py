@@ -42,6 +42,7 @@ PARTS = {
     "auto": Part("auto_path.beside_chain", "auto path beside the bare chain", {"number": 20_000}),
     "prelabel": Part("prelabel.measure", "prelabel beside ONNX Runtime"),
     "latency": Part("latency.measure", "item to prediction"),
+    "decoders": Part("decoders.measure", "models' outputs to objects and text"),
     "swap": Part("swap.measure", "swapping models at 1,000 items/s"),
     "annotators": Part("annotators.measure", "annotators"),
     "growth": Part("growth.measure", "growth, 100,000 to 1,000,000 items"),

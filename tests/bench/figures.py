@@ -125,4 +125,10 @@ FIGURES = (
             Figure(f"{name}_memory_growth", "the same: with ten times the items too", "x", most=_GROWTH),
         )
     ),
+    Figure("decode_boxes_ms", "an item of 8,400 boxes, 80 classes, decoded", "ms"),
+    Figure("decode_tags_viterbi_ms", "a text of 128 tokens, 9 tags, by Viterbi", "ms"),
+    Figure("decode_semantic_masks_ms", "a picture of 1280 x 960 from 160 x 160 cells, 20 classes", "ms"),
+    Figure("decode_ctc_greedy_ms", "500 frames of 32 symbols, greedy", "ms"),
+    Figure("decode_ctc_beam_16_ms", "the same by a beam of 16", "ms"),
+    Figure("decode_frames_ms", "3,000 frames of 10 classes to segments", "ms"),
 )

@@ -133,7 +133,8 @@ class Prelabel:
     def project(
         self, classes: Sequence[str], *, data: str = "features", name: str = PROJECT, version: int = 1, **more: Any
     ) -> CurrentProject:
-        fields = {"project": name, "data": data, "label": ChoiceSchema(classes=tuple(classes)), **more}
+        label = more.pop("label", None) or ChoiceSchema(classes=tuple(classes))
+        fields = {"project": name, "data": data, "label": label, **more}
         self.publish(
             PROJECTS,
             ProjectVersion(project_id=name, version=version, spec=ProjectSpec.model_validate(fields), applied_at=AT),

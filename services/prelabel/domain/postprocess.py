@@ -8,17 +8,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from services.prelabel.domain.decoding import Answer
 from services.prelabel.domain.questions import Abstained, Identity, Question
-from shared.events import Abstention, Manifest, Prediction, unchecked
+from shared.events import Abstention, Decoder, Manifest, Prediction, unchecked
 from shared.labels import (
     Choice,
     Choices,
     ChoicesSchema,
     LabelSchema,
     LabelValue,
+    ObjectSchema,
     Rating,
     RatingSchema,
     check_label,
+    class_set,
     names_of,
 )
 
@@ -33,7 +36,10 @@ TINIEST = 1e-300
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """How to read a row: the classes in the order of its columns, each with the label it stands for."""
+    """How to read a row: the classes in the order of its columns, each with the label it stands for.
+
+    `values` is empty where a decoder makes the labels.
+    """
 
     classes: tuple[str, ...]
     values: tuple[LabelValue, ...]
@@ -45,8 +51,10 @@ class Head:
         """The model's classes in the project's present names: a rename does not stop a model that learned the old ones.
 
         Raises:
-            ValueError: a class of the model is no label of the project.
+            ValueError: a class of the model is no label of the project, or its decoder makes labels of another kind.
         """
+        if manifest.decoder is not None:
+            return cls(_classes_of_objects(manifest.classes, manifest.decoder, schema), (), "probabilities", 1.0)
         classes = tuple(map(names_of(schema).symbol, manifest.classes))
         if len(set(classes)) != len(classes):
             raise ValueError("the manifest names a class twice")
@@ -66,6 +74,19 @@ class Scores:
     margin: Floats
     entropy: Floats
     ok: Flags
+
+
+def _classes_of_objects(classes: tuple[str, ...], decoder: Decoder, schema: LabelSchema) -> tuple[str, ...]:
+    if schema.kind != decoder.makes:
+        raise ValueError(f"a decoder of {decoder.kind} makes {decoder.makes}, the project asks for {schema.kind}")
+    if isinstance(schema, ObjectSchema):
+        known = class_set(schema.classes)
+        for name in classes:
+            if name not in known:
+                raise ValueError(f"{name!r} is not a class of the project (it has {len(known)})")
+    if len(set(classes)) != len(classes):
+        raise ValueError("the manifest names a class twice")
+    return classes
 
 
 def label_value(name: str, schema: LabelSchema) -> LabelValue:
@@ -156,6 +177,29 @@ def propose(
         if ok
         else bad
         for question, row, best, margin, entropy, ok in columns
+    ]
+
+
+def propose_objects(
+    questions: Sequence[Question], answers: Sequence[Answer], identity: Identity, predicted_at: datetime
+) -> list[Prediction | Abstained]:
+    """One prediction per decoded row, with the confidence of each of its objects; who has no answer abstains."""
+    return [
+        answer
+        if isinstance(answer, Abstained)
+        else unchecked(
+            Prediction,
+            project_id=question.project_id,
+            item_id=question.item_id,
+            value=answer.value,
+            confidence=answer.confidence,
+            object_scores=None if answer.value.kind == "transcript" else answer.scores,
+            model_version=identity.version,
+            generation=identity.generation,
+            item_created_at=question.created_at,
+            predicted_at=predicted_at,
+        )
+        for question, answer in zip(questions, answers, strict=True)
     ]
 
 

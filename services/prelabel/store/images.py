@@ -6,8 +6,9 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
+from services.prelabel.domain.preprocess import Pixels
 from services.prelabel.domain.questions import Abstained
 from shared.events import Abstention, ImageInput
 
@@ -19,7 +20,7 @@ def decode_base64(data: str) -> bytes | Abstained:
     try:
         return base64.b64decode(data, validate=True)
     except binascii.Error:
-        return Abstained(Abstention.UNREADABLE, "the picture is not base64")
+        return Abstained(Abstention.UNREADABLE, "the content is not base64")
 
 
 def _narrowed(image: Image.Image, mode: str) -> Image.Image:
@@ -29,8 +30,8 @@ def _narrowed(image: Image.Image, mode: str) -> Image.Image:
     return image.convert(mode)
 
 
-def decode_image(encoded: bytes, spec: ImageInput, *, max_pixels: int) -> bytes | Abstained:
-    """Height x width x channels bytes, row by row, resized bilinearly where the size differs; or why not.
+def decode_image(encoded: bytes, spec: ImageInput, *, max_pixels: int) -> Pixels | Abstained:
+    """The picture as the model reads it, resized bilinearly where the size differs, upright as EXIF says; or why not.
 
     Args:
         encoded: PNG, JPEG, WebP, GIF (first frame) or BMP.
@@ -44,9 +45,11 @@ def decode_image(encoded: bytes, spec: ImageInput, *, max_pixels: int) -> bytes 
         pixels = image.width * image.height
         if pixels > max_pixels:
             return Abstained(Abstention.UNREADABLE, f"the picture has {pixels} pixels, the limit is {max_pixels}")
-        narrow = _narrowed(image, "L" if spec.channels == 1 else "RGB")
+        upright = ImageOps.exif_transpose(image)  # as people see it, and boxes are in what they see
+        narrow = _narrowed(upright, "L" if spec.channels == 1 else "RGB")
+        own = narrow.size
         if narrow.size != (spec.width, spec.height):
             narrow = narrow.resize((spec.width, spec.height), Image.Resampling.BILINEAR)
-        return narrow.tobytes()
+        return Pixels(narrow.tobytes(), *own)
     except Exception as error:  # noqa: BLE001  # a decoder fed with garbage raises anything
         return Abstained(Abstention.UNREADABLE, f"the picture cannot be decoded ({type(error).__name__})")

@@ -6,13 +6,26 @@ from datetime import datetime
 from time import perf_counter
 from typing import TypeVar, cast
 
-from services.prelabel.domain.postprocess import abstain, propose, read_rows
-from services.prelabel.domain.preprocess import Prepared, Tensor, prepare_features, prepare_pixels, prepare_text
+from services.prelabel.domain.decoding import Outputs, Seen, decode
+from services.prelabel.domain.postprocess import abstain, propose, propose_objects, read_rows
+from services.prelabel.domain.preprocess import (
+    Media,
+    Pixels,
+    Prepared,
+    Samples,
+    prepare_features,
+    prepare_pixels,
+    prepare_samples,
+    prepare_text,
+    prepare_words,
+)
 from services.prelabel.domain.questions import NOBODY, Abstained, Question
 from services.prelabel.store.images import decode_base64, decode_image
 from services.prelabel.store.sessions import LoadedModel
+from services.prelabel.store.sounds import decode_sound
 from shared.events import (
     Abstention,
+    AudioInput,
     FeaturesContent,
     FeaturesInput,
     ImageInput,
@@ -20,12 +33,14 @@ from shared.events import (
     Prediction,
     TextContent,
     TextInput,
+    TokensInput,
 )
+from shared.events.models import ModelInput
 
 T = TypeVar("T")
 Answer = Prediction | Abstained
-Fetched = Mapping[str, bytes | Abstained]
-"""URI -> the pixels of the picture behind it, as `decode_image` gives them, or why there are none."""
+Fetched = Mapping[str, Media | Abstained]
+"""URI -> the picture or sound behind it, as `decode_image` and `decode_sound` give them, or why there is none."""
 
 
 @dataclass(slots=True)
@@ -51,7 +66,7 @@ def predict(
     Args:
         questions: of one project.
         model: None abstains for all of them.
-        fetched: the pictures behind the URIs of the questions.
+        fetched: the pictures or sounds behind the URIs of the questions.
         why_no_model: the detail of the abstention where there is none.
         predicted_at: the moment of the batch.
         max_pixels: largest picture that is decoded.
@@ -60,7 +75,7 @@ def predict(
     if model is None:
         reason = Abstained(Abstention.NO_MODEL, why_no_model)
         return [abstain(question, reason, NOBODY, predicted_at) for question in questions]
-    kind = model.manifest.input.kind
+    kind = content_kind(model.manifest.input)
     answers: dict[int, Answer] = {}
     readable: list[int] = []
     for position, question in enumerate(questions):
@@ -92,35 +107,47 @@ def _predict_chunk(
 ) -> list[Answer]:
     prepared = _prepare(questions, model, fetched, max_pixels)
     answers: dict[int, Answer] = dict(prepared.abstained)
-    for first, outcome in _run(model, prepared.tensor, 0, work):
-        positions = prepared.rows[first : first + (1 if isinstance(outcome, Abstained) else len(outcome))]
+    for rows, outcome in _run(model, prepared, range(len(prepared.rows)), work):
+        positions = [prepared.rows[row] for row in rows]
         if isinstance(outcome, Abstained):
             answers[positions[0]] = outcome
             continue
         asked = [questions[position] for position in positions]
-        found = propose(asked, read_rows(outcome, model.head), model.head, model.identity, predicted_at)
-        answers.update(zip(positions, found, strict=True))
+        seen = prepared.seen[rows.start : rows.stop]
+        answers.update(zip(positions, _read(asked, outcome, seen, model, predicted_at), strict=True))
     return [answers[position] for position in range(len(questions))]
 
 
-def _run(model: LoadedModel, tensor: Tensor, first: int, work: Work) -> list[tuple[int, Tensor | Abstained]]:
-    """(first row, output rows) of each call that worked; a failing chunk is halved until the culprit stands alone."""
-    if len(tensor) == 0:
+def _read(
+    questions: Sequence[Question], outputs: Outputs, seen: Sequence[Seen], model: LoadedModel, predicted_at: datetime
+) -> list[Answer]:
+    decoder = model.manifest.decoder
+    if decoder is None:
+        rows = read_rows(outputs[model.output_names[0]], model.head)
+        return propose(questions, rows, model.head, model.identity, predicted_at)
+    known = seen or [Seen()] * len(questions)
+    found = decode(outputs, known, decoder, model.head.classes, model.manifest.input)
+    return propose_objects(questions, found, model.identity, predicted_at)
+
+
+def _run(model: LoadedModel, prepared: Prepared, rows: range, work: Work) -> list[tuple[range, Outputs | Abstained]]:
+    """The outputs of each call that worked; a failing chunk is halved until the culprit stands alone."""
+    if not rows:
         return []
-    started = perf_counter()
+    started, part = perf_counter(), slice(rows.start, rows.stop)
     try:
-        rows = model.run(tensor)
-        failure = None if rows.shape == (len(tensor), len(model.head.classes)) else f"shape {rows.shape}"
+        outputs = model.run(prepared.tensor[part], {name: tensor[part] for name, tensor in prepared.beside.items()})
+        failure = model.wrong(outputs, len(rows))
     except Exception as error:  # noqa: BLE001  # the runtime's errors share no base below Exception
         failure = type(error).__name__
-    work.rows.append(len(tensor))
+    work.rows.append(len(rows))
     work.seconds.append(perf_counter() - started)
     if failure is None:
-        return [(first, rows)]
-    if len(tensor) == 1:
-        return [(first, Abstained(Abstention.BAD_OUTPUT, f"model {model.identity.version} failed: {failure}"))]
-    half = len(tensor) // 2
-    return _run(model, tensor[:half], first, work) + _run(model, tensor[half:], first + half, work)
+        return [(rows, outputs)]
+    if len(rows) == 1:
+        return [(rows, Abstained(Abstention.BAD_OUTPUT, f"model {model.identity.version} failed: {failure}"))]
+    half = len(rows) // 2
+    return _run(model, prepared, rows[:half], work) + _run(model, prepared, rows[half:], work)
 
 
 def _prepare(questions: Sequence[Question], model: LoadedModel, fetched: Fetched, max_pixels: int) -> Prepared:
@@ -128,9 +155,13 @@ def _prepare(questions: Sequence[Question], model: LoadedModel, fetched: Fetched
     if isinstance(spec, FeaturesInput):
         return prepare_features(_contents(questions, FeaturesContent), spec, model.dtype)
     if isinstance(spec, TextInput):
-        return prepare_text(_contents(questions, TextContent), spec)
-    pixels = [_pixels(picture, spec, fetched, max_pixels) for picture in _contents(questions, MediaContent)]
-    return prepare_pixels(pixels, spec, model.dtype)
+        return prepare_text(_contents(questions, TextContent), spec, whole=model.manifest.decoder is not None)
+    if isinstance(spec, TokensInput):
+        return prepare_words(_contents(questions, TextContent), spec, model.vocabulary, model.dtype)
+    media = [_media(content, spec, fetched, max_pixels) for content in _contents(questions, MediaContent)]
+    if isinstance(spec, AudioInput):
+        return prepare_samples([cast("Samples | Abstained", one) for one in media], spec, model.dtype)
+    return prepare_pixels([cast("Pixels | Abstained", one) for one in media], spec, model.dtype)
 
 
 def _contents(questions: Sequence[Question], _: type[T]) -> list[T]:
@@ -138,10 +169,24 @@ def _contents(questions: Sequence[Question], _: type[T]) -> list[T]:
     return [cast("T", question.content) for question in questions]
 
 
-def _pixels(picture: MediaContent, spec: ImageInput, fetched: Fetched, max_pixels: int) -> bytes | Abstained:
-    if picture.data is not None:
-        encoded = decode_base64(picture.data)
-        return encoded if isinstance(encoded, Abstained) else decode_image(encoded, spec, max_pixels=max_pixels)
-    if picture.uri is not None:
-        return fetched.get(picture.uri, Abstained(Abstention.NOT_FETCHED, "the URI was not fetched"))
+def content_kind(spec: ModelInput) -> str:
+    """The kind of content that an input reads."""
+    return "text" if isinstance(spec, TokensInput) else spec.kind
+
+
+def decode_media(encoded: bytes, spec: ImageInput | AudioInput, *, max_pixels: int) -> Media | Abstained:
+    """What is in a file, as the model reads it."""
+    if isinstance(spec, AudioInput):
+        return decode_sound(encoded, spec)
+    return decode_image(encoded, spec, max_pixels=max_pixels)
+
+
+def _media(
+    content: MediaContent, spec: ImageInput | AudioInput, fetched: Fetched, max_pixels: int
+) -> Media | Abstained:
+    if content.data is not None:
+        encoded = decode_base64(content.data)
+        return encoded if isinstance(encoded, Abstained) else decode_media(encoded, spec, max_pixels=max_pixels)
+    if content.uri is not None:
+        return fetched.get(content.uri, Abstained(Abstention.NOT_FETCHED, "the URI was not fetched"))
     return Abstained(Abstention.UNREADABLE, "the item has neither data nor a URI")

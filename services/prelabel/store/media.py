@@ -1,4 +1,4 @@
-"""Fetching the pictures that items point at: from allowed places only, with limits on size, time and number."""
+"""Fetching the media that items point at: from allowed places only, with limits on size, time and number."""
 
 import asyncio
 import socket
@@ -13,11 +13,12 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
+from services.prelabel.domain.preprocess import Media
 from services.prelabel.domain.questions import Abstained
 from services.prelabel.domain.uris import HTTPS_PORT, Network, is_public, refusal
-from services.prelabel.store.images import decode_image
+from services.prelabel.store.inference import decode_media
 from shared.errors import LabelstreamError
-from shared.events import Abstention, ImageInput
+from shared.events import Abstention, AudioInput, ImageInput
 
 
 class NotFetchedError(LabelstreamError):
@@ -71,16 +72,16 @@ class MediaFetcher:
         if client is not None:
             await client.aclose()
 
-    async def pictures(
-        self, uris: Collection[str], prefixes: Sequence[str], spec: ImageInput
-    ) -> dict[str, bytes | Abstained]:
-        """The pixels behind each URI (see `decode_image`), or why there are none. Never raises for a URI."""
+    async def media(
+        self, uris: Collection[str], prefixes: Sequence[str], spec: ImageInput | AudioInput
+    ) -> dict[str, Media | Abstained]:
+        """What is behind each URI (see `decode_media`), or why nothing is. Never raises for a URI."""
         late = Abstained(Abstention.NOT_FETCHED, f"not fetched within {self._limits.batch_timeout_s:g} s of its batch")
-        found: dict[str, bytes | Abstained] = dict.fromkeys(uris, late)
+        found: dict[str, Media | Abstained] = dict.fromkeys(uris, late)
 
         async def fetch(uri: str) -> None:
             async with self._slots:
-                found[uri] = await self._picture(uri, prefixes, spec)
+                found[uri] = await self._one(uri, prefixes, spec)
 
         try:
             async with asyncio.timeout(self._limits.batch_timeout_s), asyncio.TaskGroup() as group:
@@ -90,7 +91,7 @@ class MediaFetcher:
             pass
         return found
 
-    async def _picture(self, uri: str, prefixes: Sequence[str], spec: ImageInput) -> bytes | Abstained:
+    async def _one(self, uri: str, prefixes: Sequence[str], spec: ImageInput | AudioInput) -> Media | Abstained:
         try:
             async with asyncio.timeout(self._limits.timeout_s):
                 encoded = await self._read(uri, prefixes)
@@ -98,7 +99,7 @@ class MediaFetcher:
             return Abstained(Abstention.NOT_FETCHED, str(error))
         except (httpx.HTTPError, OSError, TimeoutError) as error:
             return Abstained(Abstention.NOT_FETCHED, f"fetching failed: {type(error).__name__}")
-        return await asyncio.to_thread(decode_image, encoded, spec, max_pixels=self._limits.max_pixels)
+        return await asyncio.to_thread(decode_media, encoded, spec, max_pixels=self._limits.max_pixels)
 
     async def _read(self, uri: str, prefixes: Sequence[str]) -> bytes:
         why_not = refusal(uri, prefixes)

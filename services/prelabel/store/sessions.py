@@ -1,6 +1,6 @@
 """A model file becomes a session that may serve: checked, warmed up, or refused with its reason."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +9,12 @@ import onnx
 import onnxruntime as ort
 from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]  # has no stubs of its own
 
+from services.prelabel.domain.decoding import TOO_MANY, Outputs, decode, output_names
 from services.prelabel.domain.postprocess import Head, read_rows
-from services.prelabel.domain.preprocess import Tensor, rehearsal, row_shape
-from services.prelabel.domain.questions import Identity
+from services.prelabel.domain.preprocess import Prepared, Tensor, rehearsal, row_shape
+from services.prelabel.domain.questions import Abstained, Identity
 from services.prelabel.store.files import ModelRefused
-from shared.events import ImageInput, Manifest, ModelVersion, TextInput
+from shared.events import AudioInput, ImageInput, Manifest, ModelVersion, TextInput, TokensInput
 from shared.labels import LabelSchema
 
 NUMBERS: dict[str, np.dtype[Any]] = {
@@ -21,6 +22,7 @@ NUMBERS: dict[str, np.dtype[Any]] = {
     "tensor(double)": np.dtype(np.float64),
     "tensor(float16)": np.dtype(np.float16),
 }
+WHOLE: dict[str, np.dtype[Any]] = {"tensor(int64)": np.dtype(np.int64), "tensor(int32)": np.dtype(np.int32)}
 TEXT = np.dtype(object)
 REHEARSED_ROWS = 8
 LARGE_BYTES = 1_000_000
@@ -38,13 +40,22 @@ class LoadedModel:
     head: Head
     session: ort.InferenceSession
     input_name: str
-    output_name: str
+    output_names: tuple[str, ...]
     dtype: np.dtype[Any]
+    vocabulary: Mapping[str, int]
 
-    def run(self, tensor: Tensor) -> Tensor:
-        """One call of the model: shape (rows, ...) to shape (rows, classes)."""
-        rows: Tensor = self.session.run([self.output_name], {self.input_name: tensor})[0]
-        return rows
+    def run(self, tensor: Tensor, beside: Mapping[str, Tensor]) -> Outputs:
+        """One call of the model: shape (rows, ...), and further inputs, to its outputs by name."""
+        found: list[Tensor] = self.session.run([*self.output_names], {self.input_name: tensor, **beside})
+        return dict(zip(self.output_names, found, strict=True))
+
+    def wrong(self, outputs: Outputs, rows: int) -> str | None:
+        """What is wrong with the shape of an answer as a whole; None where nothing is."""
+        for name, output in outputs.items():
+            expected = (rows, len(self.manifest.classes)) if self.manifest.decoder is None else (rows,)
+            if output.shape[: len(expected)] != expected or (self.manifest.decoder is None and output.ndim != 2):  # noqa: PLR2004
+                return f"output {name!r} of shape {output.shape}, not {expected}"
+        return None
 
 
 def _external_tensors(message: Message) -> bool:
@@ -97,13 +108,29 @@ def _first_line(error: Exception) -> str:
 
 
 def _pick_input(session: ort.InferenceSession, manifest: Manifest) -> ort.NodeArg:
-    inputs = session.get_inputs()
-    names = [node.name for node in inputs]
-    if manifest.input_name is not None and manifest.input_name not in names:
-        raise ModelRefused(f"the model has no input {manifest.input_name!r}, it has {names}")
-    if len(inputs) != 1:
-        raise ModelRefused(f"the model has {len(inputs)} inputs {names}, exactly one can be fed")
-    return inputs[0]
+    """The input for the contents; the manifest names those beside it."""
+    inputs = {node.name: node for node in session.get_inputs()}
+    beside = _beside(manifest)
+    for name in beside:
+        if name not in inputs:
+            raise ModelRefused(f"the model has no input {name!r}, it has {[*inputs]}")
+        if inputs[name].type != "tensor(int64)":
+            raise ModelRefused(f"input {name!r} is {inputs[name].type}, it is fed with tensor(int64)")
+    rest = [name for name in inputs if name not in beside]
+    if manifest.input_name is not None and manifest.input_name not in rest:
+        raise ModelRefused(f"the model has no input {manifest.input_name!r}, it has {[*inputs]}")
+    if len(rest) != 1:
+        named = f" beside {[*beside]}" if beside else ""
+        raise ModelRefused(f"the model has {len(rest)} inputs {rest}{named}, exactly one can be fed")
+    return inputs[rest[0]]
+
+
+def _beside(manifest: Manifest) -> tuple[str, ...]:
+    match manifest.input:
+        case TokensInput(mask_input=str(name)) | AudioInput(lengths_input=str(name)):
+            return (name,)
+        case _:
+            return ()
 
 
 def _check_dimensions(node: ort.NodeArg, expected: Sequence[int | None], what: str) -> None:
@@ -126,6 +153,8 @@ def _check_input(node: ort.NodeArg, manifest: Manifest) -> np.dtype[Any]:
         if node.type != "tensor(string)":
             raise ModelRefused(f"input {node.name!r} is {node.type}, text needs tensor(string)")
         return TEXT
+    if isinstance(manifest.input, TokensInput):
+        return _tokens_type(node, manifest.input)
     if node.type not in NUMBERS:
         raise ModelRefused(f"input {node.name!r} is {node.type}, {manifest.input.kind} needs one of {sorted(NUMBERS)}")
     if isinstance(manifest.input, ImageInput):
@@ -135,32 +164,92 @@ def _check_input(node: ort.NodeArg, manifest: Manifest) -> np.dtype[Any]:
     return NUMBERS[node.type]
 
 
-def _pick_output(session: ort.InferenceSession, manifest: Manifest) -> ort.NodeArg:
+def _tokens_type(node: ort.NodeArg, spec: TokensInput) -> np.dtype[Any]:
+    if node.type == "tensor(string)":
+        return TEXT
+    if node.type not in WHOLE:
+        raise ModelRefused(f"input {node.name!r} is {node.type}, tokens need tensor(string) or one of {sorted(WHOLE)}")
+    if not spec.vocabulary and spec.vocabulary_key is None:
+        raise ModelRefused(f"input {node.name!r} takes numbers of tokens; give input.vocabulary or vocabulary_key")
+    return WHOLE[node.type]
+
+
+def _vocabulary(session: ort.InferenceSession, manifest: Manifest) -> dict[str, int]:
+    """Token -> its number; of a repeated one the first."""
+    spec = manifest.input
+    if not isinstance(spec, TokensInput):
+        return {}
+    tokens: Sequence[str] = spec.vocabulary
+    if spec.vocabulary_key is not None:
+        entries = session.get_modelmeta().custom_metadata_map
+        if spec.vocabulary_key not in entries:
+            raise ModelRefused(f"the file's metadata has no {spec.vocabulary_key!r}, it has {sorted(entries)}")
+        tokens = entries[spec.vocabulary_key].splitlines()
+    found: dict[str, int] = {}
+    for number, token in enumerate(tokens):
+        found.setdefault(token, number)
+    needed = [spec.unknown, spec.padding]
+    if spec.tokenizer.kind == "wordpiece":
+        needed += [one for one in (spec.tokenizer.first, spec.tokenizer.last) if one is not None]
+    missing = [one for one in needed if one not in found] if found else []
+    if missing:
+        raise ModelRefused(f"the vocabulary has no {missing}; name its own in input.unknown, padding or tokenizer")
+    return found
+
+
+def _pick_outputs(session: ort.InferenceSession, manifest: Manifest) -> tuple[str, ...]:
     outputs = session.get_outputs()
     names = [f"{node.name}: {node.type}{node.shape}" for node in outputs]
+    if manifest.decoder is not None:
+        types = {node.name: node.type for node in outputs}
+        wanted = output_names(manifest.decoder)
+        for name in wanted:
+            if types.get(name) not in NUMBERS | WHOLE:
+                raise ModelRefused(
+                    f"the model has no output of numbers {name!r}, which its decoder reads; it has {names}"
+                )
+        return wanted
     for node in outputs:
         if manifest.output_name in (None, node.name) and node.type in NUMBERS and len(node.shape) == 2:  # noqa: PLR2004
             classes = node.shape[1]
             if isinstance(classes, int) and classes != len(manifest.classes):
                 raise ModelRefused(f"output {node.name!r} has {classes} classes, the manifest {len(manifest.classes)}")
-            return node
-    wanted = "a float output of two dimensions" if manifest.output_name is None else repr(manifest.output_name)
-    raise ModelRefused(f"the model has no {wanted} (of two dimensions), it has {names}; for scikit-learn, zipmap=False")
+            return (node.name,)
+    a_float = "a float output of two dimensions" if manifest.output_name is None else repr(manifest.output_name)
+    raise ModelRefused(
+        f"the model has no {a_float} (of two dimensions), it has {names}; for scikit-learn, zipmap=False"
+    )
 
 
 def _warm_up(model: LoadedModel) -> None:
-    for rows in sorted({1, min(REHEARSED_ROWS, model.manifest.max_batch)}):
+    manifest = model.manifest
+    for rows in sorted({1, min(REHEARSED_ROWS, manifest.max_batch)}):
+        made = rehearsal(manifest.input, rows, model.dtype, model.vocabulary)
         try:
-            answer = model.run(rehearsal(model.manifest.input, rows, model.dtype))
+            answer = model.run(made.tensor, made.beside)
         except Exception as error:  # as above
             raise ModelRefused(f"the model fails on a batch of {rows}: {_first_line(error)}") from error
-        expected = (rows, len(model.manifest.classes))
-        if answer.shape != expected:
-            raise ModelRefused(f"the model answered a batch of {rows} with shape {answer.shape}, not {expected}")
-        if not np.isfinite(answer).all():
-            raise ModelRefused(f"the model answered a batch of {rows} with NaN or infinity")
-        if not read_rows(answer, model.head).ok.all():
-            raise ModelRefused("the rows of the output are no distributions; the manifest may want output: logits")
+        wrong = model.wrong(answer, rows)
+        if wrong is not None:
+            raise ModelRefused(f"the model answered a batch of {rows} with {wrong}")
+        if manifest.decoder is None:
+            _check_rows(model, answer[model.output_names[0]], rows)
+        else:
+            _check_decoding(model, answer, made)
+
+
+def _check_rows(model: LoadedModel, answer: Tensor, rows: int) -> None:
+    if not np.isfinite(answer).all():
+        raise ModelRefused(f"the model answered a batch of {rows} with NaN or infinity")
+    if not read_rows(answer, model.head).ok.all():
+        raise ModelRefused("the rows of the output are no distributions; the manifest may want output: logits")
+
+
+def _check_decoding(model: LoadedModel, answer: Outputs, made: Prepared) -> None:
+    decoder = model.manifest.decoder
+    for one in decode(answer, made.seen, decoder, model.head.classes, model.manifest.input) if decoder else ():
+        if isinstance(one, Abstained) and not one.detail.startswith(TOO_MANY):  # a made-up item may well have too many
+            raise ModelRefused(f"the answer to a made-up item cannot be decoded: {one.detail}")
 
 
 def load_model(
@@ -187,7 +276,7 @@ def load_model(
     session = _session(content, threads)
     feed = _pick_input(session, version.manifest)
     dtype = _check_input(feed, version.manifest)
-    answer = _pick_output(session, version.manifest)
+    outputs = _pick_outputs(session, version.manifest)
     model = LoadedModel(
         identity=Identity(version.version, generation),
         sha256=version.sha256,
@@ -195,8 +284,9 @@ def load_model(
         head=head,
         session=session,
         input_name=feed.name,
-        output_name=answer.name,
+        output_names=outputs,
         dtype=dtype,
+        vocabulary=_vocabulary(session, version.manifest),
     )
     _warm_up(model)
     return model

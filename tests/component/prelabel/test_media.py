@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from cli.stack.kafka.jars import executable
+from services.prelabel.domain.preprocess import Pixels
 from services.prelabel.domain.questions import Abstained
 from services.prelabel.store.media import FetchLimits, MediaFetcher
 from shared.events import Abstention, ImageInput, MediaContent
@@ -24,6 +25,7 @@ from tests.support.prelabel import Prelabel
 
 SPEC = ImageInput(width=4, height=4, channels=1, layout="flat")
 PIXELS = np.arange(16, dtype=np.uint8).reshape(4, 4) * 10
+AS_READ = Pixels(PIXELS.tobytes(), 4, 4)
 ENCODED = base64.b64decode(make.png(PIXELS))
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 CONFIG = """
@@ -115,7 +117,7 @@ async def fetcher(limits: FetchLimits) -> AsyncGenerator[MediaFetcher]:
         yield opened
 
 
-def why(found: bytes | Abstained) -> str:
+def why(found: object) -> str:
     assert isinstance(found, Abstained)
     assert found.reason is Abstention.NOT_FETCHED
     return found.detail
@@ -123,7 +125,7 @@ def why(found: bytes | Abstained) -> str:
 
 async def test_a_picture_behind_https(web: Web, fetcher: MediaFetcher) -> None:
     uri = web.uri("ok.png")
-    assert await fetcher.pictures([uri], web.prefixes, SPEC) == {uri: PIXELS.tobytes()}
+    assert await fetcher.media([uri], web.prefixes, SPEC) == {uri: AS_READ}
     assert web.asked == [("/pub/ok.png", f"localhost:{web.port}")]
 
 
@@ -139,15 +141,15 @@ async def test_a_picture_behind_https(web: Web, fetcher: MediaFetcher) -> None:
 )
 async def test_what_fails_abstains_alone(web: Web, fetcher: MediaFetcher, path: str, reason: str) -> None:
     good, bad = web.uri("ok.png"), web.uri(path)
-    found = await fetcher.pictures([bad, good], web.prefixes, SPEC)
+    found = await fetcher.media([bad, good], web.prefixes, SPEC)
     assert reason in why(found[bad])
-    assert found[good] == PIXELS.tobytes()
+    assert found[good] == AS_READ
     assert len(web.asked) <= 2  # a redirect was not followed
 
 
 async def test_a_private_address_is_never_connected_to(web: Web, limits: FetchLimits) -> None:
     async with MediaFetcher.opened(replace(limits, networks=())) as fetcher:
-        found = await fetcher.pictures([web.uri("ok.png")], web.prefixes, SPEC)
+        found = await fetcher.media([web.uri("ok.png")], web.prefixes, SPEC)
     assert "not public" in why(found[web.uri("ok.png")])
     assert web.asked == []
 
@@ -160,13 +162,13 @@ async def test_a_name_with_one_private_address_among_public_ones_is_refused(
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", answers)
     async with MediaFetcher.opened(replace(limits, networks=())) as fetcher:
-        found = await fetcher.pictures([web.uri("ok.png")], web.prefixes, SPEC)
+        found = await fetcher.media([web.uri("ok.png")], web.prefixes, SPEC)
     assert "not public" in why(found[web.uri("ok.png")])
 
 
 async def test_an_untrusted_certificate_is_refused(web: Web, limits: FetchLimits) -> None:
     async with MediaFetcher.opened(replace(limits, ca_file=None)) as fetcher:
-        found = await fetcher.pictures([web.uri("ok.png")], web.prefixes, SPEC)
+        found = await fetcher.media([web.uri("ok.png")], web.prefixes, SPEC)
     assert "ConnectError" in why(found[web.uri("ok.png")])
     assert web.asked == []
 
@@ -179,7 +181,7 @@ async def test_a_certificate_of_another_host_is_refused(
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", here)
     uri = f"https://other.example:{web.port}/pub/ok.png"
-    found = await fetcher.pictures([uri], (f"https://other.example:{web.port}/",), SPEC)
+    found = await fetcher.media([uri], (f"https://other.example:{web.port}/",), SPEC)
     assert "ConnectError" in why(found[uri])
     assert web.asked == []
 
@@ -188,7 +190,7 @@ async def test_a_batch_of_slow_pictures_ends_in_time(web: Web, limits: FetchLimi
     uris = [web.uri(f"{number}/slow") for number in range(30)]
     started = time.monotonic()
     async with MediaFetcher.opened(replace(limits, batch_timeout_s=0.8)) as fetcher:
-        found = await fetcher.pictures(uris, web.prefixes, SPEC)
+        found = await fetcher.media(uris, web.prefixes, SPEC)
     assert time.monotonic() - started < 3
     assert "within 0.8 s of its batch" in why(found[uris[-1]])
 
@@ -203,8 +205,8 @@ async def test_files_are_read_inside_their_directory_only(tmp_path: Path, fetche
     (allowed / "broken.png").write_bytes(ENCODED[:40])
     prefixes = (allowed.as_uri(),)
     names = {name: (allowed / name).as_uri() for name in ("a b.png", "link.png", "big.png", "broken.png", "none.png")}
-    found = await fetcher.pictures([*names.values(), secret.as_uri()], prefixes, SPEC)
-    assert found[names["a b.png"]] == PIXELS.tobytes()
+    found = await fetcher.media([*names.values(), secret.as_uri()], prefixes, SPEC)
+    assert found[names["a b.png"]] == AS_READ
     assert "leads out" in why(found[names["link.png"]])
     assert "larger than" in why(found[names["big.png"]])
     assert "no such file" in why(found[names["none.png"]])

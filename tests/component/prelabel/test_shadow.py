@@ -1,5 +1,7 @@
 """A model on trial: beside the live one, on the same items, and never in its way."""
 
+from typing import Any
+
 import pytest
 
 from services.prelabel.store.sessions import LoadedModel
@@ -73,10 +75,10 @@ async def test_a_trial_that_crashes_costs_no_prediction(prelabel: Prelabel, monk
     await serve(prelabel)
     run = LoadedModel.run
 
-    def fails(self: LoadedModel, tensor: object) -> object:
+    def fails(self: LoadedModel, tensor: Any, beside: Any) -> object:
         if self.identity.version == "tried":
             raise MemoryError
-        return run(self, tensor)  # type: ignore[arg-type]
+        return run(self, tensor, beside)
 
     monkeypatch.setattr(LoadedModel, "run", fails)
     live, tried = await outputs(prelabel, items(ASKED))

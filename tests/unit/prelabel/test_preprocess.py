@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from services.prelabel.domain.preprocess import (
+    Pixels,
     prepare_features,
     prepare_pixels,
     prepare_text,
@@ -59,11 +60,13 @@ def test_pixels_land_where_the_layout_says(layout: Literal["nchw", "nhwc", "flat
     spec = ImageInput(width=2, height=3, channels=3, layout=layout, mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 1.0))
     raw = np.arange(18, dtype=np.uint8).reshape(3, 2, 3)
     missing = Abstained(Abstention.UNREADABLE, "broken")
-    prepared = prepare_pixels([missing, raw.tobytes(), raw.tobytes()], spec, F32)
+    picture = Pixels(raw.tobytes(), 20, 30)
+    prepared = prepare_pixels([missing, picture, picture], spec, F32)
     expected = (raw / 255 - np.array(spec.mean)) / np.array(spec.std)
     if layout == "nchw":
         expected = expected.transpose(2, 0, 1)
     assert (prepared.rows, prepared.abstained) == ([1, 2], {0: missing})
+    assert [one.size for one in prepared.seen] == [(20, 30)] * 2
     assert prepared.tensor.shape == (2, *row_shape(spec))
     assert prepared.tensor[1].ravel().tolist() == pytest.approx(expected.ravel().tolist(), rel=1e-5)
 
@@ -73,6 +76,6 @@ def test_pixels_land_where_the_layout_says(layout: Literal["nchw", "nhwc", "flat
     [FeaturesInput(size=5), TextInput(), ImageInput(width=4, height=2, channels=1), ImageInput(width=1, height=1)],
 )
 def test_a_rehearsal_has_the_shape_and_no_two_rows_alike(spec: ModelInput) -> None:
-    made = rehearsal(spec, 3, F32)
+    made = rehearsal(spec, 3, F32, {}).tensor
     assert made.shape == (3, *row_shape(spec))
     assert len({str(row.tolist()) for row in made}) == 3

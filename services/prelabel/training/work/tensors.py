@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.prelabel.domain.preprocess import prepare_features, prepare_pixels, prepare_text
+from services.prelabel.domain.preprocess import Pixels, prepare_features, prepare_pixels, prepare_text
 from services.prelabel.domain.questions import Abstained
 from services.prelabel.store.images import decode_base64, decode_image
 from services.prelabel.training.work.files import Job, Refused
@@ -95,13 +95,14 @@ def as_table(contents: Sequence[Content], spec: ModelInput, job: Job) -> Table:
         places = [place for place, one in enumerate(contents) if isinstance(one, FeaturesContent)]
         made = prepare_features([one for one in contents if isinstance(one, FeaturesContent)], spec, FLOAT32)
     else:
+        assert isinstance(spec, ImageInput)  # noqa: S101  # the trainer makes no others
         places = [place for place, one in enumerate(contents) if isinstance(one, MediaContent)]
         pictures = [one for one in contents if isinstance(one, MediaContent)]
         made = prepare_pixels([_pixels(one, spec, job) for one in pictures], spec, FLOAT32)
     return Table(made.tensor, [places[row] for row in made.rows])
 
 
-def _pixels(content: MediaContent, spec: ImageInput, job: Job) -> bytes | Abstained:
+def _pixels(content: MediaContent, spec: ImageInput, job: Job) -> Pixels | Abstained:
     if content.data is None:
         return decode_image(b"", spec, max_pixels=job.image_max_pixels)
     encoded = decode_base64(content.data)
