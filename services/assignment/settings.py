@@ -1,5 +1,6 @@
 """Settings of assignment."""
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -101,6 +102,27 @@ class AssignmentSettings(DatabaseServiceSettings):
         default=500, description="Calls that it may make at once after a pause."
     )
     body_limit_bytes: Annotated[int, Field(ge=1024)] = Field(default=1_048_576, description="Largest request, bytes.")
+    media_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Key that signs links to media, 32 characters or more, the same for all replicas; absent: drawn at"
+        " the start of each.",
+    )
+    media_key_file: Path | None = Field(default=None, description="File that holds the key for links to media.")
+    media_link_s: Seconds = Field(default=3600.0, description="How long a link to media is good, seconds.")
+    media_max_bytes: Annotated[int, Field(ge=1)] = Field(
+        default=268_435_456, description="Largest media that are handed on, in bytes."
+    )
+    media_timeout_s: Seconds = Field(default=10.0, description="Longest wait for a server of media, seconds.")
+    media_send_s: Seconds = Field(default=600.0, description="Longest time that sending one may take, seconds.")
+    media_concurrency: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=64, description="Media that are handed on at once, of each replica."
+    )
+    media_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(), description="Private networks (CIDR, as a JSON array) that media may be fetched from; default none."
+    )
+    media_cafile: Path | None = Field(
+        default=None, description="CA bundle in PEM for fetching media; absent: the default."
+    )
     sweep_interval_s: Seconds = Field(
         default=1.0, description="Pause between runs of the jobs that expire leases and watch waiting rounds, seconds."
     )
@@ -121,6 +143,15 @@ class AssignmentSettings(DatabaseServiceSettings):
     retention_interval_s: Seconds = Field(default=10.0, description="Pause between runs that forget, seconds.")
     retention_budget_s: Seconds = Field(default=2.0, description="Longest such run, seconds.")
     idempotency_ttl_s: Seconds = Field(default=86_400.0, description="How long Idempotency-Keys are kept, seconds.")
+
+    def media_link_key(self) -> bytes | None:
+        """The key that signs links to media; None: to be drawn.
+
+        Raises:
+            ConfigurationError: it is too short, or one that everybody knows.
+        """
+        key = given_token(self.media_key, self.media_key_file, "LABELSTREAM_ASSIGNMENT_MEDIA_KEY")
+        return None if key is None else key.encode()
 
     def bootstrap_token(self) -> str | None:
         """The first administrator's token, or None.

@@ -63,17 +63,17 @@ def token_weakness(token: str) -> str | None:
 
 
 def given_token(token: SecretStr, file: Path | None, setting: str) -> str | None:
-    """An administrator's token from its setting or its file, or None.
+    """A token or key from its setting or its file, or None.
 
     Raises:
-        ConfigurationError: the file cannot be read, or the token is too short or one that everybody knows.
+        ConfigurationError: the file cannot be read, or it is too short or one that everybody knows.
     """
     text = token.get_secret_value()
     if file is not None:
         try:
             text = file.read_text().strip()
         except OSError as error:
-            raise ConfigurationError(f"the administrator's token file cannot be read: {error}") from error
+            raise ConfigurationError(f"the file of {setting} cannot be read: {error}") from error
     elif not text:
         return None
     why = token_weakness(text)

@@ -10,6 +10,8 @@ from services.assignment.api.edge import Edge
 from services.assignment.api.golden import gold_routes
 from services.assignment.api.identity import Identities
 from services.assignment.api.leads import lead_routes
+from services.assignment.api.links import Links
+from services.assignment.api.media import media_routes, media_store
 from services.assignment.api.problems import ProblemBody
 from services.assignment.api.refusing import KINDS, Refusals
 from services.assignment.api.workers import worker_routes
@@ -46,7 +48,8 @@ def make_api(
     identities: Identities,
 ) -> Api:
     """The application, to be mounted at `/`."""
-    desk = Desk(service, settings, metrics, identities)
+    desk = Desk(service, settings, metrics, identities, Links.of(settings), media_store(settings))
+    service.on_stop(desk.media.close)
     api = Api(
         title="Labelstream assignment",
         version="1",
@@ -63,6 +66,7 @@ def make_api(
     api.include_router(gold_routes(desk))
     api.include_router(admin_routes(desk))
     api.include_router(audit_routes(desk))
+    api.include_router(media_routes(desk))
     api.direct = Direct(direct, limit=settings.body_limit_bytes, refusals=refusals, metrics=metrics)
     for kind in KINDS:
         api.add_exception_handler(kind, refusals.handle)

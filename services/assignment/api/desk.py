@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from services.assignment.api.identity import Identities
+from services.assignment.api.links import Links
 from services.assignment.metrics import AssignmentMetrics
 from services.assignment.settings import AssignmentSettings
+from services.assignment.store.media import MediaStore
 from shared.bus.references import CurrentProject, References
 from shared.runtime.service import Service
 
@@ -17,6 +19,8 @@ class Desk:
     settings: AssignmentSettings
     metrics: AssignmentMetrics
     identities: Identities
+    links: Links
+    media: MediaStore
 
     @property
     def references(self) -> References:

@@ -6,7 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from services.assignment.api.desk import Desk
+from services.assignment.api.links import link_body
 from services.assignment.domain.guess import Guess
+from services.assignment.domain.links import Link
 from shared.events import ProjectSpec
 
 
@@ -18,6 +20,7 @@ def task(
     *,
     content: str,
     guess: Guess | None,
+    media: Link | None,
 ) -> str:
     """One task. The same keys for gold and for the stream: nothing tells them apart.
 
@@ -28,10 +31,15 @@ def task(
         version: that version.
         content: as stored.
         guess: what the person may see of the model.
+        media: where to get what the content points at, if it points at anything.
     """
     proposal = None
     if guess is not None and guess.value is not None:
-        proposal = {"value": guess.value.model_dump(mode="json"), "confidence": guess.confidence}
+        proposal = {
+            "value": guess.value.model_dump(mode="json"),
+            "confidence": guess.confidence,
+            "object_scores": guess.object_scores,
+        }
     head = {
         "lease_id": str(lease_id),
         "fencing_token": given[0],
@@ -39,6 +47,7 @@ def task(
         "project": spec.project,
         "project_version": version,
         "proposal": proposal,
+        "media": link_body(media),
     }
     label = spec.label.__pydantic_serializer__.to_json(spec.label).decode()
     return f'{json.dumps(head, ensure_ascii=False)[:-1]}, "label": {label}, "content": {content}}}'

@@ -36,6 +36,14 @@ class Suggestion(Part):
 
     value: LabelValue
     confidence: float
+    object_scores: list[float] | None = Field(default=None, description="Of each object, in their order.")
+
+
+class MediaLink(Part):
+    """Where to get what a task's content points at: `GET` it from this service, without a token."""
+
+    path: str = Field(description="With its query; relative to this service.")
+    expires_at: datetime = Field(description="From then on it is refused; a renewed lease has a new one.")
 
 
 class Task(Part):
@@ -49,6 +57,7 @@ class Task(Part):
     content: Content
     label: LabelSchema
     proposal: Suggestion | None = Field(description="Null where there is none or where you should judge unaided.")
+    media: MediaLink | None = Field(default=None, description="Null where the content holds all there is.")
 
 
 class Brief(Part):
@@ -124,6 +133,7 @@ class SubmitBatchResponse(Part):
 class RenewResponse(Part):
     lease_id: UUID
     expires_at: datetime
+    media: MediaLink | None = Field(default=None, description="A new link, where the task has one.")
 
 
 class Me(Part):

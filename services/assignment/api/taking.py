@@ -201,7 +201,15 @@ class Taking:
     def _render(self, one: Offer, project: CurrentProject) -> str:
         spec, version = self._spec(project, one.project_version)
         guess = None if one.blind else self._shown(one.guess, project.project_id)
-        return task(one.lease_id, (one.token, one.expires_at), spec, version, content=one.content, guess=guess)
+        return task(
+            one.lease_id,
+            (one.token, one.expires_at),
+            spec,
+            version,
+            content=one.content,
+            guess=guess,
+            media=self._desk.links.of_task(one.lease_id, spec, one.content),
+        )
 
     def _shown(self, guess: Guess | None, project_id: str) -> Guess | None:
         """A prediction in present names."""
@@ -244,6 +252,7 @@ class Taking:
                 one.project_version,
                 content=one.content,
                 guess=self._shown(one.guess, seeker.project.project_id),
+                media=self._desk.links.of_task(one.id, one.spec, one.content),
             )
             for one in handed
             if one.id in given

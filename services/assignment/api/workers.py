@@ -1,6 +1,6 @@
 """Endpoints of annotators and experts; `/v1/submit` also of leads, on behalf of people."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header
@@ -9,11 +9,13 @@ from starlette.responses import Response
 from services.assignment.api.desk import Desk
 from services.assignment.api.direct import JSON, Call, DirectRoute, dump
 from services.assignment.api.identity import LEADERS, WORKERS, Principal, Role, admits, bearer, requires
+from services.assignment.api.links import MEDIA
 from services.assignment.api.problems import Problem, lease_expired, lease_finished, lease_unknown
 from services.assignment.api.schemas import (
     ABOUT_KEY,
     IdempotencyKey,
     Me,
+    MediaLink,
     NextRequest,
     NextResponse,
     Receipt,
@@ -26,7 +28,8 @@ from services.assignment.api.schemas import (
 )
 from services.assignment.api.submitting import Submitting, as_result
 from services.assignment.api.taking import Taking
-from services.assignment.domain.leases import Verdict, judge
+from services.assignment.domain.leases import Lease, Verdict, judge
+from services.assignment.store.items import get_contents
 from services.assignment.store.leases import count_held, get_lease, renew
 
 Key = Annotated[IdempotencyKey, Header(alias="Idempotency-Key", description=ABOUT_KEY)]
@@ -131,9 +134,24 @@ async def _renew(desk: Desk, worker: Principal, lease_id: UUID) -> RenewResponse
         project = desk.project(lease.project_id)
         lease_s = project.spec.policy.lease_s if project is not None else 0.0
         expires_at = await renew(connection, lease_id, lease_s) if verdict is Verdict.ACCEPT else None
+        content = await _content(desk, connection, lease) if project is not None and expires_at is not None else None
     if expires_at is None:
         raise lease_expired()
-    return RenewResponse(lease_id=lease_id, expires_at=expires_at)
+    found = desk.links.of_task(lease_id, project.spec, content) if project is not None and content else None
+    media = None if found is None else MediaLink(path=found.path, expires_at=found.expires_at)
+    return RenewResponse(lease_id=lease_id, expires_at=expires_at, media=media)
+
+
+async def _content(desk: Desk, connection: Any, lease: Lease) -> str | None:
+    """What a task of media shows, as JSON; None for other kinds, which need no link."""
+    project = desk.project(lease.project_id)
+    if project is None or project.spec.data not in MEDIA:
+        return None
+    if lease.gold:
+        golden = desk.references.gold_items.get(lease.project_id, lease.item_id)
+        return None if golden is None else golden.content.model_dump_json()
+    key = (lease.project_id, lease.item_id)
+    return (await get_contents(connection, [key])).get(key)
 
 
 async def _me(desk: Desk, caller: Principal) -> Me:

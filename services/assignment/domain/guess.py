@@ -20,6 +20,7 @@ class Guess:
     confidence: float | None = None
     margin: float | None = None
     entropy: float | None = None
+    object_scores: tuple[float, ...] | None = None
     abstention: Abstention | None = None
     model_version: str | None = None
     generation: int = 0
@@ -35,6 +36,7 @@ class Guess:
             confidence=prediction.confidence,
             margin=prediction.margin,
             entropy=prediction.entropy,
+            object_scores=prediction.object_scores,
             abstention=prediction.abstention,
             model_version=prediction.model_version,
             generation=prediction.generation,

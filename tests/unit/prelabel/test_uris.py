@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from services.prelabel.domain.uris import is_public, refusal
+from shared.uris import is_public, refusal
 
 PREFIXES = ("https://img.example.com/pub", "https://cdn.example.com:8443/", "file:///data/images")
 
