@@ -40,6 +40,10 @@ class Kind(StrEnum):
     LABELLED = "labelled"  # path, class; per time bucket
     COMPARED = "compared"  # model version, lane:verdict; per time bucket
     COMPARED_WEIGHT = "compared_weight"  # the same, in millionths of 1 / inclusion probability
+    OBJECTS = "objects"  # predictions or labels, class; per time bucket
+    OBJECT_ITEMS = "object_items"  # predictions or labels; per time bucket: values whose kind has objects
+    EXTENT = "extent"  # model version, lane:apart or lane:pairs, in millionths; per time bucket
+    WORDS = "words"  # model version, lane:errors or lane:words, in millionths of 1 / inclusion probability; the same
 
     JUDGED = "judged"  # model version, lane:decile:verdict of people's first labels; per hour
     JUDGED_WEIGHT = "judged_weight"  # the same, in millionths of 1 / inclusion probability

@@ -15,9 +15,10 @@ from services.monitor.domain.counters import (
     time_bucket,
 )
 from services.monitor.domain.facts import Facts, State
+from services.monitor.domain.objects import LABELS, PREDICTIONS, Compared, count_apart, count_objects
 from services.monitor.domain.symbols import agree, symbols
 from shared.events import Item, Label, Path, Prediction, Proposal, Route, RouteState
-from shared.labels import category
+from shared.labels import Choice, category
 
 Observed = Item | Prediction | Route | Label
 ItemKey = tuple[str, str]
@@ -110,6 +111,8 @@ def _prediction(facts: Facts, event: Prediction, counts: Counts, bucket_s: int) 
             counts[Key(project, Kind.PREDICTED, event.model_version or "", symbol, bucket)] += 1
         trust(event, counts)
         count_proposal(event, counts)
+        if type(event.value) is not Choice:
+            count_objects(counts, project, event.value, PREDICTIONS, bucket)
     return facts._replace(generation=event.generation, proposed=facts.proposed or event.value is not None)
 
 
@@ -144,6 +147,8 @@ def _count_label(event: Label, counts: Counts, bucket_s: int) -> None:
         counts[Key(project, Kind.LABELLED, path, symbol, bucket)] += 1
     trust(event, counts)
     count_votes(event, counts)
+    if type(event.value) is not Choice:
+        count_objects(counts, project, event.value, LABELS, bucket)
     proposal = event.evidence.proposal
     if event.path is not Path.AUTO and proposal is not None:
         agrees = agree(event.value, proposal.value)
@@ -153,7 +158,11 @@ def _count_label(event: Label, counts: Counts, bucket_s: int) -> None:
         verdict = "agree" if agrees else "disagree"
         cell = (proposal.model_version, f"{lane}:{verdict}", bucket)
         counts[Key(project, Kind.COMPARED, *cell)] += 1
-        counts[Key(project, Kind.COMPARED_WEIGHT, *cell)] += round(MILLION / event.inclusion_probability)
+        weight = round(MILLION / event.inclusion_probability)
+        counts[Key(project, Kind.COMPARED_WEIGHT, *cell)] += weight
+        if type(event.value) is not Choice:
+            about = Compared(proposal.model_version, lane, bucket, weight)
+            count_apart(counts, project, event.value, proposal.value, about)
 
 
 def _teach(event: Label, proposal: Proposal, counts: Counts) -> None:

@@ -17,6 +17,8 @@ from services.monitor.domain.windows import bounded, class_mix, disagreement
 from services.monitor.metrics.declared import Declared, counter, filled, gauge, histogram
 from services.monitor.metrics.drift import DECLARED as DRIFT
 from services.monitor.metrics.drift import drift
+from services.monitor.metrics.objects import DECLARED as OBJECTS
+from services.monitor.metrics.objects import objects
 from services.monitor.metrics.quality import DECLARED as QUALITY
 from services.monitor.metrics.quality import MAX_MODELS, quality
 from services.monitor.metrics.snapshot import Snapshot
@@ -75,7 +77,7 @@ BORN: Mapping[Kind, Iterable[tuple[str, ...]]] = {
 """Label sets that are shown from 0 on: a rate never sees what a series is born with."""
 DECLARED = (
     ITEMS, *COUNTERS.values(), PREDICTION_LATENCY, LABEL_LATENCY, CLASS_SHARE, DISAGREEMENT, COMPARED, ANCHORING,
-    BUDGET, SNAPSHOT, *QUALITY, *DRIFT,
+    BUDGET, SNAPSHOT, *QUALITY, *DRIFT, *OBJECTS,
 )  # fmt: skip
 
 
@@ -107,6 +109,7 @@ class FlowCollector(Collector):
         yield filled(SNAPSHOT, {(): shown.taken_at.timestamp()})
         yield from quality(shown, self._max_classes)
         yield from drift(shown)
+        yield from objects(shown, self._max_classes)
 
 
 def _totals(shown: Snapshot) -> Iterator[Metric]:

@@ -1,0 +1,155 @@
+"""Objects of labels: counted, and compared with the model's, against plain definitions."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.monitor.domain.counters import MILLION, Counts, Key, Kind
+from services.monitor.domain.facts import Facts
+from services.monitor.domain.objects import matched, objects_of, word_errors
+from services.monitor.domain.observe import observe
+from services.monitor.metrics.objects import objects
+from services.monitor.metrics.snapshot import Snapshot
+from shared.events import Label, Prediction
+from shared.labels import Box, Boxes, LabelValue, Mask, Masks, Segment, Segments, Span, Spans, Transcript
+from tests.support import events as make
+
+
+def plain_distance(ours: list[str], theirs: list[str]) -> int:
+    """Wagner and Fischer's table."""
+    row = list(range(len(theirs) + 1))
+    for i, one in enumerate(ours, 1):
+        before, row = row, [i]
+        for j, other in enumerate(theirs, 1):
+            row.append(min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (one != other)))
+    return row[-1]
+
+
+words = st.lists(st.sampled_from(["a", "b", "c"]), max_size=70)
+
+
+@given(words, words)
+def test_word_errors_are_the_distance_of_the_table(ours: list[str], theirs: list[str]) -> None:
+    assert word_errors(" ".join(ours), " ".join(theirs)) == (plain_distance(ours, theirs), len(ours))
+
+
+def test_a_very_long_text_is_passed_over() -> None:
+    assert word_errors("a " * 2001, "a") is None
+
+
+def plain_runs(pixels: Any) -> tuple[int, ...]:
+    found, want = [0], False
+    for pixel in pixels:
+        if bool(pixel) is not want:
+            want = not want
+            found.append(0)
+        found[-1] += 1
+    return tuple(found)
+
+
+@given(st.integers(0, 100_000))
+def test_masks_overlap_by_their_pixels(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    one, other = rng.random(24) < rng.random(), rng.random(24) < rng.random()
+    one[0], other[-1] = True, True  # a mask has a pixel
+    values = [Masks(width=4, height=6, masks=(Mask(counts=plain_runs(p), label="a"),)) for p in (one, other)]
+    union = int((one | other).sum())
+    expected = int((one & other).sum()) / union if union else 0.0
+    found = matched(values[0], values[1])
+    assert found == ([pytest.approx(expected)] if expected >= 0.1 else [])
+
+
+def boxes(*sides: tuple[float, float, float, float]) -> Boxes:
+    return Boxes(boxes=tuple(Box(x=x, y=y, width=w, height=h, label="cat") for x, y, w, h in sides))
+
+
+def test_each_object_is_matched_once_and_the_best_pair_first() -> None:
+    ours, theirs = boxes((0, 0, 10, 10), (1, 0, 10, 10)), boxes((1, 0, 10, 10))
+    assert matched(ours, theirs) == [1.0]
+    assert matched(boxes((0, 0, 10, 10), (20, 0, 4, 4)), boxes((0, 5, 10, 10), (21, 0, 4, 4))) == [
+        pytest.approx(0.6),
+        pytest.approx(1 / 3),
+    ]
+    assert matched(ours, boxes((50, 50, 1, 1))) == []
+    turned = Boxes(boxes=(Box(x=0, y=0, width=10, height=10, rotation=30, label="cat"),))
+    assert matched(turned, turned) == []
+
+
+def spans(*places: tuple[int, int]) -> Spans:
+    return Spans(spans=tuple(Span(start=start, end=end, label="cat") for start, end in places))
+
+
+def test_spans_and_segments_are_intervals() -> None:
+    assert matched(spans((0, 4), (10, 12)), spans((2, 4))) == [0.5]
+    segments = [Segments(segments=(Segment(start=0, end=end, label="x"),)) for end in (1.0, 4.0)]
+    assert matched(*segments) == [0.25]
+
+
+def told(human: LabelValue, model: LabelValue, **more: Any) -> Counts:
+    """What a prediction and a label of people beside it are counted as."""
+    counts = Counts()
+    plain = {"project_id": "p", "item_id": "i", "item_created_at": make.AT, "predicted_at": make.at(1)}
+    prediction = Prediction.model_validate({**plain, "value": model, "confidence": 0.5, "model_version": "m1"})
+    facts = observe(Facts(), prediction, counts, bucket_s=60)
+    label = make.label("i", **more)
+    evidence = label.evidence.model_copy(
+        update={"proposal": make.proposal().model_copy(update={"value": model, "distribution": None})}
+    )
+    changed = label.model_copy(update={"project_id": "p", "value": human, "evidence": evidence, "distribution": None})
+    assert isinstance(changed, Label)
+    observe(facts, changed, counts, bucket_s=60)
+    return counts
+
+
+def total(counts: Counts, kind: Kind, part: str, symbol: str) -> int:
+    return sum(n for key, n in counts.items() if key._replace(bucket=0) == Key("p", kind, part, symbol))
+
+
+def test_a_label_and_a_prediction_count_their_objects_by_class() -> None:
+    counts = told(spans((0, 4), (10, 12)), spans((0, 2)))
+    assert total(counts, Kind.OBJECTS, "labels", "cat") == 2
+    assert total(counts, Kind.OBJECTS, "predictions", "cat") == 1
+    assert total(counts, Kind.OBJECT_ITEMS, "labels", "") == total(counts, Kind.OBJECT_ITEMS, "predictions", "") == 1
+    assert total(counts, Kind.EXTENT, "m1", "routed:apart") == MILLION // 2
+    assert total(counts, Kind.EXTENT, "m1", "routed:pairs") == MILLION
+
+
+def test_an_audit_weighs_as_much_as_it_stands_for() -> None:
+    counts = told(
+        Transcript(text="the cat sat"),
+        Transcript(text="the cats sat down"),
+        would_auto=True,
+        inclusion_probability=0.25,
+    )
+    assert total(counts, Kind.WORDS, "m1", "audit:errors") == 2 * 4 * MILLION
+    assert total(counts, Kind.WORDS, "m1", "audit:words") == 3 * 4 * MILLION
+
+
+def test_a_single_choice_has_no_objects() -> None:
+    assert objects_of(make.choice("positive")) is None
+
+
+def samples(counts: Counts) -> dict[tuple[str, ...], float]:
+    """What is shown of these counters."""
+    snapshot = Snapshot(taken_at=make.AT, window=counts, projects={"p": ("cat", "dog")})
+    return {
+        (sample.name.removeprefix("labelstream_"), *sample.labels.values()): sample.value
+        for metric in objects(snapshot, 20)
+        for sample in metric.samples
+    }
+
+
+def test_the_window_shows_objects_extents_and_words() -> None:
+    shown = samples(told(spans((0, 4), (10, 12)), spans((0, 2))))
+    assert shown["objects_per_item", "p", "labels"] == 2.0
+    assert shown["objects_per_item", "p", "predictions"] == 1.0
+    assert shown["object_class_share_ratio", "p", "labels", "cat"] == 1.0
+    assert shown["extent_disagreement_ratio", "p", "m1"] == 0.5
+    assert not any(name == "word_error_ratio" for name, *_ in shown)
+    blind = told(Transcript(text="a b c d"), Transcript(text="a b c"), would_auto=True)
+    assert samples(blind)["word_error_ratio", "p", "m1"] == 0.25
+    routed = told(Transcript(text="a b c d"), Transcript(text="a b c"))
+    assert not any(name == "word_error_ratio" for name, *_ in samples(routed))
