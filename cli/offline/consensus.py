@@ -10,13 +10,14 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from cli.offline import objects
+from cli.offline import kinds, objects
 from cli.offline.arriving import Rule, run
 from cli.offline.crowd import Recorded, read_recorded
 from cli.offline.shapes import SHAPES
 from cli.output import JsonFlag, Output, table
 from services.qc.domain.answers import Floats, Ints
 from services.qc.domain.calibration import Reliability, reliability
+from services.qc.domain.kinds.registry import KINDS
 from services.qc.domain.methods import resolve
 from services.qc.domain.models import Method
 from shared.errors import ConfigurationError
@@ -44,7 +45,8 @@ def command(
     answers: Annotated[Path, typer.Option("--answers", help="CSV of task,worker,label.", show_default=False)],
     truth: Annotated[Path | None, typer.Option("--truth", help="CSV of task,label.")] = None,
     kind: Annotated[
-        str, typer.Option("--kind", help=f"Of the labels: {CHOICE}, {', '.join(SHAPES)}. Their JSON: docs/kinds.md.")
+        str,
+        typer.Option("--kind", help=f"Of the labels: {CHOICE}, {', '.join([*KINDS, *SHAPES])}. JSON: docs/kinds.md."),
     ] = CHOICE,
     semantic: Annotated[
         bool | None,
@@ -79,13 +81,16 @@ def command(
 
     Of objects (--kind boxes, polygons, masks, tracks) a label is a JSON value of the contract or its list of objects:
     `mean_iou` is over the true objects, `f1` at an overlap of a half, beside the majority and the best single worker.
+    Of every other --kind the figures are f1, wer, mean_iou or mae beside those of the baselines: any one answer, the one
+    nearest to the others, and the majority.
     """
     out = Output(as_json=as_json)
     if kind in SHAPES:
         objects.command(out, answers, truth, kind, output, semantic=semantic)
         return
     if kind != CHOICE:
-        raise ConfigurationError(f"--kind {kind}: there is no such kind; give {CHOICE}, {', '.join(SHAPES)}")
+        kinds.consensus(out, answers, truth, kind, output)
+        return
     with out.working("reading answers"):
         recorded = read_recorded(answers, order=None if order is None else tuple(order.split(",")))
         known = None if truth is None else recorded.truth(truth)

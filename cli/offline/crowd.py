@@ -50,8 +50,12 @@ class Recorded:
         return found
 
 
-def rows_of(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
-    """The named columns of each line, none of them empty."""
+def rows_of(path: Path, columns: tuple[str, ...], *, blank: str = "") -> Iterator[tuple[int, list[str]]]:
+    """The named columns of each line, none of them empty but the one named `blank`.
+
+    Raises:
+        ConfigurationError: names file, line and what to do.
+    """
     csv.field_size_limit(MAX_FIELD)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -68,7 +72,7 @@ def rows_of(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, list[st
                     picked = [row[place] for place in places]
                 except IndexError:
                     raise ConfigurationError(f"{path}:{reader.line_num}: {len(row)} columns; add the missing") from None
-                if not all(picked):
+                if not all(value or name == blank for name, value in zip(columns, picked, strict=True)):
                     raise ConfigurationError(f"{path}:{reader.line_num}: an empty column; fill it or remove the line")
                 yield reader.line_num, picked
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -1,0 +1,111 @@
+"""Kinds whose labels are lists of objects with an extent and a class: all but the extents is the same for them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from services.qc.domain.answers import Floats
+from services.qc.domain.kinds.clusters import match
+from services.qc.domain.kinds.kind import Fusion, Given, Items, Label, f1_of
+from services.qc.domain.kinds.objects import Answer, Drawn, Fused, Geometry, Skill, fuse, learn, majority
+
+V = TypeVar("V")
+E = TypeVar("E")
+RIGHT = 0.5
+ROUND = 4
+
+
+@dataclass(frozen=True)
+class Drawings(Generic[V, E]):
+    """A kind of objects.
+
+    Attributes:
+        geometry: of the extents.
+        read: the objects of a value.
+        write: the value of objects; the second argument holds the values that were fused, for what all share.
+        tell: an extent as JSON.
+    """
+
+    geometry: Geometry[E]
+    read: Callable[[V], Sequence[Drawn[E]]]
+    write: Callable[[Sequence[Drawn[E]], Sequence[V]], V]
+    tell: Callable[[E], Any]
+
+    def answers(self, given: Sequence[Given[V]]) -> list[Answer[E]]:
+        return [Answer(one.annotator, tuple(self.read(one.value))) for one in given]
+
+    def fuse(self, items: Items[V]) -> Fusion[V]:
+        """Learn the crowd from all items, then fuse each."""
+        every = {task: self.answers(given) for task, given in items.items()}
+        crowd = learn(list(every.values()), self.geometry)
+        labels = {
+            task: self._label(fuse(answers, self.geometry, crowd), [one.value for one in items[task]])
+            for task, answers in every.items()
+        }
+        return Fusion(labels, {who: told(skill) for who, skill in crowd.people.items()})
+
+    def _label(self, fused: Fused[E], values: Sequence[V]) -> Label[V]:
+        kept = [Drawn(each.extent, each.label) for each in fused.kept]
+        parts = tuple(
+            {
+                "extent": self.tell(each.extent), "label": each.label, "posterior": round(each.posterior, ROUND),
+                "existence": round(each.existence, ROUND), "votes": each.votes, "kept": each.kept,
+                "classes": {name: round(share, ROUND) for name, share in each.classes.items()},
+                "likeness": round(each.likeness, ROUND),
+            }
+            for each in fused.objects
+        )  # fmt: skip
+        sure = float(np.prod([each.posterior if each.kept else 1.0 - each.existence for each in fused.objects]))
+        return Label(self.write(kept, values), sure * float(np.exp(-fused.unseen)), fused.wrong, parts)
+
+    def majority(self, given: Sequence[Given[V]]) -> V:
+        """What more than half drew."""
+        return self.write(majority(self.answers(given), self.geometry), [one.value for one in given])
+
+    def matched(self, found: V, true: V) -> tuple[Floats, int, int]:
+        """Similarities of the best assignment of objects of one class, and how many objects each side has."""
+        one, two = self.read(found), self.read(true)
+        if not one or not two:
+            return np.zeros(0), len(one), len(two)
+        scores = self.geometry.similarity([each.extent for each in one], [each.extent for each in two])
+        same = np.array([[left.label == right.label for right in two] for left in one])
+        rows, columns = match(scores + (scores >= RIGHT), same & (scores > 0.0))
+        return scores[rows, columns], len(one), len(two)
+
+    def measure(self, pairs: Sequence[tuple[V, V]]) -> dict[str, float]:
+        """Figures of found and true values.
+
+        `mean_iou`: similarity of matched objects of one class over all that is found or true, so that what has no match
+        counts 0. `f1`: objects that are right at a similarity of .5. `matched_iou`: of the right ones alone.
+        """
+        sums = np.zeros(5)
+        for found, true in pairs:
+            scores, ours, theirs = self.matched(found, true)
+            right = scores >= RIGHT
+            sums += (scores.sum(), right.sum(), ours, theirs, scores[right].sum())
+        union = sums[2] + sums[3]
+        return {
+            "mean_iou": f1_of(float(sums[0]), float(sums[2]), float(sums[3])) if union else 1.0,
+            "f1": f1_of(float(sums[1]), float(sums[2]), float(sums[3])),
+            "precision": float(sums[1] / sums[2]) if sums[2] else 1.0,
+            "recall": float(sums[1] / sums[3]) if sums[3] else 1.0,
+            "matched_iou": float(sums[4] / sums[1]) if sums[1] else 1.0,
+        }
+
+    def distance(self, left: V, right: V) -> float:
+        """1 less the mean similarity of matched objects of one class; 0 for two empty values."""
+        scores, ours, theirs = self.matched(left, right)
+        return 1.0 - f1_of(float(scores.sum()), ours, theirs)
+
+
+def told(skill: Skill) -> dict[str, float]:
+    """An annotator's skill as numbers for people to read."""
+    return {
+        "detection": skill.detection,
+        "false": skill.false,
+        "class": skill.accuracy,
+        "extent": 1.0 - skill.off,
+        "objects": float(skill.objects),
+    }

@@ -1,0 +1,181 @@
+"""Relations: spans are fused first; then what people say between them is a vote over the fused arguments.
+
+An annotator's span stands for the fused span of most overlap, its class alike if possible. Each pair of fused spans
+that anybody joins by a class of relation is one object, whose existence the engine of objects judges.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from services.qc.domain.answers import Floats
+from services.qc.domain.kinds import spans
+from services.qc.domain.kinds.kind import Fusion, Given, Items, Kind, Label, f1_of
+from services.qc.domain.kinds.objects import Answer, Drawn, learn
+from services.qc.domain.kinds.objects import fuse as fuse_objects
+from services.qc.domain.kinds.objects import majority as most
+from services.qc.domain.kinds.tags import Stretch
+from shared.labels import Relation, Relations, Span, Spans
+
+Arc = tuple[Stretch, Stretch]
+Named = tuple[Stretch, Stretch, str]
+SAME_CLASS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Pairs of spans as extents: the same or not."""
+
+    least: float = 0.5
+
+    def similarity(self, left: Sequence[Arc], right: Sequence[Arc]) -> Floats:
+        return np.array([[float(one == two) for two in right] for one in left])
+
+    def fuse(self, extents: Sequence[Arc], weights: Floats) -> Arc:  # noqa: ARG002  # all of them are the same
+        return extents[0]
+
+
+PAIRS = Pairs()
+
+
+def parse(raw: Any) -> Relations:
+    """Read `{"spans": [...], "relations": [...]}`: spans with an id, relations with head, tail and label.
+
+    Raises:
+        ValueError: says what is wrong.
+    """
+    if not isinstance(raw, Mapping):
+        raise ValueError('relations are {"spans": [...], "relations": [...]}')  # noqa: TRY004  # data, not a call
+    listed = [_span(each) for each in raw.get("spans", [])]
+    arcs = [_arc(each) for each in raw.get("relations", [])]
+    return Relations.model_validate({"spans": listed, "relations": arcs})
+
+
+def _span(raw: Any) -> Any:
+    return dict(zip(("start", "end", "label", "id"), raw, strict=False)) if isinstance(raw, list) else raw
+
+
+def _arc(raw: Any) -> Any:
+    return dict(zip(("head", "tail", "label"), raw, strict=False)) if isinstance(raw, list) else raw
+
+
+def encode(value: Relations) -> Any:
+    return {
+        "spans": [[each.start, each.end, each.label, each.id] for each in value.spans],
+        "relations": [[each.head, each.tail, each.label] for each in value.relations],
+    }
+
+
+def arcs_of(value: Relations) -> list[Named]:
+    """Relations with their spans in full."""
+    named = {each.id: (each.start, each.end, each.label) for each in value.spans}
+    return [(named[each.head], named[each.tail], each.label) for each in value.relations]
+
+
+def value_of(stretches: Sequence[Stretch], arcs: Sequence[Named]) -> Relations:
+    """The value of spans and relations between them; spans that only a relation names are added."""
+    every = sorted({*stretches, *(end for arc in arcs for end in arc[:2])})
+    ids = {each: f"s{place}" for place, each in enumerate(every)}
+    return Relations(
+        spans=tuple(Span(start=each[0], end=each[1], label=each[2], id=ids[each]) for each in every),
+        relations=tuple(Relation(head=ids[one], tail=ids[two], label=label) for one, two, label in sorted(set(arcs))),
+    )
+
+
+def _alone(answers: Sequence[Given[Relations]]) -> list[Given[Spans]]:
+    return [
+        Given(one.annotator, spans.spans_of([(each.start, each.end, each.label) for each in one.value.spans]))
+        for one in answers
+    ]
+
+
+def _stands_for(span: Stretch, fused: Sequence[Stretch]) -> Stretch:
+    """The fused span that a given one means; itself where it meets none."""
+    best, most_alike = span, 0.0
+    for each in fused:
+        shared = min(span[1], each[1]) - max(span[0], each[0])
+        if shared > 0:
+            alike = shared / (max(span[1], each[1]) - min(span[0], each[0])) + SAME_CLASS * (span[2] == each[2])
+            if alike > most_alike:
+                best, most_alike = each, alike
+    return best
+
+
+def _answers(answers: Sequence[Given[Relations]], fused: Sequence[Stretch]) -> list[Answer[Arc]]:
+    return [
+        Answer(
+            one.annotator,
+            tuple(
+                Drawn((head, tail), label)
+                for head, tail, label in dict.fromkeys(
+                    (_stands_for(head, fused), _stands_for(tail, fused), label)
+                    for head, tail, label in arcs_of(one.value)
+                )
+            ),
+        )
+        for one in answers
+    ]
+
+
+def fuse(items: Items[Relations]) -> Fusion[Relations]:
+    """Fused spans, and the relations between them that are likely real."""
+    found = spans.fuse({task: _alone(answers) for task, answers in items.items()})
+    fused = {task: spans.stretches_of(label.value) for task, label in found.labels.items()}
+    every = {task: _answers(answers, fused[task]) for task, answers in items.items()}
+    crowd = learn(list(every.values()), PAIRS)
+    labels = {}
+    for task, answers in every.items():
+        told = fuse_objects(answers, PAIRS, crowd)
+        kept = [(*each.extent, each.label) for each in told.kept]
+        parts = tuple(
+            {"head": list(each.extent[0]), "tail": list(each.extent[1]), "label": each.label,
+             "posterior": each.posterior, "votes": each.votes, "kept": each.kept}
+            for each in told.objects
+        )  # fmt: skip
+        below = found.labels[task]
+        sure = float(np.prod([each.posterior if each.kept else 1.0 - each.existence for each in told.objects]))
+        labels[task] = Label(
+            value_of(fused[task], kept), sure * below.posterior, told.wrong + below.wrong, (*below.parts, *parts)
+        )
+    skills = {
+        who: {**found.skills.get(who, {}), "relation_detection": skill.detection, "relation_class": skill.accuracy}
+        for who, skill in crowd.people.items()
+    }
+    return Fusion(labels, skills)
+
+
+def majority(answers: Sequence[Given[Relations]]) -> Relations:
+    """Majority spans, and the relations that more than half give between them."""
+    fused = spans.stretches_of(spans.majority(_alone(answers)))
+    return value_of(fused, [(*each.extent, each.label) for each in most(_answers(answers, fused), PAIRS)])
+
+
+def measure(pairs: Sequence[tuple[Relations, Relations]]) -> dict[str, float]:
+    """Micro F1 of relations whose spans and classes are all right; and of the spans."""
+    counts = np.zeros(3)
+    for found, true in pairs:
+        one, two = set(arcs_of(found)), set(arcs_of(true))
+        counts += (len(one & two), len(one), len(two))
+    below = spans.measure([(_spans(found), _spans(true)) for found, true in pairs])
+    return {
+        "f1": f1_of(*counts),
+        "precision": float(counts[0] / counts[1]) if counts[1] else 1.0,
+        "recall": float(counts[0] / counts[2]) if counts[2] else 1.0,
+        "span_f1": below["f1"],
+    }
+
+
+def _spans(value: Relations) -> Spans:
+    return _alone([Given("", value)])[0].value
+
+
+def distance(left: Relations, right: Relations) -> float:
+    """1 less the F1 of spans and relations together."""
+    one = {*arcs_of(left), *spans.stretches_of(_spans(left))}
+    two = {*arcs_of(right), *spans.stretches_of(_spans(right))}
+    return 1.0 - f1_of(len(one & two), len(one), len(two))
+
+
+RELATIONS = Kind("relations", parse, encode, fuse, majority, measure, "f1", distance)

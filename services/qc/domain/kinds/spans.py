@@ -1,0 +1,164 @@
+"""Text spans: fused as tags, measured by exact and partial F1."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from services.qc.domain.answers import Floats
+from services.qc.domain.kinds import tags
+from services.qc.domain.kinds.kind import Fusion, Given, Items, Kind, Label, f1_of
+from services.qc.domain.kinds.tags import Stretch
+from shared.labels import Span, Spans
+
+WORTH_TELLING = 0.05
+
+
+def stretches_of(value: Spans) -> list[Stretch]:
+    return [(each.start, each.end, each.label) for each in value.spans]
+
+
+def spans_of(found: Sequence[Stretch]) -> Spans:
+    return Spans(spans=tuple(Span(start=start, end=end, label=label) for start, end, label in found))
+
+
+def parse(raw: Any) -> Spans:
+    """Read `{"spans": [...]}` or a bare list; each span an object or [start, end, class].
+
+    Raises:
+        ValueError: says which span is wrong.
+    """
+    listed = raw.get("spans") if isinstance(raw, Mapping) else raw
+    if not isinstance(listed, list):
+        raise ValueError('spans are a list, or {"spans": [...]}')  # noqa: TRY004  # it is data, not a call
+    return Spans(spans=tuple(_span(each, place) for place, each in enumerate(listed)))
+
+
+def _span(raw: Any, place: int) -> Span:
+    if isinstance(raw, list):
+        if len(raw) != 3:  # noqa: PLR2004
+            raise ValueError(f"spans[{place}] is [start, end, class]")
+        raw = {"start": raw[0], "end": raw[1], "label": raw[2]}
+    return Span.model_validate(raw)
+
+
+def encode(value: Spans) -> Any:
+    return [list(each) for each in stretches_of(value)]
+
+
+def fuse(items: Items[Spans]) -> Fusion[Spans]:
+    """The best legal tags of each item; spans of an annotator that overlap are read as the longest of them."""
+    named = [{one.annotator: tags.flat(stretches_of(one.value)) for one in answers} for answers in items.values()]
+    found = tags.tagged(named)
+    fitted = tags.learn(found)
+    steps = tags.legal(found.answers.classes)
+    labels = {}
+    for place, task in enumerate(items):
+        shares = fitted.posterior[found.starts[place] : found.starts[place + 1]]
+        labels[task] = _label(shares, steps, found.edges[place], found.classes, named[place])
+    return Fusion(labels, _skills(found, fitted.counts))
+
+
+def _label(
+    shares: Floats,
+    steps: Floats,
+    edges: Sequence[int],
+    classes: Sequence[str],
+    given: Mapping[str, Sequence[Stretch]],
+) -> Label[Spans]:
+    kept = tags.stretches(tags.best_path(shares, steps), shares, edges, classes)
+    questions = _questions(shares, edges, classes, given, [span for span, _ in kept])
+    votes = {span: sum(span in spans for spans in given.values()) for span, _ in [*kept, *questions]}
+    parts = tuple(
+        {
+            "start": span[0],
+            "end": span[1],
+            "label": span[2],
+            "posterior": share,
+            "votes": votes[span],
+            "kept": at < len(kept),
+        }
+        for at, (span, share) in enumerate([*kept, *questions])
+    )
+    wrong = sum(1.0 - share for _, share in kept) + sum(share for _, share in questions)
+    sure = float(np.prod([share for _, share in kept]) * np.prod([1.0 - share for _, share in questions]))
+    return Label(spans_of([span for span, _ in kept]), sure, wrong, parts)
+
+
+def _questions(
+    shares: Floats,
+    edges: Sequence[int],
+    classes: Sequence[str],
+    given: Mapping[str, Sequence[Stretch]],
+    kept: Sequence[Stretch],
+) -> list[tuple[Stretch, float]]:
+    """What somebody gave and the label has not, with the chance that it is right."""
+    place = {edge: at for at, edge in enumerate(edges)}
+    found = []
+    for start, end, label in sorted({span for spans in given.values() for span in spans}.difference(kept)):
+        tag, at, stop = 1 + 2 * classes.index(label), place[start], place[end]
+        inside = float(min(shares[at, tag], *(shares[each, tag + 1] for each in range(at + 1, stop)), 1.0))
+        share = inside * (1.0 - float(shares[stop, tag + 1]))
+        if share >= WORTH_TELLING:
+            found.append(((start, end, label), share))
+    return found
+
+
+def _skills(found: tags.Tagged, counts: Floats) -> dict[str, dict[str, float]]:
+    """Of each annotator: the share of what is marked that they mark, of what they mark that is, and the class."""
+    told = {}
+    for place, name in enumerate(found.annotators):
+        own = counts[place]
+        there, marked = own[:, 1:].sum(), own[1:, :].sum()
+        both = own[1:, 1:].sum()
+        right = sum(own[1 + 2 * at : 3 + 2 * at, 1 + 2 * at : 3 + 2 * at].sum() for at in range(len(found.classes)))
+        told[name] = {
+            "detection": float(both / there) if there else 1.0,
+            "false": float(1.0 - both / marked) if marked else 0.0,
+            "class": float(right / both) if both else 1.0,
+            "extent": float(np.diag(own)[1:].sum() / right) if right else 1.0,
+        }
+    return told
+
+
+def majority(answers: Sequence[Given[Spans]]) -> Spans:
+    """Each atom's commonest tag; O where several are."""
+    named = {one.annotator: tags.flat(stretches_of(one.value)) for one in answers}
+    found = tags.tagged([named])
+    path = tags.best_path(found.answers.votes / max(len(answers), 1), tags.legal(found.answers.classes))
+    return spans_of([span for span, _ in tags.stretches(path, found.answers.votes, found.edges[0], found.classes)])
+
+
+def overlap_f1(found: Spans, true: Spans) -> float:
+    """Partial F1: marked positions of the right class over all marked ones."""
+    one, two = _positions(found), _positions(true)
+    return f1_of(len(one & two), len(one), len(two))
+
+
+def _positions(value: Spans) -> set[tuple[int, str]]:
+    return {(at, label) for start, end, label in stretches_of(value) for at in range(start, end)}
+
+
+def measure(pairs: Sequence[tuple[Spans, Spans]]) -> dict[str, float]:
+    """Micro F1 of spans whose boundaries and class are right; and of positions."""
+    counts, parts = np.zeros(3), np.zeros(3)
+    for found, true in pairs:
+        one, two = set(stretches_of(found)), set(stretches_of(true))
+        counts += (len(one & two), len(one), len(two))
+        here, there = _positions(found), _positions(true)
+        parts += (len(here & there), len(here), len(there))
+    return {
+        "f1": f1_of(*counts),
+        "precision": float(counts[0] / counts[1]) if counts[1] else 1.0,
+        "recall": float(counts[0] / counts[2]) if counts[2] else 1.0,
+        "partial_f1": f1_of(*parts),
+    }
+
+
+def distance(left: Spans, right: Spans) -> float:
+    """1 less the F1 of exact spans."""
+    one, two = set(stretches_of(left)), set(stretches_of(right))
+    return 1.0 - f1_of(len(one & two), len(one), len(two))
+
+
+SPANS = Kind("spans", parse, encode, fuse, majority, measure, "f1", distance, stretches_of)
