@@ -7,10 +7,13 @@ import numpy as np
 import typer
 from rich.console import Console
 
+from cli.offline import kinds
 from cli.offline.crowd import read_recorded
 from cli.output import JsonFlag, Output, table
+from services.qc.domain.kinds.registry import KINDS
 from services.qc.domain.resampling import COHEN, agreement_with_intervals
 
+CHOICE = "choice"
 SHOWN = (
     "alpha_nominal",
     "gwet_ac1",
@@ -29,6 +32,9 @@ def command(
     order: Annotated[
         str | None, typer.Option("--order", help="Classes from lowest to highest, with commas. Numbers are ordered.")
     ] = None,
+    kind: Annotated[
+        str, typer.Option("--kind", help=f"Of the labels: choice, {', '.join(KINDS)}. Their JSON: docs/kinds.md.")
+    ] = CHOICE,
     resamples: Annotated[int, typer.Option(min=0, help="Bootstrap resamples behind the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
     as_json: JsonFlag = False,
@@ -38,8 +44,14 @@ def command(
     Of repeated answers by one worker to one task the last counts. What is undefined is null: the measures that need an
     order without one, all of them without two answers to one task. AC2 has quadratic weights; Cohen's kappa is the mean
     over pairs of the 60 busiest workers with 20 tasks in common or more.
+
+    Of another --kind: Krippendorff's alpha with the kind's distance, his variant for unitizing (spans, segments), and
+    the kind's own figures between two workers.
     """
     out = Output(as_json=as_json)
+    if kind != CHOICE:
+        kinds.agreement(out, answers, kind, resamples, seed)
+        return
     with out.working("reading answers"):
         recorded = read_recorded(answers, order=None if order is None else tuple(order.split(",")))
     with out.working("measuring agreement"):

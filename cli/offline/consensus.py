@@ -81,8 +81,8 @@ def command(
 
     Of objects (--kind boxes, polygons, masks, tracks) a label is a JSON value of the contract or its list of objects:
     `mean_iou` is over the true objects, `f1` at an overlap of a half, beside the majority and the best single worker.
-    Of every other --kind the figures are f1, wer, mean_iou or mae beside those of the baselines: any one answer, the one
-    nearest to the others, and the majority.
+    Of every other --kind the figures are f1, wer, mean_iou or mae beside those of the baselines: any one answer, the
+    one nearest to the others, and the majority.
     """
     out = Output(as_json=as_json)
     if kind in SHAPES:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 from rich.console import Console
 
 from cli.offline.crowd import rows_of
 from cli.offline.shapes import SHAPES
 from cli.output import Output, table
+from services.qc.domain.kinds.agreement import agreement as agree
 from services.qc.domain.kinds.kind import Fusion, Given, Kind, medoid
 from services.qc.domain.kinds.registry import KINDS
 from shared.errors import ConfigurationError
@@ -59,6 +61,8 @@ def value_of(kind: Kind[Any], label: str) -> Any:
     except ValueError as error:
         if kind.name not in {"transcript", "choices"}:
             raise ValueError(f"it is no JSON ({error})") from None
+        raw = label
+    if kind.name == "choices" and not isinstance(raw, list | dict):
         raw = label
     if kind.name == "transcript" and not (isinstance(raw, dict) and isinstance(raw.get("text"), str)):
         raw = label  # a text that happens to be JSON, such as a number
@@ -184,3 +188,33 @@ def _show(to: Console, document: dict[str, Any]) -> None:
             for way, figures in ({"consensus": document} | document["baselines"]).items()
         ]
         to.print(table(("labels by", *(name.replace("_", " ") for name in names)), rows))
+
+
+def agreement(out: Output, answers: Path, name: str, resamples: int, seed: int) -> None:
+    """`labelstream agreement --kind` of a kind that is compared by a distance."""
+    kind = kind_named(name)
+    with out.working("reading answers"):
+        crowd = read_crowd(answers, kind)
+    with out.working("measuring agreement"):
+        found = agree(crowd.items, kind, resamples=resamples, rng=np.random.default_rng(seed))
+    document = {
+        "kind": name, **found.values, "intervals": found.intervals, "tasks": len(crowd.items),
+        "tasks_with_two": found.paired, "answers": crowd.opinions, "workers": crowd.workers, "resamples": resamples,
+    }  # fmt: skip
+    out.result(document, lambda to: _show_agreement(to, document, list(found.values)))
+
+
+def _show_agreement(to: Console, document: dict[str, Any], names: Sequence[str]) -> None:
+    rows = []
+    for name in names:
+        value, interval = document[name], document["intervals"][name]
+        shown = "undefined" if value is None else f"{value:.3f}"
+        rows.append(
+            (name.replace("_", " "), shown, "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}")
+        )
+    to.print(table(("measure", "value", "95 %"), rows))
+    to.print(
+        f"\n{document['answers']:,} answers by {document['workers']:,} workers to {document['tasks']:,} tasks,"
+        f" {document['tasks_with_two']:,} of them with two or more",
+        markup=False,
+    )

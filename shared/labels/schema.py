@@ -178,7 +178,35 @@ def _check_classes(value: LabelValue, schema: ChoiceSchema | ChoicesSchema | Obj
 def _check_inside(value: Spans | Relations, text: str) -> None:
     for i, span in enumerate(value.spans):
         if span.end > len(text):
-            raise ValueError(f"spans[{i}].end: {span.end} is past the end of the text ({len(text)} code points)")
+            hint = "; offsets count code points, not UTF-16 units" if any(char > "\uffff" for char in text) else ""
+            raise ValueError(f"spans[{i}].end: {span.end} is past the end of the text ({len(text)} code points){hint}")
+        for name, at in (("start", span.start), ("end", span.end)):
+            if "\ud800" <= text[at - 1 : at] <= "\udbff" and "\udc00" <= text[at : at + 1] <= "\udfff":
+                raise ValueError(f"spans[{i}].{name}: {at} is inside a surrogate pair; move it by one")
+
+
+def _check_once(value: LabelValue) -> None:
+    """No object is given twice: it would count as two opinions of one annotator."""
+    match value:
+        case Spans() | Relations():
+            keys: list[tuple[object, ...]] = [(each.start, each.end, each.label) for each in value.spans]
+            name = "spans"
+        case Segments():
+            keys, name = [(each.start, each.end, each.label) for each in value.segments], "segments"
+        case Boxes():
+            keys, name = [tuple(each.model_dump().values()) for each in value.boxes], "boxes"
+        case _:
+            return
+    _no_repeat(keys, name)
+    if isinstance(value, Relations):
+        _no_repeat([(each.head, each.tail, each.label) for each in value.relations], "relations")
+
+
+def _no_repeat(keys: list[tuple[object, ...]], name: str) -> None:
+    first: dict[tuple[object, ...], int] = {}
+    for place, key in enumerate(keys):
+        if first.setdefault(key, place) != place:
+            raise ValueError(f"{name}[{place}] is the same as {name}[{first[key]}]; give each object once")
 
 
 def fits(value: LabelValue, schema: LabelSchema) -> bool:
@@ -214,6 +242,7 @@ def check_label(value: LabelValue, schema: LabelSchema, *, text: str | None = No
     if isinstance(schema, ChoiceSchema | ChoicesSchema | ObjectSchema):
         _check_classes(value, schema)
     if isinstance(schema, ObjectSchema):
+        _check_once(value)
         check_shapes(value, schema)
     if isinstance(value, Spans | Relations) and text is not None:
         _check_inside(value, text)

@@ -151,3 +151,25 @@ def test_values_are_checked_against_the_project(
 def test_schemas_that_no_answer_fits_are_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         SCHEMAS.validate_python(schema)
+
+
+def test_a_span_inside_a_surrogate_pair_and_one_past_the_end_say_so() -> None:
+    schema = lb.ObjectSchema(kind="spans", classes=("A",))
+    text = "a\ud83d\ude00b"
+    lb.check_label(lb.Spans(spans=(lb.Span(start=1, end=3, label="A"),)), schema, text=text)
+    with pytest.raises(ValueError, match=r"spans\[0\]\.end: 2 is inside a surrogate pair"):
+        lb.check_label(lb.Spans(spans=(lb.Span(start=0, end=2, label="A"),)), schema, text=text)
+    with pytest.raises(ValueError, match="not UTF-16 units"):
+        lb.check_label(lb.Spans(spans=(lb.Span(start=0, end=3, label="A"),)), schema, text="a😀")
+
+
+def test_an_object_that_is_given_twice_is_refused_with_both_places() -> None:
+    schema = lb.ObjectSchema(kind="segments", classes=("A", "B"))
+    twice = [
+        lb.Segment(start=0, end=1, label="A"),
+        lb.Segment(start=0, end=1, label="B"),
+        lb.Segment(start=0, end=1, label="A"),
+    ]
+    lb.check_label(lb.Segments(segments=tuple(twice[:2])), schema)
+    with pytest.raises(ValueError, match=r"segments\[2\] is the same as segments\[0\]"):
+        lb.check_label(lb.Segments(segments=tuple(twice)), schema)

@@ -10,6 +10,7 @@ from services.qc.domain.agreement import agreeing_pairs
 from services.qc.domain.counts import Source
 from services.qc.domain.item import Answer, ItemState, LiveLabel
 from services.qc.domain.judging import judge
+from services.qc.domain.kinds import tolerance
 from services.qc.domain.numeric import near
 from services.qc.domain.scale import Kind, Scale, number_of, symbol_of
 from shared.events import Audience, GoldAnswer, Outcome
@@ -113,13 +114,15 @@ def facts_of(item: ItemState) -> Facts:
 
 
 def gold_correct(answer: Answer, expected: GoldAnswer, scale: Scale) -> bool:
-    """Whether a gold item was answered right: the same value, or a number within the tolerance."""
+    """Whether a gold item was answered right: the same value, or a number or structure within the tolerance."""
     if answer.value is None:
         return False
     given, right = number_of(answer.value), number_of(expected.value)
     if given is not None and right is not None:
         return near(given, right, scale)
-    return answer.symbol == symbol_of(expected.value)
+    if answer.symbol == symbol_of(expected.value):
+        return True
+    return bool(tolerance.right(answer.value, expected.value))
 
 
 def gold_facts(answer: Answer, expected: str | None, *, correct: bool) -> Facts:

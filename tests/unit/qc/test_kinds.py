@@ -66,7 +66,7 @@ def test_the_posterior_of_a_span_says_how_often_it_is_right() -> None:
     right = np.array(
         [(p["start"], p["end"], p["label"]) in set(spans_kind.stretches_of(truth[task])) for task, p in told]
     )
-    assert np.mean(shares) == pytest.approx(np.mean(right), abs=0.06)
+    assert np.mean(shares) == pytest.approx(np.mean(right), abs=0.07)
     assert np.mean(right[shares > 0.9]) > np.mean(right[(shares > 0.3) & (shares < 0.7)]) + 0.2
 
 

@@ -77,21 +77,20 @@ class Drawings(Generic[V, E]):
     def measure(self, pairs: Sequence[tuple[V, V]]) -> dict[str, float]:
         """Figures of found and true values.
 
-        `mean_iou`: similarity of matched objects of one class over all that is found or true, so that what has no match
-        counts 0. `f1`: objects that are right at a similarity of .5. `matched_iou`: of the right ones alone.
+        `mean_iou`: over the true objects, of those of one class that they are matched with; a missed one has none.
+        `quality`: the same over all that is found or true. `f1`: objects that are right at a similarity of .5.
         """
-        sums = np.zeros(5)
+        sums = np.zeros(4)
         for found, true in pairs:
             scores, ours, theirs = self.matched(found, true)
             right = scores >= RIGHT
-            sums += (scores.sum(), right.sum(), ours, theirs, scores[right].sum())
-        union = sums[2] + sums[3]
+            sums += (scores.sum(), right.sum(), ours, theirs)
         return {
-            "mean_iou": f1_of(float(sums[0]), float(sums[2]), float(sums[3])) if union else 1.0,
+            "mean_iou": float(sums[0] / sums[3]) if sums[3] else 1.0,
+            "quality": f1_of(float(sums[0]), float(sums[2]), float(sums[3])),
             "f1": f1_of(float(sums[1]), float(sums[2]), float(sums[3])),
             "precision": float(sums[1] / sums[2]) if sums[2] else 1.0,
             "recall": float(sums[1] / sums[3]) if sums[3] else 1.0,
-            "matched_iou": float(sums[4] / sums[1]) if sums[1] else 1.0,
         }
 
     def distance(self, left: V, right: V) -> float:

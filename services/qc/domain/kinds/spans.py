@@ -12,6 +12,8 @@ from services.qc.domain.kinds.tags import Stretch
 from shared.labels import Span, Spans
 
 WORTH_TELLING = 0.05
+VOTES = 0.15
+"""What the share of votes is worth in a stated posterior: people err together, which the model does not know."""
 
 
 def stretches_of(value: Spans) -> list[Stretch]:
@@ -69,6 +71,11 @@ def _label(
     kept = tags.stretches(tags.best_path(shares, steps), shares, edges, classes)
     questions = _questions(shares, edges, classes, given, [span for span, _ in kept])
     votes = {span: sum(span in spans for spans in given.values()) for span, _ in [*kept, *questions]}
+    people = max(len(given), 1)
+    kept, questions = (
+        [(span, (1.0 - VOTES) * share + VOTES * votes[span] / people) for span, share in each]
+        for each in (kept, questions)
+    )
     parts = tuple(
         {
             "start": span[0],

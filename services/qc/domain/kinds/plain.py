@@ -1,0 +1,142 @@
+"""Sets of classes and numbers, as kinds beside those of objects: one yes or no per class, and the mean."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from services.qc.domain.answers import Floats, answers_of
+from services.qc.domain.em import fit
+from services.qc.domain.kinds.kind import Fusion, Given, Items, Kind, Label, f1_of
+from shared.labels import Choices, Rating
+
+KEPT = 0.5
+TOLERANCE = 0.05
+
+
+def parse_choices(raw: Any) -> Choices:
+    """Read a list of classes, `{"choices": [...]}`, or classes joined by `|`.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    listed = raw.get("choices") if isinstance(raw, Mapping) else raw
+    if isinstance(listed, str):
+        listed = [name for name in listed.split("|") if name]
+    if not isinstance(listed, list):
+        raise ValueError("choices are a list of classes, or classes joined by |")  # noqa: TRY004  # data, not a call
+    return Choices(choices=tuple(listed))
+
+
+def fuse_choices(items: Items[Choices]) -> Fusion[Choices]:
+    """Each class is a question of yes or no of its own, by the two-level model, with accuracies of its own."""
+    tasks = list(items)
+    people = sorted({one.annotator for answers in items.values() for one in answers})
+    seat = {name: place for place, name in enumerate(people)}
+    classes = sorted({name for answers in items.values() for one in answers for name in one.value.choices})
+    flat = [(at, seat[one.annotator], one.value.choices) for at, task in enumerate(tasks) for one in items[task]]
+    item, who = np.array([[at, one] for at, one, _ in flat], dtype=np.int32).reshape(-1, 2).T
+    shares = np.zeros((len(tasks), len(classes)))
+    right: Floats = np.zeros((len(people), 2))
+    for place, name in enumerate(classes):
+        given = np.array([name in chosen for *_, chosen in flat], dtype=np.int32)
+        fitted = fit(answers_of(item, who, given, (len(tasks), len(people), 2)))
+        shares[:, place] = fitted.posterior[:, 1]
+        right += np.stack([np.einsum("akk->a", fitted.counts), fitted.counts.sum(axis=(1, 2))], axis=1)
+    labels = {task: _label(shares[at], classes) for at, task in enumerate(tasks)}
+    rates = right[:, 0] / np.maximum(right[:, 1], 1e-9)
+    return Fusion(labels, {name: {"accuracy": float(rates[seat[name]])} for name in people})
+
+
+def _label(shares: Floats, classes: Sequence[str]) -> Label[Choices]:
+    kept = tuple(name for name, share in zip(classes, shares.tolist(), strict=True) if share >= KEPT)
+    wrong = np.minimum(shares, 1.0 - shares)
+    parts = tuple({"class": name, "posterior": share} for name, share in zip(classes, shares.tolist(), strict=True))
+    return Label(Choices(choices=kept), float(np.prod(1.0 - wrong)), float(wrong.sum()), parts)
+
+
+def majority_choices(answers: Sequence[Given[Choices]]) -> Choices:
+    """The classes that more than half give."""
+    names = [name for one in answers for name in one.value.choices]
+    return Choices(choices=tuple(name for name in set(names) if 2 * names.count(name) > len(answers)))
+
+
+def measure_choices(pairs: Sequence[tuple[Choices, Choices]]) -> dict[str, float]:
+    """Micro F1 over classes, and the share of sets that are right as a whole."""
+    counts = np.zeros(3)
+    for found, true in pairs:
+        one, two = set(found.choices), set(true.choices)
+        counts += (len(one & two), len(one), len(two))
+    whole = float(np.mean([found == true for found, true in pairs])) if pairs else 1.0
+    return {"f1": f1_of(*counts.tolist()), "accuracy": whole}
+
+
+def distance_choices(left: Choices, right: Choices) -> float:
+    """1 less the F1 of two sets."""
+    one, two = set(left.choices), set(right.choices)
+    return 1.0 - f1_of(len(one & two), len(one), len(two))
+
+
+def parse_rating(raw: Any) -> Rating:
+    """Read a number, or `{"rating": number}`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    number = raw.get("rating") if isinstance(raw, Mapping) else raw
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise ValueError("a rating is a number")  # noqa: TRY004  # it is data, not a call
+    return Rating(rating=number)
+
+
+def fuse_rating(items: Items[Rating]) -> Fusion[Rating]:
+    """The mean, as no annotator model beat it (see `numeric`); sure is the share of answers near it."""
+    every = [one.value.rating for answers in items.values() for one in answers]
+    width = (max(every) - min(every)) * TOLERANCE if every else 0.0
+    labels, off = {}, dict[str, list[float]]()
+    for task, answers in items.items():
+        numbers = np.array([one.value.rating for one in answers])
+        centre = float(numbers.mean())
+        near = float(np.mean(np.abs(numbers - centre) <= width + 1e-9))
+        labels[task] = Label(Rating(rating=centre), near, 1.0 - near)
+        for one in answers:
+            off.setdefault(one.annotator, []).append(abs(one.value.rating - centre))
+    return Fusion(labels, {name: {"off": float(np.mean(each))} for name, each in sorted(off.items())})
+
+
+def median_rating(answers: Sequence[Given[Rating]]) -> Rating:
+    """The middle number."""
+    return Rating(rating=float(np.median([one.value.rating for one in answers])))
+
+
+def measure_rating(pairs: Sequence[tuple[Rating, Rating]]) -> dict[str, float]:
+    """Mean absolute and root mean square errors."""
+    off = np.array([found.rating - true.rating for found, true in pairs])
+    return {"mae": float(np.abs(off).mean()), "rmse": float(np.sqrt((off**2).mean()))}
+
+
+def distance_rating(left: Rating, right: Rating) -> float:
+    """The squared difference: Krippendorff's for intervals."""
+    return (left.rating - right.rating) ** 2
+
+
+CHOICES = Kind(
+    "choices",
+    parse_choices,
+    lambda value: list(value.choices),
+    fuse_choices,
+    majority_choices,
+    measure_choices,
+    "f1",
+    distance_choices,
+)
+RATING = Kind(
+    "rating",
+    parse_rating,
+    lambda value: value.rating,
+    fuse_rating,
+    median_rating,
+    measure_rating,
+    "mae",
+    distance_rating,
+)
