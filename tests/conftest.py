@@ -17,6 +17,7 @@ from cli.stack.tansu import Tansu
 from shared.errors import LabelstreamError
 from shared.runtime.settings import KafkaSettings
 from tests.support.brokers import Broker, real_kafka, use_docker
+from tests.support.debian import chromium
 from tests.support.leftovers import collect_left_behind
 from tests.support.secure.postgres import programs
 from tests.support.secure.tools import kafka_tools
@@ -56,6 +57,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             kafka_tools()
         if "tls_postgres" in wanted:
             programs()
+        if "chromium" in wanted:
+            chromium()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 COUNTS = ("labelled", "open", "sampled_out", "unlabelable", "unresolved", "dead_lettered")
@@ -157,6 +158,8 @@ def test_other_commands_find_the_stack_that_is_up_and_ctrl_c_drains_it(tmp_path:
     with up(tmp_path) as (process, stack):
         assert set(stack["urls"]) == {"prelabel", "assignment", "qc", "monitor", "trainer"}
         assert not stack["keeps"]
+        assert httpx.get(stack["status"], auth=("any", stack["admin_token"])).status_code == 200
+        assert httpx.get(stack["status"]).status_code == 401
         assert labelstream("project", "apply", project, cwd=tmp_path)["status"] == "applied"
         assert labelstream("migrate", cwd=tmp_path)["count"] == 0
         assert labelstream("topics", "lag", cwd=tmp_path)["lag"] == 0

@@ -1,5 +1,6 @@
 """Programs out of Debian's packages, unpacked below `.labelstream` without installing anything."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -22,18 +23,24 @@ def unpacked(name: str, packages: Callable[[], Sequence[str]]) -> Path:
         ChildFailed: apt-get found no such package, or could not fetch it.
     """
     target = cache_root() / "debian" / name
-    if not target.exists():
-        apt, dpkg = _program("apt-get"), _program("dpkg")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as partial:
-            fetched = Path(partial) / "fetched"
-            fetched.mkdir()
-            _download(apt, packages(), fetched)
-            for package in sorted(fetched.glob("*.deb")):
-                run([dpkg, "-x", str(package), str(Path(partial) / "root")], what=f"unpacking {package.name}",
-                    within_s=WITHIN_S, cwd=fetched)  # fmt: skip
-            (Path(partial) / "root").rename(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # processes that share the tests want it at the same moment
+        if not target.exists():
+            _fill(target, packages)
     return target
+
+
+def _fill(target: Path, packages: Callable[[], Sequence[str]]) -> None:
+    apt, dpkg = _program("apt-get"), _program("dpkg")
+    with tempfile.TemporaryDirectory(dir=target.parent) as partial:
+        fetched = Path(partial) / "fetched"
+        fetched.mkdir()
+        _download(apt, packages(), fetched)
+        for package in sorted(fetched.glob("*.deb")):
+            run([dpkg, "-x", str(package), str(Path(partial) / "root")], what=f"unpacking {package.name}",
+                within_s=WITHIN_S, cwd=fetched)  # fmt: skip
+        (Path(partial) / "root").rename(target)
 
 
 def _program(name: str) -> str:
@@ -64,12 +71,18 @@ def _download(apt: str, packages: Sequence[str], into: Path) -> None:
 
 
 def needed_by(package: str) -> list[str]:
-    """The package and what it needs that this machine has not, by apt's own reckoning."""
+    """The package and what it needs that this machine has not, by apt's own reckoning.
+
+    Raises:
+        ConfigurationError: apt does not know the package.
+    """
     apt = _program("apt-get")
     command = [apt, "install", "--simulate", "-qq", "--no-install-recommends", package]
     done = subprocess.run(  # noqa: S603
-        command, capture_output=True, text=True, check=True, timeout=WITHIN_S, env=os.environ | {"LC_ALL": "C"}
+        command, capture_output=True, text=True, check=False, timeout=WITHIN_S, env=os.environ | {"LC_ALL": "C"}
     )
+    if done.returncode != 0:
+        raise ConfigurationError(f"apt does not know {package}: {done.stderr.strip()[-500:]}; run apt-get update")
     return [line.split()[1] for line in done.stdout.splitlines() if line.startswith("Inst ")]
 
 

@@ -10,6 +10,7 @@ from tests.integration.prometheus.promtool import Files, Scenario, check, try_ou
 from tests.integration.prometheus.scenarios import SCENARIOS
 
 REPOSITORY = Path(__file__).parents[3]
+pytestmark = pytest.mark.timeout(90)
 LEVEL = re.compile(r"^[a-z_]+:labelstream_[a-z_]+:[a-z0-9_]+$")
 
 
