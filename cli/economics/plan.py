@@ -29,7 +29,7 @@ class Options:
 
     Attributes:
         target_error: of what is accepted without a person.
-        cycles: trainings of `ai_assisted`; of the policies in `CURVES` twice as many, each of half the labels.
+        cycles: trainings of `ai_assisted`; of the policies in `CURVES` three times as many, each of half the labels.
         cycle_share: of the items, labels between two trainings.
         cost: of opinions, experts and predictions.
     """
@@ -41,7 +41,7 @@ class Options:
 
     def cycles_of(self, policy: str) -> int:
         """Trainings after which a policy learns no more."""
-        return 2 * self.cycles if policy in CURVES else self.cycles
+        return 3 * self.cycles if policy in CURVES else self.cycles
 
     def labels_of(self, policy: str, items: int) -> int:
         """Labels by people between two trainings."""
