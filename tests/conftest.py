@@ -4,6 +4,7 @@ Children die with pytest even if it is killed (cli/stack/launch.py), and their f
 """
 
 import contextlib
+import subprocess
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from uuid import uuid4
@@ -50,7 +51,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly:
         return
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    with contextlib.suppress(LabelstreamError):
+    with contextlib.suppress(LabelstreamError, subprocess.TimeoutExpired):
         if "secure" in wanted or (wanted & {"kafka", "own_kafka"} and not use_docker()):
             resolve()
         if "secure" in wanted:

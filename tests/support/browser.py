@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from playwright.async_api import Browser, async_playwright
 
-from tests.support.debian import chromium
+from tests.support.debian import chromium, or_skip
 
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
@@ -18,7 +18,7 @@ async def browser() -> AsyncGenerator[Browser]:
     own = shutil.which("chromium-headless-shell")
     environment: dict[str, str | float | bool] = dict(os.environ)
     if own is None:
-        root = chromium()
+        root = or_skip(chromium)
         own = str(root / "usr/lib/chromium/chromium-headless-shell")
         paths = [str(root / LIBRARIES), str(root / LIBRARIES / "pulseaudio"), os.environ.get("LD_LIBRARY_PATH", "")]
         environment["LD_LIBRARY_PATH"] = ":".join(filter(None, paths))

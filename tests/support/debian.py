@@ -8,9 +8,11 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cli.stack.children import run
+import pytest
+
+from cli.stack.children import ChildFailed, run
 from cli.stack.paths import cache_root
-from shared.errors import ConfigurationError
+from shared.errors import ConfigurationError, LabelstreamError
 
 WITHIN_S = 120
 
@@ -51,23 +53,22 @@ def _program(name: str) -> str:
 
 
 def _download(apt: str, packages: Sequence[str], into: Path) -> None:
-    """With lists of packages of our own where the machine has none, or too old ones."""
     command = [apt, "download", "-qq", *packages]
     first = subprocess.run(command, cwd=into, capture_output=True, check=False, timeout=WITHIN_S)  # noqa: S603
     if first.returncode != 0:
-        state = into.parent / "apt"
-        (state / "lists/partial").mkdir(parents=True)
-        options = [
-            "-o",
-            f"Dir::State::Lists={state}/lists",
-            "-o",
-            f"Dir::Cache={state}",
-            "-o",
-            "APT::Sandbox::User=root",
-        ]
-        run([apt, "update", "-qq", *options], what="reading the lists of packages", within_s=WITHIN_S, cwd=into)
-        run([apt, "download", "-qq", *options, *packages], what=f"fetching {', '.join(packages)}",
+        run([apt, "download", "-qq", *_own_lists(apt), *packages], what=f"fetching {', '.join(packages)}",
             within_s=WITHIN_S, cwd=into)  # fmt: skip
+
+
+def _own_lists(apt: str) -> list[str]:
+    """Options by which apt knows packages where the machine has no lists of them, or too old ones."""
+    state = cache_root() / "debian/apt"
+    options = ["-o", f"Dir::State::Lists={state}/lists", "-o", f"Dir::Cache={state}", "-o", "APT::Sandbox::User=root"]
+    if not (state / "read").exists():
+        (state / "lists/partial").mkdir(parents=True, exist_ok=True)
+        run([apt, "update", "-qq", *options], what="reading the lists of packages", within_s=WITHIN_S, cwd=state)
+        (state / "read").touch()
+    return options
 
 
 def needed_by(package: str) -> list[str]:
@@ -75,15 +76,30 @@ def needed_by(package: str) -> list[str]:
 
     Raises:
         ConfigurationError: apt does not know the package.
+        ChildFailed: apt could not read its lists.
     """
     apt = _program("apt-get")
-    command = [apt, "install", "--simulate", "-qq", "--no-install-recommends", package]
-    done = subprocess.run(  # noqa: S603
+    done = _simulated(apt, package)
+    if done.returncode != 0:
+        done = _simulated(apt, package, *_own_lists(apt))
+    if done.returncode != 0:
+        raise ConfigurationError(f"apt does not know {package}: {done.stderr.strip()[-500:]}")
+    return [line.split()[1] for line in done.stdout.splitlines() if line.startswith("Inst ")]
+
+
+def _simulated(apt: str, package: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [apt, "install", "--simulate", "-qq", "--no-install-recommends", *options, package]
+    return subprocess.run(  # noqa: S603
         command, capture_output=True, text=True, check=False, timeout=WITHIN_S, env=os.environ | {"LC_ALL": "C"}
     )
-    if done.returncode != 0:
-        raise ConfigurationError(f"apt does not know {package}: {done.stderr.strip()[-500:]}; run apt-get update")
-    return [line.split()[1] for line in done.stdout.splitlines() if line.startswith("Inst ")]
+
+
+def or_skip(tool: Callable[[], Path]) -> Path:
+    """A tool that only Debian has in a registry: elsewhere its tests are skipped and say why. Servers never are."""
+    try:
+        return tool()
+    except (LabelstreamError, ChildFailed, subprocess.TimeoutExpired) as error:
+        pytest.skip(f"no {tool.__name__} from Debian's packages: {error}")
 
 
 def prometheus() -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from cli.stack.children import run
-from tests.support.debian import prometheus
+from tests.support.debian import or_skip, prometheus
 
 RULES = Path(__file__).parents[3] / "deploy/prometheus/rules"
 
@@ -58,7 +58,7 @@ def _groups(path: Path) -> list[dict[str, Any]]:
 
 def check() -> str:
     """promtool's own look at the files."""
-    command = [str(prometheus() / "promtool"), "check", "rules", *map(str, Files().paths)]
+    command = [str(or_skip(prometheus) / "promtool"), "check", "rules", *map(str, Files().paths)]
     return run(command, what="promtool check rules", within_s=60)
 
 
@@ -84,7 +84,7 @@ def try_out(scenario: Scenario, into: Path) -> str:
         "tests": [_test(scenario)],
     }
     (into / "tests.yml").write_text(yaml.safe_dump(document))
-    command = [str(prometheus() / "promtool"), "test", "rules", "tests.yml"]
+    command = [str(or_skip(prometheus) / "promtool"), "test", "rules", "tests.yml"]
     return run(command, what="promtool test rules", within_s=120, cwd=into)
 
 
