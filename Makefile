@@ -10,7 +10,7 @@ VENV = $(PYTHON) -m venv $(1)
 PIP = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: setup demo test check bench bench-peers bench-quality chaos mutate scale upgrade dashboards up compose-test k8s-check
+.PHONY: setup demo test check bench bench-peers bench-quality bench-drift chaos mutate scale upgrade dashboards up compose-test k8s-check
 
 setup: $(STAMP)
 
@@ -38,15 +38,16 @@ bench bench-peers: setup
 	$(BIN)/python -m tests.bench $(if $(filter bench-peers,$@),annotators studio,$(PARTS))
 bench-peers: build/studio/installed
 
-# The quality engine beside crowd-kit, cleanlab and peerannot; what we are compared with has environments of its own.
+# The quality engine beside crowd-kit, cleanlab and peerannot, drift beside River; those have environments of their own.
 bench-quality: setup build/peers/installed
 	@test -n "$(DATASETS)" || { echo "give the folder of recorded crowds: make bench-quality DATASETS=..." >&2; exit 1; }
 	$(BIN)/python -m tests.bench.quality $(DATASETS) $(BENCH)
+bench-drift: setup build/river/installed
+	$(BIN)/python -m tests.bench.drift $(BENCH)
 build/%/installed: tests/bench/environments/%.txt
 	$(call VENV,build/$*)
 	$(call PIP,build/$*) --no-deps -r $<
 	@touch $@
-
 # The images and compose.yaml run for real (podman or Docker); the manifests rendered and validated (Go).
 compose-test k8s-check: setup
 	$(BIN)/python -m tests.$(subst k8s-check,kubernetes,$(subst compose-test,compose,$@))
@@ -54,7 +55,6 @@ compose-test k8s-check: setup
 # Seeds 1 to SEEDS under faults, then the proof of every invariant; one seed again: make chaos FROM=7 SEEDS=1.
 chaos: setup
 	$(BIN)/python -m tests.e2e.chaos --from $(or $(FROM),1) --count $(or $(SEEDS),2) --seconds $(or $(SECONDS),45)
-
 # A rolling upgrade from another commit and back: make upgrade OLD=v0.1.0; dashboards: each expression, under load.
 mutate scale upgrade dashboards: setup
 	$(BIN)/python -m tests.e2e.$@ $(OLD)

@@ -13,7 +13,7 @@ from cli.environment import adopt_running_stack
 from shared.errors import LabelstreamError
 
 INTERRUPTED = 130
-STARTS_ITS_OWN = frozenset({"demo", "up", "replay", "consensus", "agreement", "economics"})
+STARTS_ITS_OWN = frozenset({"demo", "up", "replay", "consensus", "agreement", "economics", "drift"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ ENTRIES = (
     Entry("replay", "cli.replay.command", "Replay a recorded crowd as if its workers sat at the API."),
     Entry("consensus", "cli.offline.consensus", "Turn a file of answers into labels with posteriors."),
     Entry("agreement", "cli.offline.agreement", "How far the people in a file of answers agree."),
+    Entry("drift", "cli.drift.command", "Find where the class mix of a recorded stream changed."),
     Entry("audit", "cli.audit.command", "Prove from databases and topics that nothing was lost or counted twice."),
     Entry("project", "cli.project.commands", "Validate and publish project files; list, show, pause, resume."),
     Entry("model", "cli.model", "Register, promote, roll back and list models."),

@@ -165,14 +165,15 @@ class Budget(FilePart):
 class Drift(FilePart):
     """What monitor watches for drift, and how often it may be wrong."""
 
-    mode: Literal["off", "sharp", "tolerant"] = Field(
-        default="tolerant",
-        description="sharp: any lasting change; tolerant: a change beyond how much the traffic moves anyway.",
+    mode: Literal["off", "auto", "sharp", "tolerant"] = Field(
+        default="auto",
+        description="auto: how the reference itself moves with time is no drift; sharp: any lasting change is;"
+        " tolerant: what goes beyond the tolerance.",
     )
     tolerance: Annotated[float, Field(ge=0.0, le=0.5)] | None = Field(
         default=None,
-        description="tolerant: total variation distance from the reference that is no drift, as half of a seasonal"
-        " swing; absent: as much as the reference itself moves.",
+        description="tolerant: total variation distance from the reference that is no drift; half of a seasonal swing;"
+        " absent: 0.04.",
     )
     budget: Annotated[int, Field(ge=1000, le=10**12)] = Field(
         default=1_000_000,

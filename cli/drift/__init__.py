@@ -1,0 +1,1 @@
+"""`labelstream drift`: the detectors over a recorded stream."""

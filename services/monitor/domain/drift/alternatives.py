@@ -1,0 +1,74 @@
+"""What a detector looks for, and the member of the null hypothesis that is hardest to tell from each.
+
+An alternative multiplies the odds of one symbol, or moves part of one symbol's share to another. Its likelihood ratio
+is taken against its reverse information projection on the null: then E[ratio] <= 1 under every member of a convex null
+(Grunwald, de Heide, Koolen: Safe Testing); for a total-variation ball this is Huber's clipped ratio (Huber 1965).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+ODDS = (1 / 3, 0.7, 1.4, 3.0)
+MOVED = (0.15, 0.4)
+SHARES = (0.01, 0.05, 0.2)
+"""Of symbols that hardly occur in the reference, in place of odds."""
+TINY = 0.001
+MOST = 160
+NARROW = 0.005
+"""Alternatives that lie within the tolerance and this are left out."""
+_EM_STEPS, _BISECTIONS = 200, 50
+
+
+def alternatives(p: Floats) -> Floats:
+    """(alternatives, symbols) distributions to look for around `p`, which has no zeros; at most about 160."""
+    found = []
+    common = [k for k in range(len(p)) if p[k] >= TINY]
+    for k in range(len(p)):
+        if p[k] >= TINY:
+            found += [_with_share(p, k, p[k] * odds / (p[k] * odds + 1.0 - p[k])) for odds in ODDS]
+        else:
+            found += [_with_share(p, k, share) for share in SHARES]
+    sources = min(len(common), max(MOST - len(found), 0) // max(len(MOVED) * len(common), 1))
+    for source in sorted(common, key=lambda k: -p[k])[:sources]:
+        for target in common:
+            for part in MOVED if target != source else ():
+                q = p.copy()
+                q[target] += part * p[source]
+                q[source] *= 1.0 - part
+                found.append(q)
+    return np.array(found)
+
+
+def _with_share(p: Floats, k: int, share: float) -> Floats:
+    q: Floats = p * ((1.0 - share) / (1.0 - p[k]))
+    q[k] = share
+    return q
+
+
+def project_on_ball(q: Floats, p: Floats, radius: float) -> Floats | None:
+    """The member of the total-variation ball around `p` nearest to `q` (in KL(q || .)); None where q is inside."""
+    if radius <= 0.0:
+        return p
+    ratio = q / p
+    if float(np.maximum(q - p, 0.0).sum()) <= radius:
+        return None
+    low, high = 1.0, float(ratio.max())
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if np.maximum(q / middle - p, 0.0).sum() > radius else (low, middle)
+    top, low, high = high, 1e-12, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if np.maximum(p - q / middle, 0.0).sum() > radius else (middle, high)
+    result: Floats = q / np.clip(ratio, low, top)
+    return result
+
+
+def project_on_hull(q: Floats, points: Floats) -> Floats:
+    """The members of the convex hull of `points` (rows) nearest to the rows of `q`, by expectation maximisation."""
+    weights = np.full((len(q), len(points)), 1.0 / len(points))
+    for _ in range(_EM_STEPS):
+        weights *= (q / (weights @ points)) @ points.T
+    result: Floats = weights @ points
+    return result

@@ -1,0 +1,158 @@
+"""A Shiryaev-Roberts e-detector over a finite alphabet.
+
+For each alternative j the ratio L_j of an event's chance under it and under the null, and
+
+    R_j <- (g_j R_j + 1) L_j,        evidence = sum_j w_j R_j.
+
+While nothing changes, E[L_j] g_j <= 1, so evidence - t is a supermartingale: the mean run to a false alarm at evidence
+>= A is at least A events (Shin, Ramdas, Rinaldo: E-detectors, 2024). The mean of the evidence of several replicas is an
+e-detector again, by which they merge.
+
+Three things make the null as wide as a reference of real traffic needs. Events repeat the one before with a chance of
+`repeats` (a first-order chain: a repeat then tells little). What is left of overdispersion tempers the ratio:
+L^(1/phi). And g_j < 1 pays for the reference being a sample: with n events in it, E[L_j] is off by sqrt(chi2_j / n).
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.monitor.domain.drift.alternatives import (
+    NARROW,
+    alternatives,
+    project_on_ball,
+    project_on_hull,
+)
+from services.monitor.domain.drift.reference import Reference
+from services.monitor.domain.drift.season import regimes
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+SAMPLING, SEASONAL_SAMPLING = 0.65, 1.0
+"""Standard errors of the reference that g_j pays for; found by simulation, see the decision record."""
+SEASONAL_PARAMETERS = 3.0
+"""A fitted season has three coefficients where a constant has one."""
+LARGEST_RATIO = 1e4
+BLOCK = 64
+"""Events per update at most: the product of so many ratios stays finite."""
+NEAR = 30.0
+"""A block is looked at event by event where its evidence comes within this factor of the threshold."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """What follows from a reference. Rows: a symbol that differs from the one before; `size` on, one that repeats it.
+
+    Attributes:
+        ratios: (2 * size, alternatives) L_j.
+        fading: (alternatives,) g_j.
+    """
+
+    ratios: Floats
+    fading: Floats
+    faded: Floats
+
+    @property
+    def size(self) -> int:
+        return len(self.ratios) // 2
+
+    @classmethod
+    def of(cls, reference: Reference, *, tolerance: float, seasonal: bool) -> "Tables":
+        """For a null of everything within `tolerance` of the reference (total variation), or of its own season."""
+        p = reference.p
+        sought = alternatives(p)
+        if tolerance > 0.0:
+            far = np.abs(sought - p).sum(axis=1) / 2.0 > tolerance + NARROW
+            pairs = [(q, near) for q in sought[far] if (near := project_on_ball(q, p, tolerance)) is not None]
+            sought = np.array([q for q, _ in pairs]).reshape(-1, len(p))
+            null = np.array([near for _, near in pairs]).reshape(-1, len(p))
+            wide, errors = 1.0, 0.0
+        elif seasonal and reference.season is not None:
+            null = project_on_hull(sought, regimes(p, reference.season))
+            wide, errors = SEASONAL_PARAMETERS, SEASONAL_SAMPLING
+        else:
+            null, wide, errors = np.broadcast_to(p, sought.shape), 1.0, SAMPLING
+        stay, temper = reference.repeats, 1.0 / reference.overdispersion
+        ratio = np.minimum(sought / null, LARGEST_RATIO)
+        repeated = np.minimum((stay + (1.0 - stay) * sought) / (stay + (1.0 - stay) * null), LARGEST_RATIO)
+        spread = np.sqrt(
+            ((sought / null - 1.0) ** 2 * p).sum(axis=1) * wide * reference.inflation / max(reference.n, 1)
+        )
+        fading = 1.0 / (1.0 + errors * spread * (1.0 - stay) * temper)
+        ratios = np.ascontiguousarray(np.concatenate([ratio.T, repeated.T]) ** temper)
+        return cls(ratios, fading, ratios * fading)
+
+
+class Detector:
+    """The evidence that a signal has left its reference.
+
+    Attributes:
+        r: (alternatives,) R_j.
+        last: code of the last event; -1 before the first.
+    """
+
+    def __init__(self, tables: Tables, threshold: float) -> None:
+        self.tables = tables
+        self.threshold = threshold
+        self.r = np.zeros(len(tables.fading))
+        self.last = -1
+        self._weights = np.full(len(self.r), 1.0 / max(len(self.r), 1))
+
+    @property
+    def evidence(self) -> float:
+        """The mean of R over the alternatives."""
+        return float(self.r @ self._weights)
+
+    @property
+    def log_evidence(self) -> float:
+        return math.log(max(self.evidence, 1.0))
+
+    def update(self, codes: Codes) -> int | None:
+        """Take in the next events, at most `BLOCK`.
+
+        The state afterwards is exactly that of one event at a time.
+
+        Returns:
+            The index of the event at which the evidence reached the threshold, where it did; the state is then that
+            after this event, and the later ones are not taken in.
+        """
+        if not len(codes) or not len(self.r):
+            return None
+        before = self.evidence
+        rows = codes.copy()
+        rows[1:] += self.tables.size * (codes[1:] == codes[:-1])
+        rows[0] += self.tables.size * int(codes[0] == self.last)
+        products = np.multiply.accumulate(self.tables.faded.take(rows[::-1], axis=0), axis=0)
+        after = products[-1] * self.r + products.sum(axis=0) / self.tables.fading
+        if max(before, float(after @ self._weights)) * NEAR >= self.threshold:
+            return self._one_by_one(codes, rows)
+        self.r, self.last = after, int(codes[-1])
+        return None
+
+    def _one_by_one(self, codes: Codes, rows: Codes) -> int | None:
+        r, ratios, fading, weights = self.r, self.tables.ratios, self.tables.fading, self._weights
+        for index, row in enumerate(rows.tolist()):
+            r = (r * fading + 1.0) * ratios[row]
+            if r @ weights >= self.threshold:
+                self.r, self.last = r, int(codes[index])
+                return index
+        self.r, self.last = r, int(codes[-1])
+        return None
+
+    def merge(self, others: Iterable["Detector"]) -> None:
+        """Take the mean with the detectors of other replicas, of the same reference and each of its own events."""
+        every = [self.r, *(other.r for other in others)]
+        self.r = np.mean(every, axis=0)
+
+    def state(self) -> dict[str, Any]:
+        return {"r": [float(f"{value:.6g}") for value in self.r.tolist()], "last": self.last}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state()` of a detector of the same reference."""
+        if len(state["r"]) == len(self.r):
+            self.r = np.array(state["r"], dtype=float)
+        self.last = state["last"]

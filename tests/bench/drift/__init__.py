@@ -1,0 +1,1 @@
+"""Drift detectors beside River's ADWIN on the same simulated streams."""

@@ -1,0 +1,218 @@
+"""Drift detectors: what they find, when, how surely; and what they leave alone."""
+
+import json
+
+import numpy as np
+import pytest
+
+from services.monitor.domain.drift import (
+    UNSEEN,
+    Alphabet,
+    Detector,
+    Finding,
+    Learner,
+    Marks,
+    Reference,
+    Sensitivity,
+    Tables,
+    Watch,
+)
+from services.monitor.domain.drift.alternatives import alternatives, project_on_ball, project_on_hull
+from services.monitor.domain.drift.detector import BLOCK
+from services.monitor.domain.drift.history import History
+from tests.support.drift import SHARES, drawn, named, seasonal, shifted
+
+ROOMY = Sensitivity(reference=5_000, budget=1e5)
+
+
+def learned(symbols: list[str], target: int = 5_000) -> Reference:
+    learner = Learner(target)
+    learner.add(symbols)
+    return learner.reference()
+
+
+def watched(symbols: list[str], sensitivity: Sensitivity = ROOMY, *, step: int = BLOCK) -> list[Finding]:
+    watch = Watch(sensitivity)
+    return [found for start in range(0, len(symbols), step) for found in watch.observe(symbols[start : start + step])]
+
+
+@pytest.mark.parametrize("sticky", [0.0, 0.4])
+def test_a_block_is_exactly_its_events_one_by_one(sticky: float) -> None:
+    rng = np.random.default_rng(1)
+    tables = Tables.of(learned(named(drawn(rng, 5_000, sticky=sticky))), tolerance=0.0, seasonal=True)
+    blocks, single = Detector(tables, 1e300), Detector(tables, 1e300)
+    codes = rng.integers(0, tables.size, 640)
+    for start in range(0, 640, 40):
+        blocks.update(codes[start : start + 40])
+    for code in codes:
+        single.update(np.array([code]))
+    assert np.allclose(blocks.r, single.r, rtol=1e-9)
+    assert blocks.last == single.last == codes[-1]
+
+
+def test_an_alarm_is_at_the_same_event_in_blocks_and_alone() -> None:
+    rng = np.random.default_rng(2)
+    symbols = named(np.concatenate([drawn(rng, 8_000), drawn(rng, 3_000, shifted(rng, 0.2))]))
+    (one, *_), (other, *_) = watched(symbols), watched(symbols, step=1)
+    assert one.offset == other.offset
+    assert one.log_evidence == pytest.approx(other.log_evidence)
+
+
+def test_one_change_is_one_alarm_with_its_place_size_and_classes() -> None:
+    rng = np.random.default_rng(3)
+    after = np.array([0.30, 0.35, 0.18, 0.12, 0.05])
+    symbols = named(np.concatenate([drawn(rng, 15_000), drawn(rng, 15_000, after)]))
+    opened, resolved = watched(symbols)
+    assert (opened.state, resolved.state) == ("open", "resolved")
+    assert 15_000 <= opened.offset < 15_600
+    assert opened.change.low <= 15_000 <= opened.change.high
+    assert opened.effect.low <= 0.12 <= opened.effect.high  # 0.1, and what an early alarm adds
+    assert {shift.symbol for shift in opened.effect.shifts[:2]} == {"a", "b"}
+    for shift in opened.effect.shifts[:2]:
+        assert shift.low <= {"a": -0.1, "b": 0.1}[shift.symbol] <= shift.high
+    assert opened.log_evidence >= np.log(ROOMY.budget)
+
+
+def test_going_back_soon_resolves_to_the_old_reference() -> None:
+    rng = np.random.default_rng(4)
+    spike = drawn(rng, 300, np.array([0.05, 0.25, 0.18, 0.12, 0.40]))
+    symbols = named(np.concatenate([drawn(rng, 12_000), spike, drawn(rng, 12_000)]))
+    states = [(found.state, found.returned) for found in watched(symbols)]
+    assert states[0] == ("open", False)
+    assert states[-1] == ("resolved", True)
+    assert [state for state, _ in states].count("open") == 1
+
+
+def test_a_class_never_seen_is_found_soon() -> None:
+    rng = np.random.default_rng(5)
+    new = np.array([0.38, 0.24, 0.17, 0.11, 0.05, 0.05])
+    opened, *_ = watched(named(np.concatenate([drawn(rng, 10_000), drawn(rng, 2_000, new)])))
+    assert 10_000 <= opened.offset < 10_250
+    assert opened.effect.shifts[0].symbol == UNSEEN
+
+
+@pytest.mark.parametrize("sticky", [0.0, 0.3])
+def test_steady_traffic_raises_no_alarm(sticky: float) -> None:
+    rng = np.random.default_rng(6)
+    alarms = [found for _ in range(6) for found in watched(named(drawn(rng, 25_000, sticky=sticky)), Sensitivity())]
+    assert alarms == []
+
+
+def test_a_season_in_the_reference_is_no_drift_and_hides_no_other() -> None:
+    rng = np.random.default_rng(7)
+    for _ in range(3):
+        assert watched(named(seasonal(rng, 40_000, 0.08, 10_000)), Sensitivity()) == []
+    moved = seasonal(rng, 45_000, 0.08, 10_000, after=shifted(rng, 0.15), change=40_000)
+    opened, *_ = watched(named(moved), Sensitivity())
+    assert 40_000 <= opened.offset < 41_500
+
+
+def test_tolerant_leaves_alone_what_is_near_and_finds_what_is_far() -> None:
+    rng = np.random.default_rng(8)
+    tolerant = Sensitivity("tolerant", tolerance=0.06, reference=5_000)
+    near, far = shifted(rng, 0.05), shifted(rng, 0.25)
+    assert watched(named(np.concatenate([drawn(rng, 8_000), drawn(rng, 20_000, near)])), tolerant) == []
+    opened, *_ = watched(named(np.concatenate([drawn(rng, 8_000), drawn(rng, 2_000, far)])), tolerant)
+    assert 8_000 <= opened.offset < 8_500
+
+
+def test_a_new_version_makes_a_new_reference_and_no_alarm() -> None:
+    rng = np.random.default_rng(9)
+    watch = Watch(ROOMY, "m1")
+    assert watch.observe(named(drawn(rng, 8_000))) == []
+    assert watch.rebase("m2") is None
+    assert watch.observe(named(drawn(rng, 8_000, shifted(rng, 0.3)))) == []
+    assert watch.version == "m2"
+    (opened, *_) = watch.observe(named(drawn(rng, 500)))
+    said = watch.rebase("m3")
+    assert said is not None
+    assert (opened.state, said.state) == ("open", "superseded")
+    assert said.opened == opened.opened
+
+
+@pytest.mark.parametrize("cut", [700, 4_000, 9_000, 15_700, 16_400, 21_000])
+def test_it_goes_on_from_its_state(cut: int) -> None:
+    rng = np.random.default_rng(10)
+    symbols = named(np.concatenate([drawn(rng, 15_500), drawn(rng, 8_000, shifted(rng, 0.15))]))
+    whole, first = Watch(ROOMY), Watch(ROOMY)
+    expected = whole.observe(symbols)
+    found = first.observe(symbols[:cut])
+    text = json.dumps(first.state())
+    assert len(text) < 20_000
+    second = Watch.load(ROOMY, json.loads(text))
+    found += second.observe(symbols[cut:])
+    assert [(f.state, f.offset, f.change) for f in found] == [(f.state, f.offset, f.change) for f in expected]
+    assert second.log_evidence == pytest.approx(whole.log_evidence, rel=1e-3)
+
+
+def test_replicas_merge_by_the_mean() -> None:
+    rng = np.random.default_rng(11)
+    tables = Tables.of(learned(named(drawn(rng, 5_000))), tolerance=0.0, seasonal=True)
+    both = [Detector(tables, 1e6), Detector(tables, 1e6)]
+    for one in both:
+        one.update(drawn(rng, 60))
+    mean = (both[0].evidence + both[1].evidence) / 2.0
+    both[0].merge(both[1:])
+    assert both[0].evidence == pytest.approx(mean)
+
+
+def test_no_member_of_the_null_makes_the_ratio_grow() -> None:
+    rng = np.random.default_rng(12)
+    p, radius = SHARES, 0.04
+    for q in alternatives(p):
+        near = project_on_ball(q, p, radius)
+        if near is None:
+            continue
+        assert np.abs(near - p).sum() / 2.0 == pytest.approx(radius, abs=1e-6)
+        assert all(((shifted(rng, radius) * q / near).sum()) <= 1.0 + 1e-6 for _ in range(20))
+    points = np.array([shifted(rng, 0.05) for _ in range(4)])
+    sought = alternatives(p)
+    ratios = sought / project_on_hull(sought, points)
+    assert (points @ ratios.T).max() < 1.003
+
+
+def test_the_evidence_is_at_most_the_events_while_nothing_changes() -> None:
+    """The property behind the guarantee: evidence - t is a supermartingale."""
+    rng = np.random.default_rng(13)
+    counts = np.array([*(SHARES * 1e9).astype(int), 0])
+    tables = Tables.of(Reference(Alphabet(tuple("abcde")), counts), tolerance=0.0, seasonal=False)
+    evidence = []
+    for _ in range(400):
+        detector = Detector(tables, 1e300)
+        detector.update(drawn(rng, 60))
+        evidence.append(detector.evidence)
+    assert np.mean(evidence) == pytest.approx(60.0, rel=0.1)
+
+
+def test_the_interval_of_the_change_holds_it() -> None:
+    rng = np.random.default_rng(14)
+    held = 0
+    for _ in range(60):
+        history = History(5, 0)
+        history.add(drawn(rng, 3_000))
+        history.add(drawn(rng, 400, shifted(rng, 0.15)))
+        found, counts = history.change(SHARES, 1.0)
+        held += found.low <= 3_000 <= found.high
+        assert counts.sum() == history.end - found.at
+    assert held >= 54
+
+
+def test_old_bins_and_marks_get_coarser_and_stay_right() -> None:
+    history, marks = History(2, 0), Marks()
+    for offset in range(0, 200_000, 50):
+        history.add(np.zeros(50, dtype=np.int64))
+        marks.add(offset, offset * 2)
+    assert len(history.bins()) <= 97
+    assert history.start + history.bins().sum() <= history.end == 200_000
+    for offset in (0, 70_010, 199_999):
+        nearest = marks.nearest(offset)
+        assert nearest is not None
+        assert nearest[1] == nearest[0] * 2
+        assert nearest[0] <= offset
+    assert len(json.dumps(marks.state())) < 10_000
+
+
+def test_rare_classes_share_a_code_and_new_ones_have_their_own() -> None:
+    alphabet = Alphabet.of({"a": 900, "b": 98, "c": 1, "d": 1})
+    assert alphabet.named == ("a", "b")
+    assert alphabet.codes(["a", "b", "c", "d", "new"]) == [0, 1, 2, 2, 3]
