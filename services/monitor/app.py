@@ -5,7 +5,7 @@ from pathlib import Path
 from services.monitor.api import Lag, Reading, make_api
 from services.monitor.domain.relabel import Beliefs
 from services.monitor.handlers import Handlers, MonitorEraser
-from services.monitor.jobs import Certifying, Diagnosing, Jobs, Relabelling
+from services.monitor.jobs import Certifying, Diagnosing, Drifting, Jobs, Relabelling
 from services.monitor.metrics import FlowCollector
 from services.monitor.settings import MonitorSettings
 from shared.bus.erasing import Erasing
@@ -42,6 +42,7 @@ def build(settings: MonitorSettings) -> Service:
     collector = FlowCollector(max_classes=settings.metric_classes)
     certifying = Certifying(service.unit, projects, settings)
     relabelling = Relabelling(service.unit, projects, settings, beliefs)
+    drifting = Drifting(service.unit, projects, settings)
     jobs = Jobs(service.unit, projects, settings, collector)
     service.registry.register(collector)
 
@@ -67,9 +68,11 @@ def build(settings: MonitorSettings) -> Service:
         (settings.beliefs_interval_s, "beliefs", relabelling.believe),
         (settings.diagnose_interval_s, "diagnose", Diagnosing(service.unit, projects).diagnose),
         (settings.certify_interval_s, "certify", certifying.certify),
+        (settings.drift_interval_s, "drift", drifting.detect),
         (settings.certify_interval_s, "reopen", certifying.reopen),
         (settings.erase_again_s, "erase again", erasing.again),
         (settings.prune_interval_s, "prune", jobs.prune),
+        (settings.prune_interval_s, "prune drift", drifting.prune),
         (settings.prune_interval_s, "prune evidence", certifying.prune),
     ):
         service.every(seconds, name, job)

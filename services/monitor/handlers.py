@@ -1,5 +1,6 @@
 """What monitor does with each topic's events: a handful of statements per batch."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -8,12 +9,13 @@ from zlib import crc32
 from services.monitor.domain.anchoring import cell
 from services.monitor.domain.cause.periods import answer_keys, gold_key, parts_of
 from services.monitor.domain.certifying import finding_of, read_back
-from services.monitor.domain.counters import Counts, Key, Kind
-from services.monitor.domain.facts import MAX_VERSION, State
-from services.monitor.domain.observe import ItemKey, Observed, erase, observe_all
+from services.monitor.domain.counters import Counts, Key, Kind, time_bucket
+from services.monitor.domain.drift import signals
+from services.monitor.domain.facts import MAX_VERSION, Facts, State
+from services.monitor.domain.observe import NOTHING, ItemKey, Observed, erase, observe_all
 from services.monitor.domain.relabel import Beliefs, doubts, requested
 from services.monitor.jobs.relabelling import came, release
-from services.monitor.store import CertificateStore, DoubtStore, Store
+from services.monitor.store import AlarmStore, CertificateStore, Cohort, DoubtStore, DriftStore, KeptAlarm, Store
 from shared.bus.records import Received
 from shared.bus.references import Projects
 from shared.bus.unit import Unit
@@ -27,14 +29,17 @@ from shared.events import (
     Certificate,
     ClassMix,
     Disagreement,
+    DriftAlarm,
     GoldResult,
     Item,
     Label,
     ModelCalibration,
+    Path,
     Prediction,
     Quality,
     Relabel,
     Route,
+    RouteState,
     ShadowPrediction,
     in_present_names,
 )
@@ -66,10 +71,18 @@ class Handlers:
         await self._observe(rest, unit, _arrived(fresh), shard=_shard(batch))
 
     async def on_predictions(self, batch: Sequence[Received[Prediction]], unit: Unit) -> None:
-        await self._observe(await self._known(batch, unit), unit)
+        first = await self._observe(await self._known(batch, unit), unit, only_first=True)
+        watched = [e for e in first if isinstance(e, Prediction) and self._watched(e.project_id)]
+        await DriftStore(unit.connection).add_observations(signals.predicted(watched))
 
     async def on_routes(self, batch: Sequence[Received[Route]], unit: Unit) -> None:
-        await self._observe(await self._known(batch, unit), unit)
+        first = await self._observe(await self._known(batch, unit), unit, only_first=True)
+        due = Counter(
+            self._cohort(e)
+            for e in first
+            if isinstance(e, Route) and e.state in (RouteState.QUEUED, RouteState.BLOCKED) and self._is_sample(e)
+        )
+        await DriftStore(unit.connection).add_cohorts(due, {})
 
     async def on_labels(self, batch: Sequence[Received[Label]], unit: Unit) -> None:
         possible = []
@@ -81,6 +94,7 @@ class Handlers:
         fresh = [event for event in await self._observe(possible, unit) if isinstance(event, Label)]
         await self._keep_evidence(fresh, unit)
         await self._relabel(fresh, unit)
+        await self._compare(fresh, unit)
 
     async def on_annotations(self, batch: Sequence[Received[Annotation]], unit: Unit) -> None:
         await self._count_once(await self._known(batch, unit), _annotation, unit)
@@ -90,7 +104,9 @@ class Handlers:
 
     async def on_quality(self, batch: Sequence[Received[Quality]], unit: Unit) -> None:
         known = await self._known(batch, unit)
-        await self._count_once([r for r in known if isinstance(r.event.measurement, GoldResult)], _gold, unit)
+        results = await self._count_once([r for r in known if isinstance(r.event.measurement, GoldResult)], _gold, unit)
+        watched = signals.gold(event for event in results if self._watched(event.project_id))
+        await DriftStore(unit.connection).add_observations(watched)
         lasting = [r.event for r in known if not isinstance(r.event.measurement, GoldResult)]
         await Store(unit.connection).save_measurements(lasting)
 
@@ -108,6 +124,8 @@ class Handlers:
             if isinstance(event.measurement, ClassMix | Disagreement | Anchoring | Accuracy | ModelCalibration):
                 own[event.project_id, event.subject] = event
         await Store(unit.connection).claim_windows([(*key, event.measured_at) for key, event in own.items()])
+        alarms = [KeptAlarm(r.event.project_id, m) for r in batch if isinstance(m := r.event.measurement, DriftAlarm)]
+        await AlarmStore(unit.connection).save_alarms(alarms)
         told: dict[str, tuple[Certificate, datetime]] = {}
         for event in (received.event for received in batch):
             about = event.measurement
@@ -149,8 +167,13 @@ class Handlers:
         arrived: Mapping[Key, int] | None = None,
         *,
         shard: int | None = None,
+        only_first: bool = False,
     ) -> list[Observed]:
-        """Fold the events into the facts of their items and count; the events that told something new."""
+        """Fold the events into the facts of their items and count.
+
+        Returns:
+            The events that told something new; with `only_first` those that are the first proposal or route of an item.
+        """
         store = Store(unit.connection)
         events = [in_present_names(r.event, self._projects.names(r.event.project_id)) for r in batch]
         known = await store.claim_items((event.project_id, event.item_id) for event in events)
@@ -158,18 +181,44 @@ class Handlers:
         await store.save_items(grown)
         counts.update(arrived or {})
         await store.add_counts(counts, shard=_shard(batch) if shard is None else shard)
-        return fresh
+        return _firsts(fresh, known) if only_first else fresh
 
-    async def _count_once(self, batch: Sequence[Received[E]], keys: Callable[[E], list[Key]], unit: Unit) -> None:
-        """Count events that change no item, each once."""
+    async def _count_once(self, batch: Sequence[Received[E]], keys: Callable[[E], list[Key]], unit: Unit) -> list[E]:
+        """Count events that change no item, each once; those that were never seen before."""
         if not batch:
-            return
+            return []
         store = Store(unit.connection)
         named = (in_present_names(r.event, self._projects.names(r.event.project_id)) for r in batch)
         events = {event.event_id: event for event in named}
         fresh = await store.mark_seen(list(events))
         found = Counts(key for event_id in fresh for key in keys(events[event_id]))
         await store.add_counts(found, shard=_shard(batch))
+        return [event for event_id, event in events.items() if event_id in fresh]
+
+    async def _compare(self, labels: Sequence[Label], unit: Unit) -> None:
+        """What people's labels say to the detectors, where chance chose the items."""
+        found, done = signals.Gathered(), Counter[Cohort]()
+        for label in labels:
+            if label.version == 1 and label.path is not Path.AUTO and self._is_sample(label):
+                cohort = self._cohort(label)
+                done[cohort] += 1
+                signals.labelled(label, cohort.cohort, found)
+        store = DriftStore(unit.connection)
+        await store.add_cohorts({}, done)
+        await store.add_observations(found.all())
+
+    def _watched(self, project_id: str) -> bool:
+        project = self._projects.current(project_id)
+        return project is not None and project.spec.drift.mode != "off"
+
+    def _is_sample(self, event: Route | Label) -> bool:
+        project = self._projects.current(event.project_id)
+        if project is None or project.spec.drift.mode == "off":
+            return False
+        return signals.is_sample(project.spec.policy.auto_accept, event.would_auto)
+
+    def _cohort(self, event: Route | Label) -> Cohort:
+        return Cohort(event.project_id, time_bucket(event.item_created_at, self._bucket_s))
 
     async def _keep_evidence(self, labels: Sequence[Label], unit: Unit) -> None:
         """What certificates stand on, and what stands on them; no statement where no project asks for a guarantee."""
@@ -219,9 +268,24 @@ class MonitorEraser:
     async def erase_person(self, annotator_id: str, unit: Unit) -> Removed:
         """What was measured and counted of the person goes."""
         await Store(unit.connection).delete_parts(list(parts_of(annotator_id)))
+        await DriftStore(unit.connection).delete_slice(signals.GOLD, annotator_id)
+        await AlarmStore(unit.connection).delete_alarms(signals.GOLD, annotator_id)
         return +Removed(
             measurements=await Store(unit.connection).delete_measurements(f"annotator#{annotator_id}", annotator_id)
         )
+
+
+def _firsts(fresh: Iterable[Observed], known: Mapping[ItemKey, Facts]) -> list[Observed]:
+    """A later proposal or route of an item is no new piece of the traffic."""
+    found, had = [], set[ItemKey]()
+    for event in fresh:
+        key = (event.project_id, event.item_id)
+        facts = known.get(key, NOTHING)
+        later = facts.proposed or event.value is None if isinstance(event, Prediction) else facts.route is not None
+        if not later and key not in had:
+            had.add(key)
+            found.append(event)
+    return found
 
 
 def _arrived(items: Iterable[ItemKey]) -> Counts:

@@ -46,6 +46,18 @@ class MonitorSettings(DatabaseServiceSettings):
     accepted_kept_days: Annotated[int, Field(ge=1)] = Field(
         default=30, description="Age of audits and of labels accepted under a certificate kept, days."
     )
+    drift_interval_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=2.0, description="How often what was observed is folded into the drift detectors, seconds."
+    )
+    drift_matured_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.8, description="Share of a cohort's items that must have people's labels before it is compared."
+    )
+    drift_late_s: Annotated[float, Field(gt=0)] = Field(
+        default=86_400.0, description="Age of a cohort at which it is compared as it is, seconds."
+    )
+    alarms_kept_days: Annotated[int, Field(ge=1)] = Field(
+        default=90, description="Days that an alarm is kept after it was resolved; above the retention of the topics."
+    )
     prune_interval_s: Annotated[int, Field(ge=1)] = Field(
         default=3600, description="How often old time buckets and event ids are deleted, seconds."
     )
