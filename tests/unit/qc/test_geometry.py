@@ -54,6 +54,11 @@ def test_turned_boxes_are_averaged_on_the_circle() -> None:
     )
     expected = Rect(0, 0, 10, 20, -1.33)
     assert float(boxes.iou(boxes.rows_of([found]), boxes.rows_of([expected]))[0, 0]) > 0.97
+    one, other = Rect(0, 0, 10, 20, 10), Rect(-5, 5, 20, 10, 100)  # the same box
+    both = boxes.BoxGeometry().fuse([one, other], ONES(2))
+    assert float(boxes.iou(boxes.rows_of([both]), boxes.rows_of([one]))[0, 0]) == pytest.approx(1)
+    around = [Rect(0, 0, 10, 20, turn) for turn in (88, 90, 92)]
+    assert boxes.BoxGeometry().fuse(around, ONES(3)) == pytest.approx((0, 0, 10, 20, 90))
     assert boxes.BoxGeometry().fuse([Rect(0, 0, 10, 20, 50)] * 3, ONES(3)) == pytest.approx((0, 0, 10, 20, 50))
 
 
