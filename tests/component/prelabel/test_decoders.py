@@ -1,5 +1,6 @@
 """Real ONNX models of every decoder, from item to prediction; and manifests that are refused with a reason."""
 
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -7,15 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydantic import ValidationError
 
 from cli.model import make_version, read_manifest
+from services.prelabel.domain.preprocess import Pixels
+from services.prelabel.store.images import decode_image
 from services.prelabel.store.sessions import LoadedModel
 from shared.errors import ConfigurationError
 from shared.events import (
     Abstention,
     BoxesDecoder,
     Content,
+    ImageInput,
     Manifest,
     MediaContent,
     ModelVersion,
@@ -30,6 +35,7 @@ from tests.support.events import AT
 from tests.support.prelabel import PROJECT, Prelabel
 
 Made = tuple[bytes, Manifest]
+EXIF_ORIENTATION = 0x0112
 REPOSITORY = Path(__file__).parents[3]
 
 
@@ -302,3 +308,15 @@ def test_the_manifest_of_the_documentation_is_one(tmp_path: Path) -> None:
     file.write_text(block.replace("cxcywh", "yxyx"))
     with pytest.raises(ConfigurationError, match=r"manifest.yaml:8:\d+: decoder.format: "):
         read_manifest(file)
+
+
+def test_a_picture_is_turned_upright_as_people_see_it() -> None:
+    picture, exif = Image.new("L", (6, 3)), Image.Exif()
+    picture.putpixel((0, 0), 255)
+    exif[EXIF_ORIENTATION] = 6  # to be turned by 90 degrees clockwise
+    file = io.BytesIO()
+    picture.save(file, "PNG", exif=exif)
+    found = decode_image(file.getvalue(), ImageInput(width=3, height=6, channels=1), max_pixels=100)
+    assert isinstance(found, Pixels)
+    assert (found.width, found.height) == (3, 6)
+    assert found.data.index(255) == 2  # the top left corner is now the top right one

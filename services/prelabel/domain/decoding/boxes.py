@@ -12,6 +12,7 @@ from services.prelabel.domain.decoding.base import (
     Floats,
     Outputs,
     Seen,
+    Tensor,
     Whole,
     activate,
     bad,
@@ -78,11 +79,28 @@ def _corners(raw: Floats, style: str) -> Floats:
     return np.concatenate([first - second / 2, first + second / 2], axis=-1)
 
 
-def best_classes(p: Floats, background: int | None) -> tuple[Floats, Whole]:
+def best_classes(p: Tensor, background: int | None) -> tuple[Floats, Whole]:
     """Score and class of the best column, (..., columns) to (...) twice; the background's column is passed over."""
     if background is not None:
         p = np.delete(p, background, axis=-1)
     return p.max(axis=-1), p.argmax(axis=-1).astype(np.int64)
+
+
+def _best(raw: Tensor, decoder: BoxesDecoder) -> tuple[Floats, Whole, Flags]:
+    """Score and class of each box, (rows, n), of raw scores (rows, n, columns), and the rows that are whole.
+
+    Without a softmax the best column is so before its activation too: only it is activated, and the lowest, so that
+    numbers out of range are seen. NaN is the largest and the lowest there is.
+    """
+    if decoder.activation == "softmax":
+        p, whole = activate(raw, decoder.activation)
+        scores, classes = best_classes(p[..., 1:] * p[..., :1] if decoder.objectness else p, decoder.background)
+        return scores, classes, whole
+    columns = raw[..., 1:] if decoder.objectness else raw
+    top, classes = best_classes(columns, decoder.background)
+    first = raw[..., 0] if decoder.objectness else top
+    p, whole = activate(np.stack([top, columns.min(axis=-1), first], axis=-1), decoder.activation)
+    return p[..., 0] * p[..., 2] if decoder.objectness else p[..., 0], classes, whole
 
 
 def _scored(outputs: Outputs, decoder: BoxesDecoder, number: int) -> tuple[Floats, Floats, Whole, Flags] | str:
@@ -106,16 +124,14 @@ def _scored(outputs: Outputs, decoder: BoxesDecoder, number: int) -> tuple[Float
         wrong = expect(seen, name, shape)
         if wrong is not None:
             return wrong
-    p, whole = activate(raw[..., CORNERS:] if together else raw, decoder.activation)
     if decoder.labels is not None:
+        scores, whole = activate(raw, decoder.activation)
         labels = np.asarray(seen[decoder.labels], dtype=np.float64)
         known = np.isfinite(labels) & (labels >= 0) & (labels < number)
-        whole &= (known | (p < decoder.score_threshold)).all(axis=1)
-        scores, classes = p, np.where(known, labels, 0).astype(np.int64)
+        whole &= (known | (scores < decoder.score_threshold)).all(axis=1)
+        classes = np.where(known, labels, 0).astype(np.int64)
     else:
-        if decoder.objectness:
-            p = p[..., 1:] * p[..., :1]
-        scores, classes = best_classes(p, decoder.background)
+        scores, classes, whole = _best(raw[..., CORNERS:] if together else raw, decoder)
     corners = np.asarray(raw_boxes[..., :CORNERS], dtype=np.float64)
     whole &= np.isfinite(corners).all(axis=(1, 2))
     return corners, scores, classes, whole

@@ -163,3 +163,23 @@ def test_candidates_are_the_best_ones() -> None:
     decoder = BoxesDecoder(boxes="b", scores="s", max_candidates=1)
     (one,) = answer({"b": [[[0, 0, 10, 10], [20, 20, 30, 30]]], "s": [[[0.6, 0], [0.9, 0]]]}, decoder, size=(100, 50))
     assert boxes_of(one) == [(20.0, 20.0, 10.0, 10.0, "cat")]
+
+
+@pytest.mark.parametrize("spoiled", [np.nan, np.inf, -np.inf, 1.5, -0.5])
+@pytest.mark.parametrize("column", [0, 1])
+def test_a_number_that_is_no_score_abstains_wherever_it_stands(spoiled: float, column: int) -> None:
+    """Also in a column that is not the best, of a box that nobody would look at."""
+    boxes = [[[0, 0, 10, 10], [20, 20, 30, 30]]] * 2
+    scores = np.array([[[0.9, 0.1], [0.1, 0.05]]] * 2)
+    scores[0, 1, column] = spoiled
+    bad, good = answer({"b": boxes, "s": scores}, BoxesDecoder(boxes="b", scores="s"))
+    assert isinstance(bad, Abstained)
+    assert len(boxes_of(good)) == 1
+
+
+def test_objectness_with_a_background_counts_columns_after_it() -> None:
+    decoder = BoxesDecoder(boxes="b", scores="s", objectness=True, background=0, coordinates="normalised")
+    (one,) = answer({"b": [[[0, 0, 0.5, 0.5]]], "s": [[[0.5, 0.9, 0.2, 0.8]]]}, decoder)
+    assert [label for *_, label in boxes_of(one)] == ["dog"]
+    assert isinstance(one, Decoded)
+    assert one.scores == pytest.approx((0.4,))
