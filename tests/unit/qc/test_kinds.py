@@ -158,6 +158,16 @@ def test_relations_are_voted_over_fused_arguments() -> None:
     assert RELATIONS.encode(RELATIONS.majority(items["t0"])) == RELATIONS.encode(value)
 
 
+def test_a_relation_that_nobody_cut_as_another_did_is_still_one() -> None:
+    def says(head: int, tail: int) -> Any:
+        return {"spans": [[0, head, "PER", "a"], [10, tail, "ORG", "b"]], "relations": [["a", "b", "works"]]}
+
+    items = {f"t{n}": given(RELATIONS, x=says(5, 14), y=says(3, 16), z=says(5, 16)) for n in range(20)}
+    label = RELATIONS.fuse(items).labels["t0"]
+    assert [part["votes"] for part in label.parts if "head" in part] == [3]
+    assert len(label.value.relations) == 1
+
+
 def test_words_are_compared_without_case_and_punctuation_and_scripts_without_spaces_by_character() -> None:
     assert keys("Don't STOP, well-known — 3.5!") == ["dont", "stop", "well", "known", "3", "5"]
     assert keys("東京 へ行く") == ["東", "京", "へ", "行", "く"]

@@ -63,7 +63,8 @@ def test_one_answer_to_an_item_says_nothing() -> None:
 
 
 def test_unitizing_by_hand() -> None:
-    """Units 0 to 4 and 1 to 4 of a line of ten: squares of the ends' distances, over pairs and the squared length."""
+    """Units of a line of ten: squares of the distances of both ends, over pairs and the squared length."""
+    assert observed([sections([(0, 4)], 10), sections([(1, 6)], 10)], 10) == pytest.approx(2 * (1 + 4) / (2 * 1 * 100))
     lines = [sections([(0, 4)], 10), sections([(1, 4)], 10)]
     assert lines[0] == [(0, 4, True), (4, 10, False)]
     assert observed(lines, 10) == pytest.approx(2 * 1 / (2 * 1 * 100))
