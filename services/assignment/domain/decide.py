@@ -103,8 +103,10 @@ def decide(known: Aggregate, context: Context, draws: Draws, *, overdue: bool = 
         known, said = _open_first(known, context, draws)
     else:
         known, said = _reconsider(known, context, draws)
-    if not known.open and known.round in known.relabels:
+    while not known.open and known.round in known.relabels:  # a label that nobody is asked for may be asked for again
         known, more = _granted(known, known.relabels[known.round], context, draws)
+        if not more:
+            break
         said = (*said, *more)
     return known, said
 
