@@ -373,8 +373,7 @@ def test_decisions_never_change_the_facts_and_are_made_once(data: st.DataObject)
 
 
 def test_requests_that_came_before_their_labels_are_all_obeyed_at_once() -> None:
-    renames = [Relabelled(number, 0.0, "rename", rename=True) for number in (1, 2)]
-    known, said = run([SEEN, *renames, Relabelled(3, 0.0, "doubt"), predicted(1.0)])
+    known, said = run([SEEN, RENAMED, replace(RENAMED, round=2), Relabelled(3, 0.0, "doubt"), predicted(1.0)])
     assert [one.version for one in said if isinstance(one, ev.Label)] == [1, 2, 3]
     assert (known.round, known.state) == (4, State.QUEUED)
     assert run([SEEN], known=known)[1] == []
