@@ -13,9 +13,10 @@ from services.monitor.api import Lag, Reading, make_api
 from services.monitor.metrics import FlowCollector
 from services.monitor.store import AlarmStore, KeptAlarm
 from services.monitor.store.reading import ReadingStore
-from shared.events import Evidence, Quarantine, Skill
+from shared.events import Quarantine, Skill
 from shared.topics import ITEMS, LABELS, PREDICTIONS, QUALITY
 from tests.integration.monitor.test_jobs import fill, jobs_of
+from tests.integration.monitor.test_relabelling import doubtful
 from tests.support import events as make
 from tests.support.monitor import Monitor
 from tests.support.status import TOKEN, alarm
@@ -100,9 +101,8 @@ async def test_annotators_come_in_pages_and_quarantine_is_said(monitor: Monitor,
 
 async def test_an_item_and_its_relabels_are_read(monitor: Monitor, opened: Opened) -> None:
     await fill(monitor)
-    evidence = Evidence(proposal=make.proposal("neutral", confidence=0.3))
     await monitor.handle(ITEMS, [make.item("a/b")])
-    await monitor.handle(LABELS, [make.label("a/b", evidence=evidence)])
+    await monitor.handle(LABELS, [doubtful("a/b", 0.02)])
     async with opened() as http:
         item = (await http.get(f"{PROJECT}/items/a/b")).json()
         assert (item["item"], item["state"], item["label_version"]) == ("a/b", "labelled", 1)
