@@ -57,7 +57,8 @@ QUERIES: Mapping[str, tuple[int, str]] = {
     "monitor.counters": (
         5,
         ("SELECT project_id, kind, bucket, part, symbol, sum(n)::bigint FROM monitor.counters"
-        " WHERE bucket = 0 OR bucket > extract(epoch FROM now()) - 86400"  # older ones are pruned by the clock
+        " WHERE (bucket = 0 OR bucket > extract(epoch FROM now()) - 86400)"  # older ones are pruned by the clock
+        " AND kind <> 'doubted'"  # how likely wrong a label looked is weighed once, by the skills of its moment
         " GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0"),
     ),
     "monitor.relabels": (4, "SELECT project_id, item_id, round, cause, requested_at FROM monitor.relabels"),
