@@ -208,7 +208,9 @@ class Service:
 
     def asgi(self) -> ASGIApp:
         """The service as one ASGI application."""
-        return Application(health_routes(self.health), self._mounts, self._lifespan)
+        return Application(
+            health_routes(self.health), self._mounts, self._lifespan, lambda: self.health.starting is not None
+        )
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:

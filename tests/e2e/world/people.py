@@ -180,11 +180,13 @@ class Annotator:
         """Another answer to what is answered: refused, the first one stands."""
         submit = self._answer(task)
         first, _ = await self._submit(submit)
+        if first is None:
+            return
         said = answer_of(self._person, task["content"]["features"][0], self._plan.seed)
         forged = self._answer(task, next(name for name in CLASSES if name != said))
         forged.key = f"{forged.key}/forged"
         second, code = await self._submit(forged)
-        if first is not None and (second is not None or code != "lease_finished"):
+        if second is not None or code != "lease_finished":
             self._ledger.breach(f"lease {submit.lease_id}: a second answer got {second or code}")
 
     async def _skip(self, task: Task) -> None:
