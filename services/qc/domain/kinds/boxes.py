@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from services.qc.domain.answers import Floats, Ints
-from services.qc.domain.kinds.estimates import centre, middle
+from services.qc.domain.kinds.estimates import centre
+from services.qc.domain.kinds.weighted import weighted_median
 
 EDGE = 1e-9
 
@@ -164,7 +165,7 @@ def _direction(degrees: Floats, weights: Floats) -> float:
     turns = np.exp(4j * np.radians(degrees))
     mean = float(np.degrees(np.angle((weights * turns).sum())) / 4.0)
     apart = (degrees - mean + 45.0) % 90.0 - 45.0
-    return mean + float(middle(apart[:, None], weights[:, None])[0])
+    return mean + float(weighted_median(apart[:, None], weights[:, None])[0])
 
 
 def _as_most(rect: Rect, rows: Floats, weights: Floats) -> Rect:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from services.qc.domain.answers import Floats
+from services.qc.domain.kinds.weighted import weighted_median
 
 TOLERATED = 1.5
 """Residuals beyond this many scales count in proportion less (Huber 1964)."""
@@ -10,27 +11,6 @@ NORMAL = 1.4826
 STEPS = 3
 MANY = 3
 SLACK = 1e-12
-
-
-def middle(values: Floats, weights: Floats) -> Floats:
-    """The weighted medians; half way between the two middle ones where they hold equal weight.
-
-    Args:
-        values: (opinions, groups).
-        weights: (opinions, groups); not negative, some positive in each group.
-
-    Returns:
-        (groups,).
-    """
-    order = np.argsort(values, axis=0, kind="stable")
-    group = np.arange(values.shape[1])
-    ranked = values[order, group]
-    below = np.cumsum(weights[order, group], axis=0)
-    half = below[-1] / 2.0
-    low = (below < half * (1.0 - SLACK)).sum(axis=0)
-    high = (below <= half * (1.0 + SLACK)).sum(axis=0)
-    found: Floats = (ranked[low, group] + ranked[np.minimum(high, len(values) - 1), group]) / 2.0
-    return found
 
 
 def centre(values: Floats, weights: Floats, scale: float = 0.0) -> Floats:
@@ -65,9 +45,9 @@ def centres(values: Floats, weights: Floats, scales: Floats) -> Floats:
     if number < MANY:
         return mean
     sorted_ = np.where(there[..., None], values, np.inf)
-    found = middle(sorted_.reshape(number, -1), np.repeat(weights, columns, axis=1)).reshape(groups, columns)
+    found = weighted_median(sorted_.reshape(number, -1), np.repeat(weights, columns, axis=1)).reshape(groups, columns)
     off = np.abs(sorted_ - found).transpose(0, 2, 1).reshape(-1, groups)
-    spread = np.maximum(NORMAL * middle(off, np.repeat(weights, columns, axis=0)), scales)
+    spread = np.maximum(NORMAL * weighted_median(off, np.repeat(weights, columns, axis=0)), scales)
     least = SLACK * float(np.abs(values).max()) + SLACK**2  # of people who all say the same
     bound = np.maximum(TOLERATED * spread, least)[:, None]
     for _ in range(STEPS):

@@ -7,7 +7,8 @@ import numpy as np
 
 from services.qc.domain.answers import Floats, Ints
 from services.qc.domain.kinds.boxes import near
-from services.qc.domain.kinds.estimates import centres, middle
+from services.qc.domain.kinds.estimates import centres
+from services.qc.domain.kinds.weighted import weighted_median
 
 SAMPLES = 256
 """Frames at which tracks are compared, evenly spread where there are more."""
@@ -87,7 +88,7 @@ def fused(paths: Sequence[Path], weights: Floats) -> Path:
     """
     precision = weights**2
     ends = np.array([[path.frames[0], path.frames[-1]] for path in paths], dtype=np.float64)
-    first, last = np.round(middle(ends, np.stack([precision, precision], axis=1))).tolist()
+    first, last = np.round(weighted_median(ends, np.stack([precision, precision], axis=1))).tolist()
     last = max(first, last)
     keys = np.unique(np.concatenate([*(path.frames for path in paths), [first, last]]).astype(np.float64))
     keys = keys[(keys >= first) & (keys <= last)]

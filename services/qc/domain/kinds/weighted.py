@@ -4,21 +4,23 @@ import numpy as np
 
 from services.qc.domain.answers import Floats
 
+SLACK = 1e-9
+"""Weights that differ by no more than this share of their sum split it evenly."""
+
 
 def weighted_median(values: Floats, weights: Floats) -> Floats:
     """The median of each column; halfway between two where the weight is split evenly.
 
     Args:
         values: (n, columns); at least one row.
-        weights: (n,); positive.
+        weights: (n,), or (n, columns) where each column has its own; not negative, some positive in each column.
     """
     order = np.argsort(values, axis=0, kind="stable")
-    ranked = np.take_along_axis(values, order, axis=0)
-    mass = np.cumsum(weights[order], axis=0)
-    half = mass[-1] / 2.0
-    slack = 1e-9 * mass[-1]
-    low, high = (mass < half - slack).sum(axis=0), (mass <= half + slack).sum(axis=0)
     each = np.arange(values.shape[1])
+    ranked = values[order, each]
+    mass = np.cumsum(weights[order] if weights.ndim == 1 else weights[order, each], axis=0)
+    half, slack = mass[-1] / 2.0, SLACK * mass[-1]
+    low, high = (mass < half - slack).sum(axis=0), (mass <= half + slack).sum(axis=0)
     found: Floats = (ranked[low, each] + ranked[np.minimum(high, len(values) - 1), each]) / 2.0
     return found
 
