@@ -330,6 +330,8 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
                 return
 
     async def _once(self, records: Sequence[Record], blame: str | None) -> None:
+        if any(record.offset < self._expected.get(record.partition, 0) for record in records):
+            raise Fenced("done before: its commit was not answered, and a rebalance has found the new place since")
         passed = 0
         if blame is None:
             wanted = self._wanted(records)

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -161,6 +162,42 @@ async def test_terminated_connections_lose_and_double_nothing(stream: KafkaSetti
         await admin.close()
     assert set((await times_seen(database)).values()) == {1}
     assert len({header(r.headers, "ce_id") for r in await read_all(stream, PREDICTIONS.name)}) == 3000
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_done_again_after_a_rebalance(
+    stream: KafkaSettings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch is in the database, its answer is lost, and a rebalance finds the new offset before the retry."""
+    service = probe(stream, database)
+    consumer = service.consumers[0]
+    transaction = service.database.transaction
+    cuts = 0
+
+    @asynccontextmanager
+    async def cut() -> AsyncGenerator[Any]:
+        nonlocal cuts
+        async with transaction() as connection:
+            yield connection
+        if cuts or not await times_seen(database):
+            return
+        cuts += 1
+        assert consumer.consumer is not None
+        await consumer.on_partitions_assigned(set(consumer.consumer.assignment()))
+        raise ConnectionResetError("the answer to COMMIT was lost")
+
+    monkeypatch.setattr(service.database, "transaction", cut)
+    async with running(service):
+        await publish(stream, items(300))
+        await wait_for(database, 300)
+
+        async def at_end() -> bool:
+            return await stored_offset(database, ITEMS.name) == 300
+
+        await until(at_end)
+        await publish(stream, items(30, start=300))
+        await wait_for(database, 330)
+    assert cuts == 1
+    assert set((await times_seen(database)).values()) == {1}
 
 
 @pytest.mark.timeout(120)
