@@ -108,7 +108,9 @@ class Handlers:
     async def _answer(
         self, wanted: Sequence[Received[E]], projects: dict[str, CurrentProject], *, shadows: bool = False
     ) -> list[Outgoing]:
-        groups = await self._groups([Question.of(one.event) for one in wanted], projects)
+        groups = await self._groups(
+            [Question.of(one.event, projects[one.event.project_id].spec) for one in wanted], projects
+        )
         for group in groups if shadows else ():
             await self._add_shadow(group, projects)
         now, work = self._clock(), Work()

@@ -116,6 +116,8 @@ class Refresh(ItemEvent):
     content: Content
     item_created_at: Timestamp
     generation: Count = Field(description="The model generation that made the prediction stale.")
+    source: Name | None = Field(default=None, description="As the prediction before has it.")
+    client: Name | None = Field(default=None, description="As the prediction before has it.")
     requested_at: Timestamp
 
     @property

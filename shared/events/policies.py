@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from shared.events.base import Count, FilePart, Probability, Share, ShortText, Slug
 from shared.events.items import Metadata, MetadataKey
+from shared.labels.text import NoNul
 
 MetadataValue = ShortText | int | float | bool
 
@@ -162,6 +163,10 @@ class Budget(FilePart):
     kept_s: Duration = Field(default=604_800.0, description="An item that nobody began for so long is sampled out.")
 
 
+Along = Annotated[str, Field(max_length=110, pattern=r"^(source|topic|partition|slice|metadata\..+)$"), NoNul()]
+"""A field of an item: where it came from, the slice it is in, or one of its metadata."""
+
+
 class Drift(FilePart):
     """What monitor watches for drift, and how often it may be wrong."""
 
@@ -181,6 +186,14 @@ class Drift(FilePart):
     )
     reference: Annotated[int, Field(ge=200, le=1_000_000)] = Field(
         default=10_000, description="Events that make a reference, after a start and after each new version."
+    )
+    source: Along | None = Field(
+        default=None,
+        description="What names an item's source where causes are looked for: source, topic, partition, slice or"
+        " metadata.KEY, with few values; absent: the source, and without one the slice.",
+    )
+    client: Along = Field(
+        default="metadata.client", description="What names the client, device or schema that sent an item; as source."
     )
 
 

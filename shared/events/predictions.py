@@ -57,6 +57,8 @@ class Prediction(ItemEvent):
     detail: ShortText = ""
     model_version: Name | None = None
     generation: Count = 0
+    source: Name | None = Field(default=None, description="Of the item, as the project's `drift.source` names it.")
+    client: Name | None = Field(default=None, description="What sent the item, as `drift.client` names it.")
     item_created_at: Timestamp
     predicted_at: Timestamp
 

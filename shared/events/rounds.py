@@ -89,6 +89,8 @@ class Proposal(Value):
     model_version: Name
     generation: Count = 0
     distribution: Distribution | None = None
+    source: Name | None = Field(default=None, description="Of the item, as the project's `drift.source` names it.")
+    client: Name | None = Field(default=None, description="What sent the item, as `drift.client` names it.")
 
 
 class Outcome(StrEnum):

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.cause [SEEDS]`: how often the right cause comes first, by signature, with 95 % intervals.
+"""`python -m tests.bench.cause [SEEDS [FROM]]`: how often the right cause comes first, with 95 % intervals.
 
 What a run is: tests/support/causes.py. Each moves a tenth of the traffic within 20,000 items, or takes 15 points off
 one person's accuracy, among innocents that changed at the same time. Right is the right signature, dimension and value.
@@ -26,8 +26,10 @@ def one(given: tuple[Signature, int]) -> tuple[Signature, str, int]:
 def main() -> None:
     """The table."""
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    start = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    runs = [(signature, seed) for seed in range(start, start + seeds) for signature in Signature]
     with Pool(2) as pool:
-        found = pool.map(one, [(signature, seed) for seed in range(seeds) for signature in Signature], chunksize=4)
+        found = pool.map(one, runs, chunksize=4)
     print(f"{'signature':>20} {'runs':>5} {'first':>6} {'share':>6} {'95 % interval':>16}  instead")
     for signature in Signature:
         wrong = [instead for name, instead, _ in found if name is signature]

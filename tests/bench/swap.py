@@ -65,7 +65,7 @@ def expected(version: ModelVersion, directory: Path) -> list[Distribution]:
         version.uri, sha256=version.sha256, size_bytes=version.size_bytes, directory=directory, max_bytes=10**9
     )
     model = load_model(content, version, generation=0, schema=SPEC.label)
-    asked = [Question.of(one) for one in items(0, VARIANTS)]
+    asked = [Question.of(one, SPEC) for one in items(0, VARIANTS)]
     found = predict(asked, model, {}, why_no_model="", predicted_at=utc_now(), max_pixels=1, work=Work())
     return [tuple((one.distribution or {}).values()) for one in found]
 

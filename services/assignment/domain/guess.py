@@ -26,6 +26,8 @@ class Guess:
     generation: int = 0
     predicted_at: datetime
     label: LabelValue | None = None
+    source: str | None = None
+    client: str | None = None
 
     @classmethod
     def of(cls, prediction: Prediction) -> "Guess":
@@ -41,6 +43,8 @@ class Guess:
             model_version=prediction.model_version,
             generation=prediction.generation,
             predicted_at=prediction.predicted_at,
+            source=prediction.source,
+            client=prediction.client,
         )
 
     @classmethod
@@ -53,6 +57,8 @@ class Guess:
             model_version=proposal.model_version,
             generation=proposal.generation,
             predicted_at=at,
+            source=proposal.source,
+            client=proposal.client,
         )
 
     def named(self, names: Names) -> "Guess":
@@ -90,6 +96,8 @@ class Guess:
             model_version=self.model_version,
             generation=self.generation,
             distribution=self.distribution,
+            source=self.source,
+            client=self.client,
         )
 
 

@@ -128,6 +128,8 @@ class Sweeper:
                     content=CONTENT.validate_json(content),
                     item_created_at=asked.item_created_at,
                     generation=generation,
+                    source=asked.guess.source if asked.guess is not None else None,
+                    client=asked.guess.client if asked.guess is not None else None,
                     requested_at=unit.now,
                 )
                 unit.emit(REFRESHES, refresh)

@@ -50,6 +50,7 @@ class Kind(StrEnum):
     JUDGED_CONFIDENCE = "judged_confidence"  # model version, lane:decile: millionths of the proposals' confidence
     CONFIDENT = "confident"  # model:version or path:auto, n or millionths of the confidence; per hour
     SAID = "said"  # model version, band:class of first proposals
+    CAME = "came"  # dimension=value, the same of first proposals with a source or a client
     TOLD = "told"  # dimension=value, band:class beside it and the answer
     GOLDEN = "golden"  # annotator, yes or no
     AGREED = "agreed"  # dimension=value, yes or no: an answer equals the label of several

@@ -10,11 +10,12 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from pydantic import ValidationError
 
+from services.prelabel.domain.along import Along, along_of
 from services.prelabel.domain.postprocess import label_value
 from services.prelabel.domain.records import SourceRecord, document, refuse
 from shared.errors import ConfigurationError, PoisonMessage, Reason
 from shared.events import Content, Item, Mapping, Origin, Prediction, ProjectSpec, Source, entropy
-from shared.events.items import FeaturesContent, JsonContent, MediaContent, TextContent
+from shared.events.items import FeaturesContent, JsonContent, MediaContent, Metadata, TextContent
 from shared.events.projects import DataKind
 from shared.labels import names_of
 
@@ -89,10 +90,12 @@ class Mapper:
             return Mapped()
         try:
             created_at = self._created_at(seen, record.timestamp_ms)
-            item = self._item(seen, record, item_id, created_at) if self._source.map.has_content else None
+            metadata, origin = self._about(seen), self._origin(record)
+            item = self._item(seen, item_id, created_at, metadata, origin) if self._source.map.has_content else None
             if self._source.kind == "items":
                 return Mapped(item=item)
-            return Mapped(item=item, prediction=self._prediction(seen, record, item_id, created_at))
+            along = along_of(self._spec, metadata, origin)
+            return Mapped(item=item, prediction=self._prediction(seen, record, item_id, created_at, along))
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             place = ".".join(str(part) for part in first["loc"])
@@ -130,20 +133,28 @@ class Mapper:
             pass
         raise PoisonMessage(Reason.UNMAPPABLE, "map.created_at: neither ISO 8601 nor (milli)seconds since 1970")
 
-    def _item(self, seen: dict[str, Any], record: SourceRecord, item_id: str, created_at: datetime) -> Item:
+    def _about(self, seen: dict[str, Any]) -> Metadata:
         found = {name: self._search(path, seen, f"metadata.{name}") for name, path in self._metadata.items()}
+        return {name: _flat(value) for name, value in found.items()}
+
+    def _origin(self, record: SourceRecord) -> Origin:
+        return Origin(
+            source=self._source.name,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            sampling_rate=self._source.sample,
+        )
+
+    def _item(
+        self, seen: dict[str, Any], item_id: str, created_at: datetime, metadata: Metadata, origin: Origin
+    ) -> Item:
         return Item(
             project_id=self._spec.project,
             item_id=item_id,
             content=self._content(seen),
-            metadata={name: _flat(value) for name, value in found.items()},
-            origin=Origin(
-                source=self._source.name,
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                sampling_rate=self._source.sample,
-            ),
+            metadata=metadata,
+            origin=origin,
             created_at=created_at,
         )
 
@@ -160,7 +171,9 @@ class Mapper:
             return JsonContent.model_validate(found, strict=True)
         return MediaContent.model_validate({"kind": kind, **found}, strict=True)
 
-    def _prediction(self, seen: dict[str, Any], record: SourceRecord, item_id: str, created_at: datetime) -> Prediction:
+    def _prediction(
+        self, seen: dict[str, Any], record: SourceRecord, item_id: str, created_at: datetime, along: Along
+    ) -> Prediction:
         distribution = _distribution(self._get(seen, "distribution")) if "distribution" in self._paths else None
         label, confidence = self._get(seen, "label"), self._get(seen, "confidence")
         if distribution is not None:
@@ -182,6 +195,8 @@ class Mapper:
             margin=top[1] - top[0] if top else None,
             entropy=max(0.0, entropy(shares)) if shares else None,
             model_version=EXTERNAL if version is None else str(version),
+            source=along.source,
+            client=along.client,
             item_created_at=created_at,
             predicted_at=datetime.fromtimestamp(max(0, record.timestamp_ms) / 1000.0, tz=UTC),
         )

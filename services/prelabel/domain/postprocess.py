@@ -171,6 +171,8 @@ def propose(
             entropy=entropy,
             model_version=identity.version,
             generation=identity.generation,
+            source=question.along.source,
+            client=question.along.client,
             item_created_at=question.created_at,
             predicted_at=predicted_at,
         )
@@ -196,6 +198,8 @@ def propose_objects(
             object_scores=None if answer.value.kind == "transcript" else answer.scores,
             model_version=identity.version,
             generation=identity.generation,
+            source=question.along.source,
+            client=question.along.client,
             item_created_at=question.created_at,
             predicted_at=predicted_at,
         )
@@ -212,6 +216,8 @@ def abstain(question: Question, why: Abstained, identity: Identity, predicted_at
         detail=why.detail[:2000],
         model_version=identity.version,
         generation=identity.generation,
+        source=question.along.source,
+        client=question.along.client,
         item_created_at=question.created_at,
         predicted_at=predicted_at,
     )

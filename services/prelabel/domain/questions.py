@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.events import Abstention, Content, Item, Refresh
+from services.prelabel.domain.along import NOWHERE, Along, along_of
+from shared.events import Abstention, Content, Item, ProjectSpec, Refresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +16,16 @@ class Question:
     item_id: str
     content: Content
     created_at: datetime
+    along: Along = NOWHERE
 
     @classmethod
-    def of(cls, event: Item | Refresh) -> "Question":
-        created_at = event.created_at if isinstance(event, Item) else event.item_created_at
-        return cls(event.project_id, event.item_id, event.content, created_at)
+    def of(cls, event: Item | Refresh, spec: ProjectSpec) -> "Question":
+        """What an event asks; `spec` names the source and the client of a fresh item."""
+        if isinstance(event, Item):
+            along = along_of(spec, event.metadata, event.origin)
+            return cls(event.project_id, event.item_id, event.content, event.created_at, along)
+        along = Along(event.source, event.client)
+        return cls(event.project_id, event.item_id, event.content, event.item_created_at, along)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from shared.events import (
     JsonContent,
     Manifest,
     MediaContent,
+    Origin,
     TextContent,
 )
 from shared.labels import Choice
@@ -50,6 +51,24 @@ async def test_predictions_are_those_of_scikit_learn(
     assert [one.item_id for one in found] == [f"i{n}" for n in range(len(found))]
     top = np.sort(trained.expected, axis=1)
     assert [one.margin for one in found] == pytest.approx((top[:, -1] - top[:, -2]).tolist(), abs=5e-6)
+
+
+async def test_what_sent_an_item_stands_in_its_prediction_and_in_that_of_its_refresh(prelabel: Prelabel) -> None:
+    prelabel.project(make.IRIS)
+    trained = make.iris()
+    origin = Origin(source="shop", topic="t", partition=0, offset=1)
+    about = {"origin": origin, "metadata": {"client": "ios-7"}}
+    one, other = items(trained.inputs[:2])
+    asked = [one.model_copy(update=about), other]
+    abstained, _ = predictions(await prelabel.handlers.on_items(received(asked)))
+    assert (abstained.abstention, abstained.source, abstained.client) == (Abstention.NO_MODEL, "shop", "ios-7")
+    prelabel.register(trained.content, trained.manifest)
+    prelabel.promote("m1", 4)
+    again = predictions(await prelabel.handlers.on_items(received(asked)))
+    assert [(p.source, p.client) for p in again] == [("shop", "ios-7"), (None, None)]
+    stale = [one.model_copy(update={"source": "shop", "client": "ios-7"}) for one in refreshes(trained.inputs[:1], 4)]
+    fresh = predictions(await prelabel.handlers.on_refreshes(received(stale)))
+    assert [(p.source, p.client, p.model_version) for p in fresh] == [("shop", "ios-7", "m1")]
 
 
 async def test_a_batch_costs_one_call_per_chunk(prelabel: Prelabel) -> None:

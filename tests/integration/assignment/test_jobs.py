@@ -97,9 +97,14 @@ async def test_an_older_quarantine_mark_changes_nothing(replica: Replica) -> Non
 
 async def test_a_new_model_refreshes_what_nobody_has_seen_once(replica: Replica) -> None:
     replica.project(make.project_spec(policy=QUICK.model_copy(update={"blocked_after_s": 1000.0})))
-    await replica.seed(3)
+    for n in range(3):
+        await replica.handle(ITEMS, make.item(f"i{n}", text=f"text of i{n}"))
+        await replica.handle(PREDICTIONS, make.prediction(f"i{n}", source="shop", client="ios-7"))
     ann = await replica.person("ann")
-    await ann.post("/v1/next", json={})
+    task = (await ann.post("/v1/next", json={})).json()["tasks"][0]
+    await ann.post(f"/v1/leases/{task['lease_id']}/submit", json={"value": CHOICE})
+    (told,) = await replica.published(ANNOTATIONS)
+    assert (told.proposal.source, told.proposal.client) == ("shop", "ios-7")
     replica.publish(MODELS, make.model_version("m2"), make.model_pointer("m2", generation=9))
     for _ in range(3):
         await replica.sweeper.sweep()
@@ -107,6 +112,7 @@ async def test_a_new_model_refreshes_what_nobody_has_seen_once(replica: Replica)
     assert len({one.item_id for one in refreshes}) == len(refreshes) == 2
     assert refreshes[0].content.text.startswith("text of ")
     assert refreshes[0].generation == 9
+    assert {(one.source, one.client) for one in refreshes} == {("shop", "ios-7")}
 
 
 async def test_a_class_that_goes_closes_and_reopens_rounds(replica: Replica) -> None:

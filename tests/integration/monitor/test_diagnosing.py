@@ -4,10 +4,11 @@ import json
 import random
 from datetime import timedelta
 
+from services.monitor.domain.counters import Kind
 from services.monitor.jobs import Diagnosing
 from services.monitor.store import AlarmStore, KeptAlarm
-from shared.events import Annotation, DriftAlarm, Erasure, Quality
-from shared.topics import ANNOTATIONS, ERASURES, PREDICTIONS, QUALITY
+from shared.events import Annotation, DriftAlarm, Erasure, Evidence, Label, Prediction, Quality, Vote
+from shared.topics import ANNOTATIONS, ERASURES, LABELS, PREDICTIONS, QUALITY
 from tests.support import events as make
 from tests.support.monitor import Monitor
 
@@ -37,6 +38,53 @@ async def told(monitor: Monitor) -> list[DriftAlarm]:
     return [event.measurement for event in events if isinstance(event.measurement, DriftAlarm)]
 
 
+def vote(by: str, value: str) -> Vote:
+    return Vote(annotation_id=make.uid(by, value), annotator_id=by, value=make.choice(value))
+
+
+def sent(rng: random.Random, after: bool) -> tuple[list[Prediction], list[Annotation], list[Label]]:
+    """900 items of three clients and two sources; of one client nothing can be read after the change."""
+    predictions, annotations, labels = [], [], []
+    for n in range(900):
+        client, source = f"c{n % 3}", f"s{n // 3 % 2}"
+        broken = after and client == "c1" and rng.random() < 0.5
+        truth = rng.choice(("positive", "negative"))
+        said, confidence = ("neutral", 0.4) if broken else (truth, 0.95)
+        where = {"source": source, "client": client}
+        at = make.at(CHANGE + (n + 1 if after else -n - 1))
+        name = f"{after}-{n}"
+        predictions.append(make.prediction(name, value=said, confidence=confidence, predicted_at=at, **where))
+        proposal = make.proposal(said, confidence=confidence, **where)
+        one, two = (truth if rng.random() < 0.95 else "neutral" for _ in range(2))
+        annotations += [
+            make.annotation(name, by=who, value=value, proposal=proposal, submitted_at=at)
+            for who, value in zip(rng.sample(PEOPLE, 2), (one, two), strict=True)
+        ]
+        evidence = Evidence(
+            votes=tuple(vote(by, value) for by, value in zip("xy", (one, two), strict=True)), proposal=proposal
+        )
+        labels.append(make.label(name, value=one, evidence=evidence, labelled_at=at))
+    return predictions, annotations, labels
+
+
+async def test_a_client_that_sends_what_cannot_be_read_is_found(monitor: Monitor) -> None:
+    rng = random.Random(3)
+    for after in (False, True):
+        predictions, annotations, labels = sent(rng, after)
+        await monitor.handle(PREDICTIONS, predictions)
+        await monitor.handle(ANNOTATIONS, annotations)
+        await monitor.handle(LABELS, labels)
+    await alarmed(monitor)
+    await Diagnosing(monitor.unit, monitor.projects).diagnose()
+    [alarm] = await told(monitor)
+    first = alarm.suspects[0]
+    assert (first.signature, first.dimension, first.value) == ("pipeline", "client", "c1"), alarm.suspects
+    assert first.score > 0.9
+    assert "what this client sends" in alarm.action
+    counts = await monitor.counts()
+    assert {key.part for key in counts if key.kind == Kind.AGREED} >= {"source=s0", "source=s1"}
+
+
 async def opened(monitor: Monitor) -> None:
     rng = random.Random(2)
     for after in (False, True):
@@ -44,6 +92,10 @@ async def opened(monitor: Monitor) -> None:
         some = [make.prediction(f"{after}-{n}", confidence=0.8, predicted_at=predicted_at) for n in range(600)]
         await monitor.handle(PREDICTIONS, some)
         await monitor.handle(ANNOTATIONS, answers(rng, after))
+    await alarmed(monitor)
+
+
+async def alarmed(monitor: Monitor) -> None:
     alarm = make.drift_alarm("confusion")
     alarm = alarm.model_copy(update={"effect": alarm.effect.model_copy(update={"changed_at": make.at(CHANGE)})})
     async with monitor.unit() as unit:

@@ -191,6 +191,14 @@ def test_a_scored_record_becomes_a_prediction() -> None:
     assert found.entropy == pytest.approx(0.5004, abs=1e-4)
 
 
+def test_a_scored_record_says_where_it_came_from_whether_or_not_its_item_comes_with_it() -> None:
+    for text in (None, "t"):
+        of = mapper(source("predictions", label="l", confidence="c", metadata={"client": "app"}, text=text))
+        found = of.map(record({"id": "a", "l": "ham", "c": 0.6, "t": "hello", "app": "ios-7"})).prediction
+        assert found is not None
+        assert (found.source, found.client) == ("reviews", "ios-7")
+
+
 def test_scores_under_a_former_name_come_out_under_the_present_one() -> None:
     of = source("predictions", distribution="scores")
     renamed = spec(of).model_copy(update={"label": ChoiceSchema(classes=("junk", "ham"), renamed={"spam": "junk"})})

@@ -20,13 +20,13 @@ from services.monitor.domain.cause.counts import (
 )
 from services.monitor.domain.counters import Counts, Key, Kind, time_bucket
 from services.monitor.domain.symbols import symbols
-from shared.events import Annotation, GoldResult, Label, Outcome, Prediction, Quality
+from shared.events import Annotation, GoldResult, Label, Outcome, Prediction, Proposal, Quality
 from shared.labels import LabelValue, Names
 
 BUCKET_S = 600
 VALUES, CLASSES = 50, 30
 SEPARATOR = "\x1f"
-KINDS = (Kind.SAID, Kind.TOLD, Kind.GOLDEN, Kind.AGREED)
+KINDS = (Kind.SAID, Kind.CAME, Kind.TOLD, Kind.GOLDEN, Kind.AGREED)
 
 
 def symbol_of(value: LabelValue) -> str:
@@ -41,6 +41,8 @@ def count_proposal(event: Prediction, counts: Counts) -> None:
         said = f"{band(event.confidence or 0.0)}:{symbol_of(event.value)}"
         bucket = time_bucket(event.predicted_at, BUCKET_S)
         counts[Key(event.project_id, Kind.SAID, event.model_version or "", said, bucket)] += 1
+        for part in _along(event):
+            counts[Key(event.project_id, Kind.CAME, part, said, bucket)] += 1
 
 
 def answer_keys(event: Annotation) -> list[Key]:
@@ -55,9 +57,15 @@ def answer_keys(event: Annotation) -> list[Key]:
         Dimension.MODEL: event.proposal.model_version,
         Dimension.ANNOTATOR: event.annotator_id or "",
         Dimension.GUIDELINE: str(event.guideline_version),
-        Dimension.SOURCE: event.slice or "",
     }
-    return [Key(event.project_id, Kind.TOLD, f"{name}={value}", said, bucket) for name, value in values.items()]
+    parts = [f"{name}={value}" for name, value in values.items()]
+    return [Key(event.project_id, Kind.TOLD, part, said, bucket) for part in (*parts, *_along(event.proposal))]
+
+
+def _along(event: Prediction | Proposal) -> list[str]:
+    """Of what source and client the item is, as far as that is known."""
+    values = ((Dimension.SOURCE, event.source), (Dimension.CLIENT, event.client))
+    return [f"{name}={value}" for name, value in values if value is not None]
 
 
 def gold_key(event: Quality) -> Key | None:
@@ -71,25 +79,30 @@ def gold_key(event: Quality) -> Key | None:
 
 
 def count_votes(event: Label, counts: Counts) -> None:
-    """Of a first label of two opinions or more: whose equal it."""
-    votes = event.evidence.votes
+    """Of a first label of two opinions or more: whose equal it; of all of them by the item's source."""
+    votes, proposal = event.evidence.votes, event.evidence.proposal
     if len(votes) > 1 and event.version == 1:
         bucket, label = time_bucket(event.labelled_at, BUCKET_S), symbol_of(event.value)
+        source = [f"{Dimension.SOURCE}={proposal.source}"] if proposal is not None and proposal.source else []
         for vote in votes:
             same = "yes" if symbol_of(vote.value) == label else "no"
-            counts[Key(event.project_id, Kind.AGREED, f"annotator={vote.annotator_id}", same, bucket)] += 1
+            for part in (f"{Dimension.ANNOTATOR}={vote.annotator_id}", *source):
+                counts[Key(event.project_id, Kind.AGREED, part, same, bucket)] += 1
 
 
 def period(counts: Mapping[Key, int], project_id: str, since: int, until: int) -> Period:
     """What was counted of a project in the buckets that start in [since, until), seconds since 1970."""
     own = [(key, n) for key, n in counts.items() if key.project_id == project_id and since <= key.bucket < until]
-    said: dict[str, Predictions] = {}
+    said: dict[Dimension, dict[str, Predictions]] = {}
     told: dict[Dimension, dict[str, Answers]] = {}
     gold: dict[str, Tally] = {}
     agreed: dict[Dimension, dict[str, Tally]] = {}
     for key, n in own:
         if key.kind == Kind.SAID:
-            said.setdefault(key.part, Counter())[_predicted(key.symbol)] += n
+            said.setdefault(Dimension.MODEL, {}).setdefault(key.part, Counter())[_predicted(key.symbol)] += n
+        elif key.kind == Kind.CAME:
+            dimension, value = _value(key.part)
+            said.setdefault(dimension, {}).setdefault(value, Counter())[_predicted(key.symbol)] += n
         elif key.kind == Kind.TOLD:
             dimension, value = _value(key.part)
             proposal, answer = key.symbol.split(SEPARATOR)
@@ -101,7 +114,7 @@ def period(counts: Mapping[Key, int], project_id: str, since: int, until: int) -
             dimension, value = _value(key.part)
             table = agreed.setdefault(dimension, {})
             table[value] = table.get(value, Tally()).plus(_tally(key.symbol, n))
-    return Period({Dimension.MODEL: said} if said else {}, told, gold, agreed)
+    return Period(said, told, gold, agreed)
 
 
 def alike(before: Period, after: Period) -> tuple[Period, Period]:
