@@ -1,7 +1,7 @@
 """One service's PostgreSQL: a pool whose connections see only its schema."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -73,6 +73,18 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]
         return ""
 
 
+@asynccontextmanager
+async def _closed_when_cut(connection: Any) -> AsyncGenerator[None]:
+    """Whatever is no error of the data leaves a connection about whose transaction nothing is certain."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, INFRASTRUCTURE) or not isinstance(error, Exception):
+            with suppress(asyncpg.InterfaceError):  # it is closed already, and the pool knows
+                connection.terminate()
+        raise
+
+
 class Database:
     """The pool of one service, whose schema has the service's name."""
 
@@ -140,11 +152,18 @@ class Database:
     async def transaction(self) -> AsyncGenerator[Any]:
         """A connection inside a transaction (READ COMMITTED).
 
+        Where it is cut short, by cancelling or by the infrastructure, the connection is closed and not used again: what
+        became of the transaction only the server knows.
+
         Raises:
             AccessRefused: PostgreSQL does not let this role in any more, or not do this.
         """
         try:
-            async with self.pool.acquire(timeout=30) as connection, connection.transaction():
+            async with (
+                self.pool.acquire(timeout=30) as connection,
+                _closed_when_cut(connection),
+                connection.transaction(),
+            ):
                 yield connection
         except INFRASTRUCTURE as error:
             why = self.refusal(error)
