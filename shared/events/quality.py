@@ -42,6 +42,28 @@ class Speed(Value):
     answers: Count
 
 
+class PartSkill(Value):
+    """What an annotator is like beside fused labels of objects, words or pixels; null: nothing to tell by."""
+
+    part: Name | None = Field(default=None, description="Of a label that is a mix of kinds, the one that is meant.")
+    answers: Count = Field(description="Judged ones.")
+    detection: Probability | None = Field(default=None, description="Share of the labels' objects that they gave.")
+    false: NonNegative | None = Field(default=None, description="Objects per answer that the labels have not.")
+    right_class: Probability | None = Field(default=None, description="Of the objects that others gave, too.")
+    extent: Probability | None = Field(default=None, description="Mean similarity of these to the labels' extents.")
+    words: Probability | None = Field(default=None, description="Word error rate.")
+    pixels: Probability | None = Field(default=None, description="Share of disputed pixels that they had right.")
+
+
+class Corrections(Value):
+    """What somebody did to proposals that they saw; the distance is the kind's, from 0 to 1."""
+
+    accepted: Count
+    edited: Count
+    replaced: Count
+    distance: Probability = Field(description="Mean distance of their answers to the proposals.")
+
+
 class Skill(Value):
     """An annotator's accuracy in a project: correct of judged, with a 95 % credible interval."""
 
@@ -60,6 +82,10 @@ class Skill(Value):
     )
     speed: Speed | None = None
     drifts: Count = Field(default=0, description="How often the accuracy was found to have fallen.")
+    parts: Annotated[tuple[PartSkill, ...], Field(max_length=100)] = Field(
+        default=(), description="Of labels that are fused."
+    )
+    corrections: Corrections | None = None
 
 
 class SkillDrift(Value):
@@ -165,15 +191,20 @@ class Agreement(Value):
     percent: Probability
     rounds: Count
     opinions: Count
-    scope: Literal["project", "class", "guideline", "slice"] = "project"
-    name: ShortText = Field(default="", description="The class (it against the rest), guideline version or slice.")
+    scope: Literal["project", "class", "guideline", "slice", "part"] = "project"
+    name: ShortText = Field(default="", description="The class (it against the rest), guideline version, slice, part.")
     alpha: Coefficient | None = Field(default=None, description="Krippendorff's, by the scale's own metric.")
-    metric: Literal["nominal", "ordinal", "interval"] = "nominal"
+    metric: Literal["nominal", "ordinal", "interval", "distance"] = Field(
+        default="nominal", description="distance: the kind's, of objects, words or pixels; percent is within tolerance."
+    )
     ac1: Coefficient | None = None
     ac2: Coefficient | None = Field(default=None, description="On an ordered scale; quadratic weights.")
     fleiss: Coefficient | None = None
     kappa: Coefficient | None = Field(default=None, description="Cohen's, the mean over pairs of annotators.")
     intervals: Intervals = Field(default_factory=dict, description="95 %, by the bootstrap over rounds; by measure.")
+    measures: Annotated[dict[Name, float], Field(max_length=20)] = Field(
+        default_factory=dict, description="Of two people's labels by the kind's own measures, and its unitizing alpha."
+    )
 
 
 class AnnotatorPair(Value):

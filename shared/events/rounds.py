@@ -217,6 +217,19 @@ class Vote(Value):
     role: Audience = Audience.ANNOTATOR
 
 
+class Sureness(Value):
+    """How sure a label of several people is of one of its objects, words or masks."""
+
+    place: Count = Field(description="In the value, from 0; of relations the spans come first.")
+    part: Name | None = Field(default=None, description="Of a mix of kinds, the one that it is in.")
+    existence: Probability = Field(description="That it is there; of a word or span: that it is right.")
+    right_class: Probability = 1.0
+    extent: Probability = Field(
+        default=1.0, description="That its extent is right, give or take what people differ by."
+    )
+    votes: Count = Field(default=0, description="People who gave it.")
+
+
 class Evidence(Value):
     """What a label stands on, enough to recompute it."""
 
@@ -229,6 +242,13 @@ class Evidence(Value):
     )
     reason: ShortText = ""
     certificate: UUID | None = None
+    sureness: Annotated[tuple[Sureness, ...], Field(max_length=1000)] = Field(
+        default=(), description="Of objects, words and masks, the most doubtful first; what is not listed is surer."
+    )
+    left_out: Annotated[tuple[Sureness, ...], Field(max_length=1000)] = Field(
+        default=(), description="What somebody gave and the label has not, the likeliest first; place counts them."
+    )
+    unseen: NonNegative | None = Field(default=None, description="Expected number of objects that nobody gave.")
 
 
 class Label(ItemEvent):

@@ -70,7 +70,7 @@ def calibration(
     Returns:
         None for fewer than 20 labels.
     """
-    if scale.kind is Kind.NUMERIC:
+    if scale.kind in (Kind.NUMERIC, Kind.FUSED):
         return None
     labels = [
         (truth[item], told)

@@ -10,12 +10,10 @@ from uuid import UUID
 
 from services.qc.domain.drift import Alarm, Drift
 from services.qc.domain.drift import judged as drifted
-from services.qc.domain.facts import judged_by
-from services.qc.domain.item import Answer, ItemState, LiveLabel
-from services.qc.domain.numeric import near
+from services.qc.domain.facts import is_right, judged_by
+from services.qc.domain.item import ItemState
 from services.qc.domain.pace import bin_of
 from services.qc.domain.rules import Firing, Observation, RuleState, judged_as, observe, observed
-from services.qc.domain.scale import Kind, Scale, number_of
 from shared.events import Action, Annotation, Outcome, Rule
 
 Person = tuple[str, str]
@@ -137,14 +135,6 @@ def was_said(known: Conduct, kind: str, number: int) -> None:
     known.said[kind] = max(known.said[kind], number)
 
 
-def _is_right(answer: Answer, label: LiveLabel) -> bool:
-    number = None if answer.value is None else number_of(answer.value)
-    if label.kind is Kind.NUMERIC:
-        scale = Scale(label.kind, tolerance=label.tolerance)
-        return number is not None and label.number is not None and near(number, label.number, scale)
-    return answer.symbol == label.symbol
-
-
 def judged_answers(items: Mapping[ItemKey, ItemState]) -> frozenset[UUID]:
     """The answers that the items' labels judge."""
     return frozenset(
@@ -166,4 +156,4 @@ def newly_judged(
             if item.label is None or answer.annotation_id in before or answer.annotator_id is None:
                 continue
             if judged_by(answer, item.label):
-                yield Judged((project, answer.annotator_id), _is_right(answer, item.label), gold=False)
+                yield Judged((project, answer.annotator_id), is_right(item, answer, item.label), gold=False)

@@ -8,7 +8,8 @@ from services.qc.domain.counts import Parameters
 from services.qc.domain.facts import judged_by
 from services.qc.domain.item import Answer, ItemState, LiveLabel
 from services.qc.domain.models import Method
-from services.qc.domain.scale import Kind, Scale, number_of
+from services.qc.domain.scale import Kind, Scale, number_of, symbol_of
+from services.qc.domain.stopping import fused
 from shared.events import Audience, Path, Policy
 
 TWO = 2
@@ -33,6 +34,8 @@ def stands_without(
         return any(a.role is Audience.EXPERT and a.symbol == label.symbol for a in rest)
     if scale.kind is Kind.NUMERIC:
         return _number_holds(rest, label, scale)
+    if scale.kind is Kind.FUSED:
+        return _fused_holds(rest, item, scale, parameters, policy=policy)
     opinions = [_opinion(a, label) for a in rest]
     shares = posterior(opinions, scale, parameters, Method(policy.consensus.method))
     return shares.get(label.symbol, 0.0) >= policy.target_posterior
@@ -41,6 +44,14 @@ def stands_without(
 def _opinion(answer: Answer, label: LiveLabel) -> Opinion:
     counted = label.weights if judged_by(answer, label) else {}
     return Opinion(answer.annotator_id or "", answer.symbol or "", counted)
+
+
+def _fused_holds(rest: list[Answer], item: ItemState, scale: Scale, parameters: Parameters, *, policy: Policy) -> bool:
+    """Whether the others fuse to nearly the same, and are as sure of it as the project asks."""
+    found, label = fused(rest, scale, parameters), item.label
+    if label is None or found.score < policy.target_posterior:
+        return False
+    return item.nearness.near((symbol_of(found.value), found.value), (label.symbol, label.value))
 
 
 def _number_holds(rest: list[Answer], label: LiveLabel, scale: Scale) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from services.qc.domain.fusing.counted import SOURCES, Counted, part_of, within
 from shared.labels import Names
 
 ANY = ""
@@ -23,7 +24,8 @@ Cell = tuple[str, str]
 class Source(StrEnum):
     """Who says what the truth is; consensus and gold are stored, the rest is in snapshots only.
 
-    Fitted, hard: by a batch, on items of the first and of the second kind.
+    Fitted, hard: by a batch, on items of the first and of the second kind. From found on: what is counted of people by
+    labels that were fused, all stored; see `fusing.counted`.
     """
 
     CONSENSUS = "consensus"
@@ -31,11 +33,22 @@ class Source(StrEnum):
     UNDECIDED = "undecided"
     FITTED = "fitted"
     HARD = "hard"
+    FOUND = "found"
+    FALSE = "false"
+    CLASS = "class"
+    EXTENT = "extent"
+    TAGS = "tags"
+    WORDS = "words"
+    PIXELS = "pixels"
+    PROPOSAL = "proposal"
 
 
 @dataclass(frozen=True, slots=True)
 class CellCount:
-    """One stored cell: `answers` judged with this truth decided, `weight` in mills by the label's posterior."""
+    """One stored cell: `answers` judged with this truth decided, `weight` in mills by the label's posterior.
+
+    `part`: of a label that is a mix of kinds, the one that is meant.
+    """
 
     annotator_id: str
     truth: str
@@ -43,6 +56,18 @@ class CellCount:
     source: Source
     answers: int
     weight: int
+    part: str = ""
+
+    @classmethod
+    def stored(cls, annotator_id: str, cell: Cell, source: str, answers: int, weight: int) -> "CellCount":
+        """A cell of a row; its source may name a part."""
+        part, name = part_of(source)
+        return cls(annotator_id, *cell, Source(name), answers, weight, part)
+
+    @property
+    def place(self) -> str:
+        """Source and part as they are stored."""
+        return within(self.part, self.source.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +138,8 @@ class Learned:
 class Parameters:
     """Everything a decision depends on beside the answers; `snapshot` is the number it is known by.
 
-    `tables` remembers what was computed already, by classes and method; it changes no result.
+    `fused`: what is counted of people by labels that were fused, by part of the label. `tables` remembers what was
+    computed already, by classes and method; it changes no result.
     """
 
     snapshot: int
@@ -121,7 +147,13 @@ class Parameters:
     crowd: Confusion
     learned: Learned = Learned()
     priors: Priors = Priors()
+    fused: Mapping[str, Counted] = field(default_factory=dict)
     tables: dict[tuple[tuple[str, ...], str], Any] = field(default_factory=dict, compare=False)
+
+
+def judged_answers(cells: Iterable[CellCount]) -> int:
+    """Answers behind these cells: of a fused label its other cells speak of the same ones."""
+    return round(sum(one.weight for one in cells if one.source not in SOURCES) / MILLS)
 
 
 def build(snapshot: int, cells: Iterable[CellCount], learned: Learned | None = None) -> Parameters:
@@ -134,26 +166,35 @@ def build(snapshot: int, cells: Iterable[CellCount], learned: Learned | None = N
     """
     priors = Priors()
     annotators: defaultdict[str, Confusion] = defaultdict(Confusion)
-    crowd = Confusion()
-    for one in sorted(cells, key=lambda c: (c.annotator_id, c.truth, c.answered, c.source)):
+    crowd, fused = Confusion(), defaultdict[str, Counted](Counted)
+    for one in sorted(cells, key=lambda c: (c.annotator_id, c.truth, c.answered, c.source, c.part)):
+        if one.source in SOURCES:
+            cell = (one.source.value, one.truth, one.answered)
+            fused[one.part].add(one.annotator_id, cell, float(one.answers), one.weight / MILLS)
+            continue
         weight = one.weight / MILLS * (priors.gold if one.source is Source.GOLD else 1.0)
         hard = one.source is Source.HARD
         if one.annotator_id:  # answers of erased people say something about the crowd, and about nobody in it
             annotators[one.annotator_id].add(one.truth, one.answered, weight, hard=hard)
         crowd.add(one.truth, one.answered, weight, hard=hard)
-    return Parameters(snapshot, dict(annotators), crowd, learned or Learned(), priors)
+    return Parameters(snapshot, dict(annotators), crowd, learned or Learned(), priors, dict(fused))
 
 
 def named_cells(cells: Iterable[CellCount], names: Names) -> list[CellCount]:
     """Cells in present names; those that become one are added up, those that add up to nothing are left out."""
     if not names:
         return list(cells)
-    merged: dict[tuple[str, str, str, Source], tuple[int, int]] = {}
+    return _merged(replace(one, truth=names.symbol(one.truth), answered=names.symbol(one.answered)) for one in cells)
+
+
+def _merged(cells: Iterable[CellCount]) -> list[CellCount]:
+    """Those of one place added up, without those that are nothing then."""
+    merged: dict[tuple[str, Cell, str], tuple[int, int]] = {}
     for one in cells:
-        key = (one.annotator_id, names.symbol(one.truth), names.symbol(one.answered), one.source)
+        key = (one.annotator_id, (one.truth, one.answered), one.place)
         answers, weight = merged.get(key, (0, 0))
         merged[key] = (answers + one.answers, weight + one.weight)
-    return [CellCount(*key, *counts) for key, counts in merged.items() if any(counts)]
+    return [CellCount.stored(*key, *counts) for key, counts in merged.items() if any(counts)]
 
 
 def named_learned(learned: Learned, names: Names) -> Learned:
@@ -163,7 +204,7 @@ def named_learned(learned: Learned, names: Names) -> Learned:
 
 def pack(cells: Iterable[CellCount], learned: Learned | None = None) -> str:
     """Counts as canonical JSON: equal counts are equal text."""
-    rows = sorted([c.annotator_id, c.truth, c.answered, c.source.value, c.answers, c.weight] for c in cells)
+    rows = sorted([c.annotator_id, c.truth, c.answered, c.place, c.answers, c.weight] for c in cells)
     return json.dumps({"cells": rows, "learned": asdict(learned or Learned())}, separators=(",", ":"), sort_keys=True)
 
 
@@ -172,18 +213,15 @@ def unpack(text: str) -> tuple[list[CellCount], Learned]:
     body = json.loads(text)
     known = body.get("learned", {})
     learned = Learned(**known | {"heard": tuple(known["heard"])}) if known else Learned()
-    return [CellCount(a, t, s, Source(o), n, w) for a, t, s, o, n, w in body["cells"]], learned
+    return [CellCount.stored(a, (t, s), o, n, w) for a, t, s, o, n, w in body["cells"]], learned
 
 
 def without(text: str, annotator_id: str) -> str:
     """Packed counts in which a person's are nobody's."""
     cells, learned = unpack(text)
-    merged: dict[tuple[str, str, str, Source], tuple[int, int]] = {}
-    for one in cells:
-        key = ("" if one.annotator_id == annotator_id else one.annotator_id, one.truth, one.answered, one.source)
-        answers, weight = merged.get(key, (0, 0))
-        merged[key] = (answers + one.answers, weight + one.weight)
-    return pack((CellCount(*key, *counts) for key, counts in merged.items()), learned)
+    return pack(
+        _merged(replace(one, annotator_id="") if one.annotator_id == annotator_id else one for one in cells), learned
+    )
 
 
 def digest(text: str) -> str:

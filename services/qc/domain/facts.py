@@ -4,13 +4,17 @@ What a batch adds is `facts(after) - facts(before)`, so any order, any repeat an
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from services.qc.domain.agreement import agreeing_pairs
 from services.qc.domain.counts import Source
+from services.qc.domain.fusing.counted import PROPOSAL, Cells
+from services.qc.domain.fusing.judged import judge as judge_fused
 from services.qc.domain.item import Answer, ItemState, LiveLabel
 from services.qc.domain.judging import judge
 from services.qc.domain.kinds import tolerance
+from services.qc.domain.kinds.kind import Given
 from services.qc.domain.numeric import near
 from services.qc.domain.scale import Kind, Scale, number_of, symbol_of
 from shared.events import Audience, GoldAnswer, Outcome
@@ -71,10 +75,21 @@ def judged_by(answer: Answer, label: LiveLabel | None) -> bool:
     return not (answer.role is Audience.EXPERT and label.path == "expert")
 
 
-def _add_cells(facts: Facts, answer: Answer, label: LiveLabel) -> None:
-    number = None if answer.value is None else number_of(answer.value)
-    scale = Scale(label.kind, tolerance=label.tolerance)
-    close = number is not None and label.number is not None and near(number, label.number, scale)
+def is_right(item: ItemState, answer: Answer, label: LiveLabel) -> bool:
+    """Whether an answer says what a label of its item says: the same, or within the tolerance."""
+    if label.kind is Kind.NUMERIC:
+        number, scale = (
+            None if answer.value is None else number_of(answer.value),
+            Scale(label.kind, tolerance=label.tolerance),
+        )
+        return number is not None and label.number is not None and near(number, label.number, scale)
+    if label.kind is Kind.FUSED:
+        return item.nearness.near((answer.symbol or "", answer.value), (label.symbol, label.value))
+    return answer.symbol == label.symbol
+
+
+def _add_cells(facts: Facts, item: ItemState, answer: Answer, label: LiveLabel) -> None:
+    close = label.kind in (Kind.NUMERIC, Kind.FUSED) and is_right(item, answer, label)
     for (truth, answered), (count, weight) in judge(
         answer.symbol or "", label.symbol, label.weights, label.kind, near=close
     ).items():
@@ -84,14 +99,38 @@ def _add_cells(facts: Facts, answer: Answer, label: LiveLabel) -> None:
 
 
 def _add_agreement(facts: Facts, item: ItemState) -> None:
-    by_round: dict[int, list[str]] = {}
+    by_round: dict[int, list[Answer]] = {}
     for answer in item.answers.values():
         if answer.is_answer and not answer.late and answer.role is Audience.ANNOTATOR:
-            by_round.setdefault(answer.round, []).append(answer.symbol or "")
-    for number, symbols in by_round.items():
-        if len(symbols) >= TWO and item.ended(number):
-            facts.rounds[len(symbols)] += 1
-            facts.pairs[len(symbols)] += agreeing_pairs(symbols)
+            by_round.setdefault(answer.round, []).append(answer)
+    for number, answers in by_round.items():
+        if len(answers) >= TWO and item.ended(number):
+            facts.rounds[len(answers)] += 1
+            facts.pairs[len(answers)] += _agreeing(item, answers)
+
+
+def _agreeing(item: ItemState, answers: Sequence[Answer]) -> int:
+    """Pairs that say the same; of kinds that are fused, within the tolerance."""
+    if answers[0].value is None or answers[0].value.kind not in tolerance.TOLERANCE:
+        return agreeing_pairs([answer.symbol or "" for answer in answers])
+    return item.nearness.agreeing_pairs([(answer.symbol or "", answer.value) for answer in answers])
+
+
+def _add_fused(facts: Facts, item: ItemState) -> None:
+    """What a fused label says of the parts of the answers that it judges, and what became of proposals."""
+    cells, label = Cells(), item.label
+    for answer in item.answers.values():
+        if answer.correction is not None:
+            cells.add(
+                answer.annotator_id or "", (PROPOSAL, "", answer.correction.deed.value), 1, answer.correction.apart
+            )
+    if label is not None and label.value is not None:
+        judged = [answer for answer in item.answers.values() if judged_by(answer, label)]
+        judged.sort(key=lambda answer: answer.annotation_id)  # in no order that arrival could change
+        given = [Given(a.annotator_id or "", a.value) for a in judged if a.value is not None]
+        judge_fused(cells, label.value, label.weights, [one for one in given if one.value.kind == label.value.kind])
+    facts.answers.update(cells.answers)
+    facts.weights.update(cells.weights)
 
 
 def facts_of(item: ItemState) -> Facts:
@@ -106,10 +145,11 @@ def facts_of(item: ItemState) -> Facts:
         if isinstance(answer.value, Choice):
             facts.answered[answer.value.choice] += 1
         if item.label is not None and judged_by(answer, item.label):
-            _add_cells(facts, answer, item.label)
+            _add_cells(facts, item, answer, item.label)
     if item.label is not None and item.label.path != "auto" and item.label.kind is Kind.CLOSED:
         facts.labelled[item.label.symbol] += 1
     _add_agreement(facts, item)
+    _add_fused(facts, item)
     return facts.nonzero()
 
 

@@ -4,9 +4,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from uuid import UUID
 
 from services.qc.domain.counts import Parameters
 from services.qc.domain.facts import Facts, facts_of
+from services.qc.domain.fusing.proposals import Correction, corrected
 from services.qc.domain.item import Admission, Answer, ItemState, Reached, RoundRecord, live_label
 from services.qc.domain.outcomes import escalation_of, label_of
 from services.qc.domain.overlap import beside, more_opinions
@@ -47,12 +49,14 @@ class Folded:
     Attributes:
         new: annotations to store.
         conflicts: those that contradict a stored one.
+        corrections: what became of proposals, by annotation.
         decided: the events to publish, each with the annotation that caused it.
         delta: by project, what the counts change by.
     """
 
     new: list[int] = field(default_factory=list)
     conflicts: list[int] = field(default_factory=list)
+    corrections: dict[UUID, Correction] = field(default_factory=dict)
     decided: list[tuple[int, Label | Escalation]] = field(default_factory=list)
     delta: dict[str, Facts] = field(default_factory=lambda: defaultdict(Facts))
 
@@ -132,6 +136,14 @@ def _labelled(
     return label
 
 
+def _answer_of(event: Annotation) -> Answer:
+    """The answer, with what became of the proposal that its person saw."""
+    answer, proposal = Answer.of(event), event.proposal
+    if event.value is None or proposal is None or not event.saw_proposal:
+        return answer
+    return replace(answer, correction=corrected(proposal.value, event.value))
+
+
 def fold(
     items: Mapping[ItemKey, ItemState],
     events: Sequence[Annotation],
@@ -155,12 +167,15 @@ def fold(
         item = items[key_of(event)]
         if item.erased:
             continue
-        admission = item.admit(Answer.of(event))
+        answer = _answer_of(event)
+        admission = item.admit(answer)
         if admission is Admission.CONFLICT:
             folded.conflicts.append(place)
         if admission is not Admission.NEW:
             continue
         folded.new.append(place)
+        if answer.correction is not None:
+            folded.corrections[answer.annotation_id] = answer.correction
         context = contexts[event.project_id, event.project_version]
         decided = decide_one(item, event, context, parameters[event.project_id], now)
         if decided is not None:

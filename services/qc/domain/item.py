@@ -5,6 +5,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from uuid import UUID
 
+from services.qc.domain.counts import MILLS
+from services.qc.domain.fusing.judgement import Nearness
+from services.qc.domain.fusing.proposals import Correction
 from services.qc.domain.judging import weights_of
 from services.qc.domain.scale import Kind, number_of, symbol_of
 from shared.events import (
@@ -19,7 +22,7 @@ from shared.events import (
     SkipReason,
     in_present_names,
 )
-from shared.labels import SAME, Choice, LabelValue, Names, Rating
+from shared.labels import SAME, Choice, Choices, LabelValue, Names, Rating
 
 
 class End(StrEnum):
@@ -40,7 +43,10 @@ class Admission(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One annotation as stored; `value` and `symbol` where the outcome is an answer."""
+    """One annotation as stored; `value` and `symbol` where the outcome is an answer.
+
+    `correction`: what became of a proposal that was shown, on kinds that are fused.
+    """
 
     annotation_id: UUID
     round: int
@@ -53,6 +59,7 @@ class Answer:
     late: bool
     guideline_version: int
     saw_proposal: bool = False
+    correction: Correction | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, event: Annotation) -> "Answer":
@@ -115,6 +122,7 @@ class LiveLabel:
         number, tolerance: of a rating.
         given: the version whose answers it stands on; an earlier one where it is that under present names.
         published: its symbol as the topic has it; empty: `symbol`, which is in present names.
+        value: of a fused label, whose `weights` are the existence of its parts by their place.
     """
 
     version: int
@@ -126,6 +134,7 @@ class LiveLabel:
     tolerance: float = 0.0
     given: int = 0
     published: str = ""
+    value: LabelValue | None = field(default=None, compare=False)
 
     @property
     def rank(self) -> tuple[int, bool]:
@@ -153,8 +162,10 @@ def live_label(event: Label, *, tolerance: float, names: Names = SAME) -> LiveLa
             kind = Kind.CLOSED
         case Rating():
             kind = Kind.NUMERIC
-        case _:
+        case Choices():
             kind = Kind.OPEN
+        case _:
+            kind = Kind.FUSED
     symbol = symbol_of(event.value)
     shares = event.distribution if event.path is Path.CONSENSUS and kind is not Kind.NUMERIC else None
     return LiveLabel(
@@ -162,12 +173,24 @@ def live_label(event: Label, *, tolerance: float, names: Names = SAME) -> LiveLa
         path=event.path,
         symbol=symbol,
         kind=kind,
-        weights=weights_of(shares, symbol),
+        weights=existence_of(event) if kind is Kind.FUSED else weights_of(shares, symbol),
         number=number_of(event.value),
         tolerance=tolerance,
         given=event.renames or event.version,
         published=published,
+        value=event.value if kind is Kind.FUSED else None,
     )
+
+
+def existence_of(event: Label) -> dict[str, int]:
+    """Place of a part -> mills of its existence, where the label is not sure of it."""
+    told = {place_of(one.place, one.part): round(MILLS * one.existence) for one in event.evidence.sureness}
+    return {place: mills for place, mills in sorted(told.items()) if mills < MILLS}
+
+
+def place_of(place: int, part: str | None) -> str:
+    """The place of a part of a label as one text."""
+    return f"{part}/{place}" if part else str(place)
 
 
 @dataclass(slots=True)
@@ -178,6 +201,7 @@ class ItemState:
     rounds: dict[int, RoundRecord] = field(default_factory=dict)
     label: LiveLabel | None = None
     erased: bool = False
+    nearness: Nearness = field(default_factory=Nearness, compare=False, repr=False)
 
     def round(self, number: int) -> RoundRecord:
         """The record of a round, made where it is new."""

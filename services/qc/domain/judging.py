@@ -25,16 +25,18 @@ def judge(
 ) -> dict[Cell, tuple[int, int]]:
     """The cells that one judged answer adds to: (truth, answered) -> (answers, mills).
 
+    Of a fused label these say whether the answer is near as a whole; `fusing.judged` says what of it is right.
+
     Args:
         symbol: what was answered.
         truth: what the label says.
         weights: the label's posterior in mills.
         kind: on a closed scale confusions are kept; on the others only equal or not.
-        near: on a numeric scale, whether the answer is within the tolerance of the label.
+        near: on a numeric or fused scale, whether the answer is within the tolerance of the label.
     """
     if kind is Kind.CLOSED:
         return {(name, symbol): (int(name == truth), weight) for name, weight in weights.items()}
-    if kind is Kind.NUMERIC:
+    if kind in (Kind.NUMERIC, Kind.FUSED):
         return {(ANY, EQUAL if near else OTHER): (1, MILLS)}
     equal = weights.get(symbol, 0)
     cells = {(ANY, EQUAL): (int(symbol == truth), equal), (ANY, OTHER): (int(symbol != truth), MILLS - equal)}

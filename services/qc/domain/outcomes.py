@@ -2,8 +2,10 @@
 
 import hashlib
 from datetime import datetime
+from typing import Any
 
 from services.qc.domain.doubt import Doubt
+from services.qc.domain.fusing.outcome import Fusion, by_doubt
 from services.qc.domain.item import Answer, LiveLabel
 from services.qc.domain.stopping import Request, Verdict
 from shared.events import (
@@ -18,6 +20,7 @@ from shared.events import (
     Quarantine,
     Relabel,
     RelabelCause,
+    Sureness,
     Vote,
 )
 from shared.labels import Names
@@ -26,6 +29,7 @@ DIGITS = 6
 ERASED_PERSON = "erased"
 """Who gave a vote whose annotator was erased."""
 MAX_CLASSES = 1000
+MOST_PARTS = 1000
 
 
 def cost_of(fresh: list[Answer], costs: CostModel, *, predicted: bool) -> float:
@@ -40,6 +44,32 @@ def _distribution(verdict: Verdict) -> dict[str, float] | None:
         return None
     kept = sorted(verdict.distribution.items(), key=lambda one: (-one[1], one[0]))[:MAX_CLASSES]
     return {name: share for name, p in kept if (share := round(min(p, 1.0), DIGITS)) > 0.0}
+
+
+def _sureness(found: Fusion | None) -> dict[str, Any]:
+    """What a fused label says of its parts; each that is not listed is surer than those that are."""
+    if found is None:
+        return {}
+    parts = [
+        Sureness(
+            place=one.place,
+            part=one.part or None,
+            existence=_share(one.existence),
+            right_class=_share(one.right_class),
+            extent=_share(one.extent),
+            votes=one.votes,
+        )
+        for one in by_doubt(found.parts, MOST_PARTS)
+    ]
+    left = [
+        Sureness(place=place, part=one.part or None, existence=_share(one.existence), votes=one.votes)
+        for place, one in enumerate(found.left_out[:MOST_PARTS])
+    ]
+    return {"sureness": tuple(parts), "left_out": tuple(left), "unseen": round(found.unseen, DIGITS)}
+
+
+def _share(posterior: float) -> float:
+    return round(min(max(posterior, 0.0), 1.0), DIGITS)
 
 
 def label_of(
@@ -79,6 +109,7 @@ def label_of(
             snapshot=snapshot,
             agreement=verdict.agreement,
             reason=verdict.reason,
+            **_sureness(verdict.fusion),
         ),
         opinions=len(fresh),
         cost=cost_of(fresh, costs, predicted=cause.round == 1 and cause.proposal is not None),

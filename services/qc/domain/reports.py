@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 from services.qc.domain.conduct import Conduct, Person
 from services.qc.domain.drift import FALSE_ALARM, Alarm
+from services.qc.domain.fusing.counted import Counted
+from services.qc.domain.fusing.told import corrections, part_skills
 from services.qc.domain.pace import pace_of
 from services.qc.domain.rules import Firing
 from services.qc.domain.skill import skill
@@ -35,6 +37,7 @@ def skill_of(
     cells: Mapping[tuple[str, str], int],
     conduct: Conduct,
     *,
+    fused: Mapping[str, Counted] | None = None,
     snapshot: int,
     now: datetime,
 ) -> Quality:
@@ -55,6 +58,8 @@ def skill_of(
         if pace is None
         else Speed(median_s=round(pace.median_s, 3), spread=round(pace.spread, DIGITS), answers=pace.answers),
         drifts=conduct.drift.alarms,
+        parts=part_skills(annotator_id, fused or {}),
+        corrections=corrections(annotator_id, fused or {}),
     )
     digest = hashlib.sha256(measured.model_dump_json().encode()).hexdigest()[:16]
     return Quality(

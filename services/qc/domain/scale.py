@@ -1,9 +1,11 @@
 """How the answers of a project compare: a closed list of classes, an open set of values, or numbers."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from services.qc.domain.fusing.engine import Fuser, fuser_of
+from services.qc.domain.kinds.tolerance import right as right_of
 from shared.labels import (
     ChoiceSchema,
     ChoicesSchema,
@@ -24,6 +26,7 @@ class Kind(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     NUMERIC = "numeric"
+    FUSED = "fused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +34,14 @@ class Scale:
     """What answers to one project can be.
 
     Attributes:
-        kind: closed (choice): every class can be the truth, confusions are kept per class; open (choices and structured
-            values): only equal or not, as no list of all values exists; numeric (rating): near or not.
+        kind: closed (choice): every class can be the truth, confusions are kept per class; open (choices): only equal
+            or not, as no list of all values exists; numeric (rating): near or not; fused (objects, words, pixels): what
+            people gave is fused, and near or not.
         classes: the classes of a closed scale, in the project's order.
         size: how many values an open scale has, at most MAX_OPEN.
         tolerance: two numbers this near are the same opinion.
         ordered: the classes stand from lowest to highest.
+        fuser: of a fused scale.
     """
 
     kind: Kind
@@ -45,6 +50,7 @@ class Scale:
     tolerance: float = 0.0
     stepped: bool = False
     ordered: bool = False
+    fuser: Fuser | None = field(default=None, compare=False)
 
 
 def _subsets(classes: int, low: int, high: int) -> int:
@@ -70,7 +76,7 @@ def scale_of(schema: LabelSchema) -> Scale:
             tolerance = schema.step or (schema.max - schema.min) * RANGE_SHARE
             return Scale(Kind.NUMERIC, tolerance=tolerance, stepped=schema.step is not None)
         case _:
-            return Scale(Kind.OPEN)
+            return Scale(Kind.FUSED, fuser=fuser_of(schema))
 
 
 def symbol_of(value: LabelValue) -> str:
@@ -84,7 +90,7 @@ def number_of(value: LabelValue) -> float | None:
 
 
 def same(left: LabelValue, right: LabelValue, scale: Scale) -> bool:
-    """Whether two values are one opinion: equal, or numbers within the tolerance."""
+    """Whether two values are one opinion: equal, or within the tolerance of numbers or of their kind."""
     if isinstance(left, Rating) and isinstance(right, Rating):
         return abs(left.rating - right.rating) <= scale.tolerance * (1 + 1e-9)
-    return symbol_of(left) == symbol_of(right)
+    return symbol_of(left) == symbol_of(right) or (scale.kind is Kind.FUSED and bool(right_of(left, right)))

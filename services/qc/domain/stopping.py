@@ -8,13 +8,15 @@ what never comes becomes `exhausted`.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.qc.domain import numeric
 from services.qc.domain.consensus import posterior, settled
 from services.qc.domain.counts import Parameters
+from services.qc.domain.fusing.outcome import Fusion
 from services.qc.domain.item import Answer
+from services.qc.domain.kinds.kind import Given
 from services.qc.domain.models import Method
 from services.qc.domain.rounds import Round
 from services.qc.domain.scale import Kind, Scale, number_of, same
@@ -46,7 +48,7 @@ class Verdict:
     """The round ends in a label.
 
     `votes` is all it stands on; `agreement` the share of them that equals the value, None for fewer than two; `sure`
-    says whether the posterior reached the target.
+    says whether the posterior reached the target; `fusion` how sure a fused value is of its parts.
     """
 
     value: LabelValue
@@ -57,6 +59,7 @@ class Verdict:
     posterior: float | None = None
     distribution: Mapping[str, float] | None = None
     sure: bool = False
+    fusion: Fusion | None = None
 
 
 Decision = Wait | Request | Verdict
@@ -67,7 +70,7 @@ class _Best:
     """The value that the opinions speak for, and whether that is enough.
 
     `shares`: by which it was chosen, and label and posterior are given; `posterior` and `distribution` say whether to
-    go on asking.
+    go on asking. `fusion`: of a fused scale, where the posterior is that of the most doubtful part.
     """
 
     value: LabelValue
@@ -76,6 +79,7 @@ class _Best:
     distribution: Mapping[str, float] | None = None
     share: float | None = None
     shares: Mapping[str, float] | None = None
+    fusion: Fusion | None = None
 
 
 def _tie(salt: str, symbol: str) -> bytes:
@@ -87,14 +91,34 @@ def _best_number(opinions: tuple[Answer, ...], scale: Scale) -> _Best:
     return _Best(Rating(rating=numeric.estimate(numbers, scale)), numeric.settled(numbers, scale))
 
 
+def fused(answers: Sequence[Answer], scale: Scale, parameters: Parameters) -> Fusion:
+    """The answers of one or more people as one value, whatever the order in which they came.
+
+    Raises:
+        ValueError: the scale is of another kind.
+    """
+    if scale.fuser is None:
+        raise ValueError("only objects, words and pixels are fused")
+    told = sorted((answer for answer in answers if answer.value is not None), key=lambda one: one.annotation_id)
+    given = [Given(one.annotator_id or f"\x00{one.annotation_id}", one.value) for one in told]
+    return scale.fuser.fuse(given, parameters.fused)
+
+
+def _best_fused(opinions: Sequence[Answer], policy: Policy, scale: Scale, parameters: Parameters) -> _Best:
+    found = fused(opinions, scale, parameters)
+    return _Best(found.value, found.score >= policy.target_posterior, found.score, share=found.score, fusion=found)
+
+
 def _best(current: Round, policy: Policy, scale: Scale, parameters: Parameters, salt: str) -> _Best:
-    """The likeliest of the values that somebody gave: a label is never one that nobody did.
+    """The likeliest of the values that somebody gave: a label is never one that nobody did, unless it is fused.
 
     One vote is no evidence by a method that only counts votes: it has no posterior, and is never sure. Equal posteriors
     are told apart by a hash of the item and the value, which favours no class.
     """
     if scale.kind is Kind.NUMERIC:
         return _best_number(current.opinions, scale)
+    if scale.kind is Kind.FUSED:
+        return _best_fused(current.opinions, policy, scale, parameters)
     method = Method(policy.consensus.method)
     opinions = current.model_opinions()
     believed = posterior(opinions, scale, parameters, method, current.prediction)
@@ -128,6 +152,7 @@ def _label(current: Round, best: _Best, scale: Scale, reason: str) -> Verdict:
         posterior=best.share,
         distribution=best.shares,
         sure=best.sure and best.posterior is not None,
+        fusion=best.fusion,
     )
 
 
@@ -205,6 +230,8 @@ def _by_opinions(
         return _label(current, best, scale, "one opinion, as the policy asks")
     lone = "one vote is no agreement" if len(current.opinions) == 1 else "the opinions differ"
     short = lone if best.posterior is None else f"{best.posterior:.3f} < {policy.target_posterior:g}"
+    if best.fusion is not None:
+        short = f"{best.fusion.worst[1]}: {short}"
     if number < overlap.max and not pays(current, policy, best.distribution, scale, parameters=parameters, costs=costs):
         return _label(current, best, scale, f"{short}, and further opinions cost more than they are expected to save")
     if number < overlap.max:

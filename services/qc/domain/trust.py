@@ -53,7 +53,7 @@ class Trust:
 
 def limits(policy: GoldPolicy, scale: Scale) -> Limits:
     """A project's limits; by default halfway between guessing and perfect, and a little better than guessing."""
-    chance = 0.0 if scale.kind is Kind.NUMERIC else 1.0 / scale.size
+    chance = 0.0 if scale.kind in (Kind.NUMERIC, Kind.FUSED) else 1.0 / scale.size
     acceptable = policy.acceptable if policy.acceptable is not None else chance + HALFWAY * (1.0 - chance)
     near_chance = min(chance + NEAR_CHANCE * (1.0 - chance), BELOW * acceptable)
     unacceptable = policy.unacceptable if policy.unacceptable is not None else near_chance

@@ -23,7 +23,7 @@ def undecided_cells(
 
     Args:
         rounds: the opinions of each round that is looked at; one with fewer than two says nothing about people.
-        scale: the project's; a numeric one has no posterior, so nothing is judged.
+        scale: the project's; a numeric or fused one has no posterior over values, so nothing is judged.
         parameters: the snapshot before.
         total: how many undecided rounds there are.
         taken: how many of them are given; the weights are scaled up from these to all.
@@ -31,7 +31,7 @@ def undecided_cells(
     Returns:
         Cells with weights in mills and no judged answers, as nothing is decided.
     """
-    if scale.kind is Kind.NUMERIC or taken == 0:
+    if scale.kind in (Kind.NUMERIC, Kind.FUSED) or taken == 0:
         return []
     weights: Counter[tuple[str, Cell]] = Counter()
     for opinions in rounds:

@@ -175,7 +175,7 @@ class Handlers:
         folded = await asyncio.to_thread(fold, items, events, read.contexts, parameters, now=unit.now)
         for place in folded.conflicts:
             unit.reject(batch[place].record, Reason.ID_CONFLICT, _CONFLICT)
-        await store.save_annotations([events[place] for place in folded.new])
+        await store.save_annotations([events[place] for place in folded.new], folded.corrections)
         self._parameters.took_in([events[place].project_id for place in folded.new])
         await store.save_rounds({k: v for k, v in rounds_of(items).items() if rounds.get(k) != v})
         await store.save_labels({k: i.label for k, i in items.items() if i.label is not None and i.label != labels[k]})

@@ -11,17 +11,22 @@ import structlog
 from services.qc.domain.checked import calibration
 from services.qc.domain.concord import agreements, concord, pairs
 from services.qc.domain.counts import Parameters
+from services.qc.domain.fusing.agreeing import agreement
+from services.qc.domain.kinds.kind import Given as Fused
 from services.qc.domain.refresh import Given
-from services.qc.domain.scale import Scale, scale_of, symbol_of
+from services.qc.domain.scale import Kind, Scale, scale_of, symbol_of
 from services.qc.jobs.snapshots import SHORT_S, OpenUnit
 from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache, Store
 from shared.bus.references import References
+from shared.bus.unit import Unit
 from shared.events import Agreement, Calibration, PairAgreement, Policy, Quality
+from shared.labels import LabelValue
 from shared.topics import QUALITY
 
 log = structlog.get_logger(__name__)
 NAME_AT_MOST = 100
+FUSED_AT_MOST = 2000
 Measured = Agreement | PairAgreement | Calibration
 
 
@@ -63,6 +68,8 @@ class AgreementJobs:
             store = Store(unit.connection, self._references.projects.naming)
             if not await store.lock_project(project, "agreement"):
                 return False
+            if scale.kind is Kind.FUSED:
+                return await self._measure_fused(project, store, unit)
             given = await store.list_given(project, most)
             gold = await store.list_gold_given(project, most)
             parameters = (await self._parameters.latest([project], store))[project]
@@ -81,6 +88,27 @@ class AgreementJobs:
         self._published |= {(project, event.subject): event.sequence for event in events}
         log.info("agreement_measured", project_id=project, answers=len(given), measurements=len(events))
         return True
+
+    async def _measure_fused(self, project: str, store: Store, unit: Unit) -> bool:
+        """Of labels that are fused, over fewer answers: distances are dear."""
+        most = min(self._settings.agreement_answers, FUSED_AT_MOST)
+        given = await store.list_values(project, most)
+        parameters = (await self._parameters.latest([project], store))[project]
+        found = await asyncio.to_thread(_fused, given, self._settings.agreement_resamples)
+        for event in (_event(project, one, parameters.snapshot, unit.now) for one in found):
+            if self._published.get((project, event.subject)) != event.sequence:
+                unit.emit(QUALITY, event)
+                self._published[project, event.subject] = event.sequence
+        log.info("agreement_measured", project_id=project, answers=len(given), measurements=len(found))
+        return True
+
+
+def _fused(given: Sequence[tuple[str, Fused[LabelValue]]], resamples: int) -> list[Measured]:
+    rounds: dict[str, list[Fused[LabelValue]]] = {}
+    for place, one in reversed(given):
+        rounds.setdefault(place, []).append(one)
+    found = agreement(rounds, resamples=resamples)
+    return [] if found is None else [found]
 
 
 def _all(given: Sequence[Given], scale: Scale, resamples: int) -> list[Measured]:

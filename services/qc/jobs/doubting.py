@@ -140,7 +140,7 @@ class Doubts:
 
 def _reconsiders(project: CurrentProject) -> bool:
     spec = project.spec
-    return spec.policy.relabel.doubts_per_day > 0 and scale_of(spec.label).kind is not Kind.NUMERIC
+    return spec.policy.relabel.doubts_per_day > 0 and scale_of(spec.label).kind in (Kind.CLOSED, Kind.OPEN)
 
 
 async def _fill(items: Mapping[ItemKey, ItemState], store: Store) -> None:

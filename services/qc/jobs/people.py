@@ -29,7 +29,5 @@ class PeopleJobs:
             numbers = await store.get_latest({project for project, _ in found})
             for who, one in found.items():
                 number = numbers.get(who[0], 0)
-                unit.emit(
-                    QUALITY,
-                    skill_of(who, one.judged, one.correct_mills, one.cells, one.conduct, snapshot=number, now=unit.now),
-                )
+                counted = one.judged, one.correct_mills, one.cells, one.conduct
+                unit.emit(QUALITY, skill_of(who, *counted, fused=one.fused, snapshot=number, now=unit.now))

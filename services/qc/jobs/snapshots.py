@@ -17,7 +17,7 @@ from operator import itemgetter
 import structlog
 
 from services.qc.domain.consensus import Opinion
-from services.qc.domain.counts import MILLS, CellCount, Learned, Parameters, digest, pack
+from services.qc.domain.counts import CellCount, Learned, Parameters, digest, judged_answers, pack
 from services.qc.domain.models import Method
 from services.qc.domain.refresh import Given, counted_only, fits, refresh
 from services.qc.domain.scale import Kind, Scale, scale_of
@@ -126,7 +126,7 @@ class Snapshots:
         if name == known:
             self._settled[project] = given
             return
-        judged = round(sum(cell.weight for cell in cells) / MILLS)
+        judged = judged_answers(cells)
         await store.save_snapshot(project, number + 1, now=now, judged=judged, given=given, digest=name, body=body)
         await store.forget_bodies(project, keep=self._settings.snapshots_kept)
         self._metrics.snapshot(project, number + 1, seconds=time.monotonic() - started)
@@ -147,6 +147,8 @@ class Snapshots:
             if fits(len({one.annotator_id for one in given}), scale):
                 return await asyncio.to_thread(_fitted, given, counted, scale, before, current.spec.policy.consensus)
         learned = counted_only(await store.list_answered(project))
+        if scale.kind is Kind.FUSED:
+            return counted, learned
         return counted + await self._undecided(project, scale, before, store), learned
 
     async def _undecided(self, project: str, scale: Scale, before: Parameters, store: Store) -> list[CellCount]:

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from services.qc.domain.conduct import Conduct, ItemKey, Person, dump, load
+from services.qc.domain.counts import MILLS
+from services.qc.domain.fusing.counted import SOURCES, Counted, part_of
 from services.qc.domain.pace import bin_of
 from services.qc.store.rows import columns
 from shared.labels import SAME, Names
@@ -22,11 +24,13 @@ class Record:
     Attributes:
         judged, correct_mills: over all sources.
         cells: (truth, answered) -> judged answers.
+        fused: what is counted by labels that were fused, by part of the label.
     """
 
     judged: int = 0
     correct_mills: int = 0
     cells: Counter[Cell] = field(default_factory=Counter)
+    fused: dict[str, Counted] = field(default_factory=dict)
     conduct: Conduct = field(default_factory=Conduct)
 
 
@@ -99,7 +103,7 @@ class ConductStore:
             "WITH taken AS (UPDATE annotators SET dirty = false WHERE (project_id, annotator_id) IN"
             " (SELECT project_id, annotator_id FROM annotators WHERE dirty AND annotator_id <> ''"
             " ORDER BY project_id, annotator_id LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING project_id, annotator_id)"
-            " SELECT t.project_id, t.annotator_id, c.truth, c.answered, c.answers, c.weight, w.pace, w.state"
+            " SELECT t.project_id, t.annotator_id, c.truth, c.answered, c.source, c.answers, c.weight, w.pace, w.state"
             " FROM taken t JOIN annotator_counts c USING (project_id, annotator_id)"
             " LEFT JOIN conduct w USING (project_id, annotator_id) ORDER BY 1, 2, 3, 4",
             limit,
@@ -111,6 +115,11 @@ class ConductStore:
                 found[who] = Record(conduct=Conduct() if row["pace"] is None else load(row["pace"], row["state"]))
             name = self.names(who[0]).symbol
             one, cell = found[who], (name(row["truth"]), name(row["answered"]))
+            part, source = part_of(row["source"])
+            if source in SOURCES or part:
+                told = float(row["answers"]), row["weight"] / MILLS
+                one.fused.setdefault(part, Counted()).add(who[1], (source, *cell), *told)
+                continue
             one.judged += row["answers"]
             one.cells[cell] += row["answers"]
             if cell[0] == cell[1] or cell == ("", "="):

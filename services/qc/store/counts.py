@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from services.qc.domain.counts import CellCount, Source, named_cells
+from services.qc.domain.counts import CellCount, named_cells
 from services.qc.domain.facts import Facts
 from services.qc.store.rows import columns
 from shared.labels import Names
@@ -93,7 +93,7 @@ class CountStore:
             project_id,
         )
         stored = [
-            CellCount(r["annotator_id"], r["truth"], r["answered"], Source(r["source"]), r["answers"], r["weight"])
+            CellCount.stored(r["annotator_id"], (r["truth"], r["answered"]), r["source"], r["answers"], r["weight"])
             for r in rows
         ]
         return named_cells(stored, self.names(project_id))

@@ -34,7 +34,8 @@ _DELETE_ROUNDS = (
 )
 _MARK_ERASED = (
     "UPDATE items AS i SET erased = true, label_version = 0, label_path = NULL, label_kind = NULL,"
-    " label_symbol = NULL, label_weights = NULL, label_number = NULL, label_tolerance = NULL, label_given = NULL"
+    " label_symbol = NULL, label_weights = NULL, label_number = NULL, label_tolerance = NULL, label_given = NULL,"
+    " label_value = NULL"
     " FROM unnest($1::text[], $2::text[]) AS k(p, i) WHERE i.project_id = k.p AND i.item_id = k.i"
 )
 

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from services.qc.domain.fold import ItemKey
+from services.qc.domain.fusing.proposals import Correction
 from services.qc.domain.item import Answer, End, ItemState, LiveLabel, RoundRecord
 from services.qc.store.rows import (
     annotation_row,
@@ -93,23 +94,27 @@ class ItemStore:
             for row in rows
         }
 
-    async def save_annotations(self, events: Sequence[Annotation]) -> None:
-        """Store new annotations, in order.
+    async def save_annotations(
+        self, events: Sequence[Annotation], corrections: Mapping[UUID, Correction] | None = None
+    ) -> None:
+        """Store new annotations, in order; with what became of proposals, by annotation.
 
         Raises:
             RetryLater: one of them was stored by someone else meanwhile; on the next try it will be known.
         """
         if not events:
             return
+        told = corrections or {}
         stored = await self._connection.fetchval(
             "WITH stored AS (INSERT INTO annotations (annotation_id, project_id, item_id, round, outcome, annotator_id,"
             " role, value, symbol, skip_reason, gold, late, saw_proposal, duration_ms, project_version,"
-            " guideline_version, submitted_at, predicted, slice)"
+            " guideline_version, submitted_at, predicted, slice, correction, apart)"
             " SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::text[], $6::text[],"
             " $7::text[], $8::jsonb[], $9::text[], $10::text[], $11::boolean[], $12::boolean[], $13::boolean[],"
-            " $14::bigint[], $15::integer[], $16::integer[], $17::timestamptz[], $18::jsonb[], $19::text[])"
+            " $14::bigint[], $15::integer[], $16::integer[], $17::timestamptz[], $18::jsonb[], $19::text[],"
+            " $20::text[], $21::smallint[])"
             " ON CONFLICT DO NOTHING RETURNING 1) SELECT count(*) FROM stored",
-            *columns([annotation_row(event) for event in events], 19),
+            *columns([annotation_row(event, told.get(event.annotation_id)) for event in events], 21),
         )
         if stored != len(events):
             raise RetryLater(f"{len(events) - stored} of {len(events)} annotations were stored by another consumer")
@@ -139,10 +144,10 @@ class ItemStore:
         await self._connection.execute(
             "UPDATE items AS i SET label_version = n.version, label_path = n.path, label_kind = n.kind,"
             " label_symbol = n.symbol, label_weights = n.weights, label_number = n.number,"
-            " label_tolerance = n.tolerance, label_given = n.given"
+            " label_tolerance = n.tolerance, label_given = n.given, label_value = n.value"
             " FROM unnest($1::text[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::jsonb[],"
-            " $8::double precision[], $9::double precision[], $10::smallint[])"
-            " AS n(project_id, item_id, version, path, kind, symbol, weights, number, tolerance, given)"
+            " $8::double precision[], $9::double precision[], $10::smallint[], $11::jsonb[])"
+            " AS n(project_id, item_id, version, path, kind, symbol, weights, number, tolerance, given, value)"
             " WHERE i.project_id = n.project_id AND i.item_id = n.item_id",
-            *columns(rows, 10),
+            *columns(rows, 11),
         )

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from services.qc.domain.fold import predicted
+from services.qc.domain.fusing.proposals import Correction, Deed
 from services.qc.domain.item import Answer, LiveLabel, Reached, RoundRecord
 from services.qc.domain.scale import Kind, symbol_of
 from shared.events import Annotation, Audience, Outcome, Path, SkipReason
@@ -35,10 +36,11 @@ def answer_of(row: Any, names: Names = SAME) -> Answer:
         late=row["late"],
         guideline_version=row["guideline_version"],
         saw_proposal=row["saw_proposal"],
+        correction=None if row["correction"] is None else Correction(Deed(row["correction"]), row["apart"]),
     )
 
 
-def annotation_row(event: Annotation) -> tuple[Any, ...]:
+def annotation_row(event: Annotation, correction: Correction | None = None) -> tuple[Any, ...]:
     """One annotation as columns, in the order of the table without `seq`."""
     return (
         event.annotation_id,
@@ -60,6 +62,8 @@ def annotation_row(event: Annotation) -> tuple[Any, ...]:
         event.submitted_at,
         _predicted(event),
         event.slice,
+        None if correction is None else correction.deed.value,
+        None if correction is None else correction.apart,
     )
 
 
@@ -99,6 +103,7 @@ def label_of_row(row: Any, names: Names = SAME) -> LiveLabel | None:
         tolerance=row["label_tolerance"] or 0.0,
         given=row["label_given"] or row["label_version"],
         published=row["label_symbol"],
+        value=None if row["label_value"] is None else VALUE.validate_json(row["label_value"]),
     )
 
 
@@ -113,4 +118,5 @@ def label_columns(label: LiveLabel) -> tuple[Any, ...]:
         label.number,
         label.tolerance,
         None if label.given in (0, label.version) else label.given,
+        None if label.value is None else label.value.model_dump_json(),
     )

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from services.qc.domain.kinds.kind import Given as Fused
 from services.qc.domain.refresh import Given
-from services.qc.store.rows import columns
-from shared.labels import Names
+from services.qc.store.rows import VALUE, columns
+from shared.labels import LabelValue, Names
 
 REBUILT = "rebuilt"
 """The digest of a number that is only known from the own output: it is never given again."""
@@ -110,6 +111,20 @@ class SnapshotStore:
             if len(rows) < size:
                 break
         return found
+
+    async def list_values(self, project_id: str, limit: int) -> list[tuple[str, Fused[LabelValue]]]:
+        """The newest answers of annotators with their values, gold left out: (round of an item, answer)."""
+        rows = await self._connection.fetch(
+            "SELECT item_id, round, annotator_id, value FROM annotations WHERE project_id = $1 AND NOT gold"
+            " AND outcome = 'answered' AND role = 'annotator' AND annotator_id IS NOT NULL ORDER BY seq DESC LIMIT $2",
+            project_id,
+            limit,
+        )
+        name = self.names(project_id).value
+        return [
+            (f"{r['round']}:{r['item_id']}", Fused(r["annotator_id"], name(VALUE.validate_json(r["value"]))))
+            for r in rows
+        ]
 
     async def list_gold_given(self, project_id: str, limit: int) -> list[Given]:
         """The newest answers to gold items, newest first."""

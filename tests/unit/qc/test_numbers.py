@@ -39,7 +39,7 @@ def test_scales_follow_the_label_schema() -> None:
     assert scale_of(ChoicesSchema(classes=tuple(f"c{n}" for n in range(100)))).size == 1000
     assert scale_of(RatingSchema(min=1, max=5, step=1)).tolerance == 1
     assert scale_of(RatingSchema(min=0, max=100)).tolerance == pytest.approx(5)
-    assert scale_of(ObjectSchema(kind="spans", classes=("a",))).kind is Kind.OPEN
+    assert scale_of(ObjectSchema(kind="spans", classes=("a",))).kind is Kind.FUSED
 
 
 def test_long_values_are_named_by_their_hash() -> None:

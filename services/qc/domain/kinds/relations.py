@@ -84,7 +84,8 @@ def value_of(stretches: Sequence[Stretch], arcs: Sequence[Named]) -> Relations:
     )
 
 
-def _alone(answers: Sequence[Given[Relations]]) -> list[Given[Spans]]:
+def spans_alone(answers: Sequence[Given[Relations]]) -> list[Given[Spans]]:
+    """What everybody says without the relations."""
     return [
         Given(one.annotator, spans.spans_of([(each.start, each.end, each.label) for each in one.value.spans]))
         for one in answers
@@ -103,7 +104,8 @@ def _stands_for(span: Stretch, fused: Sequence[Stretch]) -> Stretch:
     return best
 
 
-def _answers(answers: Sequence[Given[Relations]], fused: Sequence[Stretch]) -> list[Answer[Arc]]:
+def between(answers: Sequence[Given[Relations]], fused: Sequence[Stretch]) -> list[Answer[Arc]]:
+    """Everybody's relations as pairs of the fused spans that theirs stand for."""
     return [
         Answer(
             one.annotator,
@@ -121,9 +123,9 @@ def _answers(answers: Sequence[Given[Relations]], fused: Sequence[Stretch]) -> l
 
 def fuse(items: Items[Relations]) -> Fusion[Relations]:
     """Fused spans, and the relations between them that are likely real."""
-    found = spans.fuse({task: _alone(answers) for task, answers in items.items()})
+    found = spans.fuse({task: spans_alone(answers) for task, answers in items.items()})
     fused = {task: spans.stretches_of(label.value) for task, label in found.labels.items()}
-    every = {task: _answers(answers, fused[task]) for task, answers in items.items()}
+    every = {task: between(answers, fused[task]) for task, answers in items.items()}
     crowd = learn(list(every.values()), PAIRS)
     labels = {}
     for task, answers in every.items():
@@ -148,8 +150,8 @@ def fuse(items: Items[Relations]) -> Fusion[Relations]:
 
 def majority(answers: Sequence[Given[Relations]]) -> Relations:
     """Majority spans, and the relations that more than half give between them."""
-    fused = spans.stretches_of(spans.majority(_alone(answers)))
-    return value_of(fused, [(*each.extent, each.label) for each in most(_answers(answers, fused), PAIRS)])
+    fused = spans.stretches_of(spans.majority(spans_alone(answers)))
+    return value_of(fused, [(*each.extent, each.label) for each in most(between(answers, fused), PAIRS)])
 
 
 def measure(pairs: Sequence[tuple[Relations, Relations]]) -> dict[str, float]:
@@ -168,7 +170,7 @@ def measure(pairs: Sequence[tuple[Relations, Relations]]) -> dict[str, float]:
 
 
 def _spans(value: Relations) -> Spans:
-    return _alone([Given("", value)])[0].value
+    return spans_alone([Given("", value)])[0].value
 
 
 def distance(left: Relations, right: Relations) -> float:

@@ -85,7 +85,7 @@ def learn(items: Sequence[Sequence[Answer[Runs]]]) -> Painters:
     for _ in range(ROUNDS):
         right, mass = np.zeros(len(names)), np.zeros(len(names))
         for who, found in told:
-            shares = _posterior(found, accuracy[who])
+            shares = posterior(found, accuracy[who])
             pixels = found.disputed / found.disputed.sum()
             each = np.arange(len(pixels))[:, None]
             right[who] += pixels @ shares[each, found.said]
@@ -95,7 +95,7 @@ def learn(items: Sequence[Sequence[Answer[Runs]]]) -> Painters:
     return Painters(classes, dict(zip(names, accuracy.tolist(), strict=True)), typical)
 
 
-def _posterior(found: Picture, accuracy: Floats) -> Floats:
+def posterior(found: Picture, accuracy: Floats) -> Floats:
     """(stretches, classes and none); P(class) of the pixels of each stretch."""
     size = int(found.said.max(initial=0)) + 1
     sure = np.clip(accuracy, 1.0 / size + EDGE, 1.0 - EDGE)
@@ -130,7 +130,7 @@ def fuse(answers: Sequence[Answer[Runs]], painters: Painters) -> Painted:
     if found is None:
         return Painted((), 0.0)
     accuracy = np.array([painters.accuracy.get(answer.annotator, painters.typical) for answer in answers])
-    shares = _posterior(found, accuracy)
+    shares = posterior(found, accuracy)
     best = shares.argmax(axis=1)
     masks = []
     for place, name in enumerate(painters.classes[: shares.shape[1] - 1]):

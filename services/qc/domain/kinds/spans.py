@@ -61,6 +61,18 @@ def fuse(items: Items[Spans]) -> Fusion[Spans]:
     return Fusion(labels, _skills(found, fitted.counts))
 
 
+def labelled(shares: Floats, found: tags.Tagged, place: int, given: Mapping[str, Sequence[Stretch]]) -> Label[Spans]:
+    """The label of one tagged item.
+
+    Args:
+        shares: (atoms, tags); P(tag) of its atoms.
+        found: the items as they were tagged.
+        place: of the item among them.
+        given: annotator -> spans without overlap.
+    """
+    return _label(shares, tags.legal(found.answers.classes), found.edges[place], found.classes, given)
+
+
 def _label(
     shares: Floats,
     steps: Floats,

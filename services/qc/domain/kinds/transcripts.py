@@ -131,6 +131,20 @@ def _label(lines: Lines, weights: Floats) -> Label[Transcript]:
     return Label(Transcript(text=text_of(found)), sure, wrong, tuple(parts))
 
 
+def spelled(lines: Lines, weights: Floats) -> tuple[Transcript, list[str]]:
+    """The text by weighted vote, each word as most who have it write it; and the word of each slot, or NOTHING."""
+    written, won = _written(lines), voted(lines, weights)
+    found = []
+    for (key, _), forms in zip(won, written, strict=True):
+        mass: dict[str, float] = defaultdict(float)
+        for form, weight in zip(forms, weights.tolist(), strict=True):
+            if form is not None and form.key == key:
+                mass[form.written] += weight
+        if mass:
+            found.append(max(mass, key=lambda each: mass[each]))
+    return Transcript(text=text_of(found)), [key for key, _ in won]
+
+
 def _written(lines: Lines) -> list[list[Word | None]]:
     """Of each slot, what every annotator wrote there."""
     rest = [iter(line) for line in lines.words]

@@ -1,0 +1,75 @@
+"""What is published of people on kinds that are fused."""
+
+from collections.abc import Iterable, Mapping
+
+from services.qc.domain.fusing.counted import (
+    ARCS,
+    CLASS,
+    EXTENT,
+    FALSE,
+    FOUND,
+    GIVEN,
+    NO,
+    PIXELS,
+    PROPOSAL,
+    WORDS,
+    YES,
+    Cell,
+    Counted,
+    weight,
+)
+from services.qc.domain.fusing.proposals import Deed
+from shared.events import Corrections, PartSkill
+
+DIGITS = 6
+Own = Mapping[Cell, tuple[float, float]]
+
+
+def _share(right: float, wrong: float) -> float | None:
+    return round(right / (right + wrong), DIGITS) if right + wrong > 0 else None
+
+
+def part_skills(who: str, counted: Mapping[str, Counted]) -> tuple[PartSkill, ...]:
+    """Their skill on each part of the label, as counted, without priors."""
+    found = (_part(part, one.own(who)) for part, one in sorted(counted.items()))
+    return tuple(one for one in found if one is not None)
+
+
+def _part(part: str, own: Own) -> PartSkill | None:
+    answers = own.get((FOUND, "", GIVEN), (0.0, 0.0))[0]
+    spoken = weight(own, WORDS, YES) + weight(own, WORDS, NO)
+    if not answers and not spoken:
+        return None
+    right, wrong = _classes((cell, mass) for cell, (_, mass) in own.items() if cell[0] == CLASS)
+    return PartSkill(
+        part=(part.removesuffix(ARCS) + " relations").strip() if part.endswith(ARCS) else part or None,
+        answers=round(answers),
+        detection=_share(weight(own, FOUND, YES), weight(own, FOUND, NO)),
+        false=round(weight(own, FALSE, NO) / answers, DIGITS) if answers else None,
+        right_class=_share(right, wrong),
+        extent=_share(weight(own, EXTENT, YES), weight(own, EXTENT, NO)),
+        words=_share(weight(own, WORDS, NO), weight(own, WORDS, YES)),
+        pixels=_share(weight(own, PIXELS, YES), weight(own, PIXELS, NO)),
+    )
+
+
+def _classes(cells: Iterable[tuple[Cell, float]]) -> tuple[float, float]:
+    right = wrong = 0.0
+    for (_, truth, answered), mass in cells:
+        right, wrong = right + mass * (truth == answered), wrong + mass * (truth != answered)
+    return right, wrong
+
+
+def corrections(who: str, counted: Mapping[str, Counted]) -> Corrections | None:
+    """What became of the proposals that they saw."""
+    own = counted[""].own(who) if "" in counted else {}
+    done = {deed: own.get((PROPOSAL, "", deed.value), (0.0, 0.0)) for deed in Deed}
+    total = sum(number for number, _ in done.values())
+    if not total:
+        return None
+    return Corrections(
+        accepted=round(done[Deed.ACCEPTED][0]),
+        edited=round(done[Deed.EDITED][0]),
+        replaced=round(done[Deed.REPLACED][0]),
+        distance=round(min(sum(apart for _, apart in done.values()) / total, 1.0), DIGITS),
+    )

@@ -1,0 +1,93 @@
+"""Labels that are fused, on a real PostgreSQL: what is stored is what the rows say, and a replay gives the same."""
+
+from random import Random
+
+from shared.events import Agreement, Annotation, Label, Outcome, Path, Proposal, Skill
+from shared.labels import LabelValue
+from shared.topics import ANNOTATIONS, ESCALATIONS, LABELS, QUALITY
+from tests.support import events as make
+from tests.support.live import CAREFUL, CARELESS, KINDS, seen, things
+from tests.support.qc import Qc, Reference
+from tests.support.qc_domain import policy
+
+RULES = policy(2, 4, target=0.9)
+PEOPLE = {"ada": CAREFUL, "bob": CAREFUL, "cyd": CAREFUL, "bad": CARELESS}
+
+
+def crowd(kind: str, items: int, rng: Random) -> list[Annotation]:
+    """Four opinions on each item, each in sight of a proposal that one of them gave, and the end of the supply."""
+    write, events = KINDS[kind][1], []
+    for n in range(items):
+        true = things(rng, 3)
+        given: dict[str, LabelValue] = {who: write(seen(true, one, rng)) for who, one in PEOPLE.items()}
+        shown = Proposal(value=write(true), confidence=0.7, model_version="m1")
+        for who in rng.sample(sorted(PEOPLE), 4):
+            more = {"proposal": shown, "saw_proposal": who != "cyd", "policy": RULES}
+            events.append(make.annotation(f"i{n}", by=who, value=given[who], **more))
+        events.append(make.exhausted(f"i{n}", policy=RULES))
+    return events
+
+
+async def test_fused_labels_count_what_their_rows_say_and_a_replay_decides_nothing_again(qc: Qc, qc_empty: Qc) -> None:
+    for one in (qc, qc_empty):
+        one.reference = Reference(make.project_spec(label=KINDS["boxes"][0]))
+    events = crowd("boxes", 12, Random(1))
+    for at in range(0, len(events), 7):
+        await qc.handle(ANNOTATIONS, events[at : at + 7] + events[at : at + 2])
+        await qc.jobs.take_snapshots()
+    labels: list[Label] = await qc.published(LABELS)
+    assert {label.item_id for label in labels} == {f"i{n}" for n in range(12)}
+    assert {label.path for label in labels} == {Path.CONSENSUS}
+    assert any(label.evidence.snapshot > 0 for label in labels)
+    assert any(label.opinions < 4 for label in labels)
+    stored = await qc.stored()
+    assert stored == await qc.recomputed()
+    assert {source for *_, source in stored.answers} == {"consensus", "found", "false", "class", "extent", "proposal"}
+    assert sum(n for (who, *_, source), n in stored.answers.items() if source == "proposal" and who == "ada") == 12
+    assert not any(source == "proposal" and who == "cyd" for who, *_, source in stored.answers)
+
+    await qc_empty.handle(LABELS, labels, "rebuild_labels")
+    await qc_empty.handle(ESCALATIONS, await qc.published(ESCALATIONS), "rebuild_escalations")
+    for at in range(0, len(events), 11):
+        await qc_empty.handle(ANNOTATIONS, events[at : at + 11])
+    assert await qc_empty.stored() == stored == await qc_empty.recomputed()
+    assert not await qc_empty.published(LABELS)
+
+
+async def test_skills_by_part_corrections_and_agreement_are_published(qc: Qc) -> None:
+    qc.reference = Reference(make.project_spec(label=KINDS["spans"][0]))
+    await qc.handle(ANNOTATIONS, crowd("spans", 10, Random(2)))
+    await qc.people.publish_skills()
+    await qc.agreement.publish_agreement()
+    told = [event.measurement for event in await qc.published(QUALITY)]
+    skills = {one.annotator_id: one for one in told if isinstance(one, Skill)}
+    (good,), (bad,) = skills["ada"].parts, skills["bad"].parts
+    assert good.detection is not None
+    assert bad.detection is not None
+    assert good.detection > bad.detection
+    assert skills["ada"].judged == good.answers <= 10
+    done = skills["bad"].corrections
+    assert done is not None
+    assert done.accepted + done.edited + done.replaced == 10
+    assert skills["cyd"].corrections is None
+    (agreed,) = [one for one in told if isinstance(one, Agreement)]
+    assert (agreed.metric, agreed.rounds) == ("distance", 10)
+    assert agreed.alpha is not None
+    assert {"alpha_u", "pairwise_f1"} <= agreed.measures.keys()
+
+
+async def test_an_erased_person_leaves_counts_and_an_erased_item_none(qc: Qc) -> None:
+    qc.reference = Reference(make.project_spec(label=KINDS["transcript"][0]))
+    events = crowd("transcript", 6, Random(3))
+    await qc.handle(ANNOTATIONS, events)
+    async with qc.unit() as unit:
+        await qc.erasing._eraser.erase_person("bad", unit)
+    stored = await qc.stored()
+    assert stored == await qc.recomputed()
+    assert not any(who == "bad" for who, *_ in stored.answers)
+    assert any(who == "" and source == "words" for who, *_, source in stored.answers)
+    async with qc.unit() as unit:
+        await qc.erasing._eraser.erase_items([(make.PROJECT, f"i{n}") for n in range(6)], unit)
+        assert await unit.connection.fetchval("SELECT count(*) FROM items WHERE label_value IS NOT NULL") == 0
+    assert not (await qc.stored()).answers
+    assert sum(event.outcome is Outcome.ANSWERED for event in events) == 24
