@@ -206,3 +206,22 @@ def _answer(
     ]
     order = rng.permutation(len(found))
     return Answer(name, tuple(found[at] for at in order if found[at].extent is not None))
+
+
+def crowded(kind: str, opinions: int, objects: int, seed: int) -> Scene:
+    """Three items of so many objects, of which everybody drew exactly so many: with false ones for those missed."""
+    rng = np.random.default_rng(seed)
+    crowd = people(opinions, rng)
+    truth, answers = [], []
+    for _ in range(3):
+        places = [(somewhere(rng), str(rng.choice(CLASSES))) for _ in range(objects)]
+        truth.append(tuple(Drawn(DRAWS[kind](place, 0.0, rng), label) for place, label in places))
+        item = []
+        for one, noise in enumerate(crowd):
+            found = list(_answer(kind, "", noise, places, rng).objects)
+            while len(found) < objects:
+                drawn = DRAWS[kind](somewhere(rng), noise.jitter, rng)
+                found += [Drawn(drawn, str(rng.choice(CLASSES)))] if drawn is not None else []
+            item.append(Answer(f"p{one:02}", tuple(found[:objects])))
+        answers.append(tuple(item))
+    return Scene(kind, tuple(truth), tuple(answers))

@@ -6,10 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from services.qc.domain.answers import Floats, Ints
-from services.qc.domain.kinds.estimates import centre
+from services.qc.domain.kinds.grouped import Grouped
 from services.qc.domain.kinds.weighted import weighted_median
 
 EDGE = 1e-9
+ALL_PAIRS = 1_000_000
+"""Pairs of boxes above which a sweep is faster than looking at all of them."""
 
 
 class Rect(NamedTuple):
@@ -88,6 +90,11 @@ def near(one: Floats, two: Floats) -> tuple[Ints, Ints]:
     Returns:
         Indices into one and into two.
     """
+    if one.shape[1] * two.shape[1] <= ALL_PAIRS:
+        found = (two[0] < one[2, :, None]) & (two[2] > one[0, :, None])
+        found &= (two[1] < one[3, :, None]) & (two[3] > one[1, :, None])
+        at, to = np.nonzero(found)
+        return at.astype(np.int32), to.astype(np.int32)
     order = np.argsort(two[0], kind="stable")
     start = np.searchsorted(two[0][order], one[0] - (two[2] - two[0]).max(initial=0.0), side="left")
     end = np.searchsorted(two[0][order], one[2], side="left")
@@ -116,67 +123,90 @@ def crossing(one: Floats, two: Floats) -> Floats:
 
 def _inside(one: Floats, two: Floats, least: float) -> Floats:
     """The sum of the cross products along the parts of one's edges inside two; those along its edges if least < 0."""
-    (x, y), (u, v) = np.moveaxis(one, 2, 0), np.moveaxis(two, 2, 0)
-    dx, dy, du, dv = (np.roll(each, -1, axis=1) - each for each in (x, y, u, v))
+    (x, y), (u, v) = np.moveaxis(one, 0, 2).copy().transpose(1, 0, 2), np.moveaxis(two, 0, 2).copy().transpose(1, 0, 2)
+    dx, dy, du, dv = (np.roll(each, -1, axis=0) - each for each in (x, y, u, v))  # (4, pairs)
     long = np.maximum(np.hypot(du, dv), np.finfo(float).tiny)
-    nx, ny = (-dv / long)[:, None], (du / long)[:, None]
-    reach = (np.abs(two).max(axis=(1, 2)) + np.abs(one).max(axis=(1, 2)))[:, None, None]
-    height = (x[:, :, None] * nx + y[:, :, None] * ny) - (u[:, None] * nx + v[:, None] * ny)
-    climb = dx[:, :, None] * nx + dy[:, :, None] * ny
-    level = np.abs(climb) <= EDGE * reach
-    where = -height / np.where(level, 1.0, climb)
-    start = np.where(~level & (climb > 0), where, 0.0).max(axis=2, initial=0.0)
-    end = np.where(~level & (climb < 0), where, 1.0).min(axis=2, initial=1.0)
-    kept = (end > start) & ~(level & (height < least * reach)).any(axis=2)
+    nx, ny = -dv / long, du / long
+    reach = np.maximum(np.abs(u), np.abs(v)).max(axis=0) + np.maximum(np.abs(x), np.abs(y)).max(axis=0)
+    away = u * nx + v * ny
+    start, end = np.zeros_like(x), np.ones_like(x)
+    kept = np.ones(x.shape, dtype=np.bool_)
+    for side in range(len(u)):
+        height = x * nx[side] + y * ny[side] - away[side]
+        climb = dx * nx[side] + dy * ny[side]
+        level = np.abs(climb) <= EDGE * reach
+        where = -height / np.where(level, 1.0, climb)
+        up = climb > 0.0
+        np.maximum(start, where, out=start, where=up & ~level)
+        np.minimum(end, where, out=end, where=~up & ~level)
+        kept &= ~(level & (height < least * reach))
     cross = (x * dy - y * dx) * (end - start)  # of the points at start and end of each part
-    found: Floats = (cross * kept).sum(axis=1)
+    found: Floats = (cross * (kept & (end > start))).sum(axis=0)
     return found
 
 
-def fused(rows: Floats, weights: Floats) -> Rect:
-    """One box of several: each edge a robust weighted mean; turned ones by centre, size and direction.
+def fused(rows: Floats, weights: Floats, sizes: Sequence[int]) -> list[Rect]:
+    """One box of each group: each edge a robust weighted mean; turned ones by centre, size and direction.
 
     A box turned by 90 degrees with its sides exchanged is the same box, so directions are averaged on the circle of a
     quarter turn, and each box is read in the way that is nearest to the mean.
 
     Args:
-        rows: (boxes, 5).
+        rows: (boxes, 5); groups one after the other.
         weights: (boxes,); positive; inverse standard deviations.
+        sizes: (groups,); boxes of each.
     """
-    precision = weights**2
-    scale = 0.02 * float(np.sqrt(rows[:, 2] * rows[:, 3]).mean())
-    if not (rows[:, 4] % 180.0).any():
-        edges = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
-        left, top, right, bottom = centre(edges, precision, scale).tolist()
-        return Rect(left, top, right - left, bottom - top)
-    angle = _direction(rows[:, 4], precision)
+    grouped, precision = Grouped.of(sizes), weights**2
+    turned = grouped.sums((rows[:, 4] % 180.0 != 0.0).astype(np.float64)) > 0.0
+    found = np.empty((len(turned), 5))
+    for sort, way in ((False, _fused_upright), (True, _fused_turned)):
+        which = turned == sort
+        if which.any():
+            own = which[grouped.group]
+            found[which] = way(rows[own], precision[own], Grouped.of(grouped.sizes[which]))
+    return [Rect(*row) for row in found.tolist()]
+
+
+def _scales(rows: Floats, grouped: Grouped) -> Floats:
+    found: Floats = 0.02 * grouped.sums(np.sqrt(rows[:, 2] * rows[:, 3])) / grouped.sizes
+    return found
+
+
+def _fused_upright(rows: Floats, precision: Floats, grouped: Grouped) -> Floats:
+    edges = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
+    middle = grouped.centres(edges, precision, _scales(rows, grouped))
+    return np.concatenate([middle[:, :2], middle[:, 2:] - middle[:, :2], np.zeros((len(middle), 1))], axis=1)
+
+
+def _fused_turned(rows: Floats, precision: Floats, grouped: Grouped) -> Floats:
+    angle = _directions(rows[:, 4], precision, grouped)[grouped.group]
     quarters = np.round((angle - rows[:, 4]) / 90.0)
     turned = rows[:, 4] + 90.0 * quarters
-    swapped = quarters % 2 != 0
-    size = np.where(swapped[:, None], rows[:, [3, 2]], rows[:, 2:4])
+    size = np.where((quarters % 2 != 0.0)[:, None], rows[:, [3, 2]], rows[:, 2:4])
     where = np.concatenate([rows[:, :2] + rows[:, 2:4] / 2, size], axis=1)
-    x, y, width, height = centre(where, precision, scale).tolist()
-    rotation = float(centre(turned[:, None], precision, 2.0)[0])
-    return _as_most(Rect(x - width / 2, y - height / 2, width, height, rotation), rows, precision)
+    middle = grouped.centres(where, precision, _scales(rows, grouped))
+    rotation = grouped.centres(turned[:, None], precision, np.full(len(middle), 2.0))[:, 0]
+    return _as_most(middle, rotation, rows[:, 4], precision, grouped)
 
 
-def _direction(degrees: Floats, weights: Floats) -> float:
-    """The middle of directions on the circle of a quarter turn: the mean, then the median of the differences to it."""
-    turns = np.exp(4j * np.radians(degrees))
-    mean = float(np.degrees(np.angle((weights * turns).sum())) / 4.0)
-    apart = (degrees - mean + 45.0) % 90.0 - 45.0
-    return mean + float(weighted_median(apart[:, None], weights[:, None])[0])
+def _directions(degrees: Floats, weights: Floats, grouped: Grouped) -> Floats:
+    """The middles of directions on the circle of a quarter turn: means, then medians of the differences to them."""
+    turns = 4.0 * np.radians(degrees)
+    mean = np.arctan2(grouped.sums(weights * np.sin(turns)), grouped.sums(weights * np.cos(turns)))
+    mean = np.degrees(mean) / 4.0
+    apart = (degrees - mean[grouped.group] + 45.0) % 90.0 - 45.0
+    found: Floats = mean + weighted_median(grouped.dense(apart, np.inf), grouped.dense(weights))
+    return found
 
 
-def _as_most(rect: Rect, rows: Floats, weights: Floats) -> Rect:
-    """The same box, told by the quarter turn that the drawn ones are nearest to."""
-    turned = [rect.rotation + 90.0 * quarter for quarter in range(4)]
-    near = [float(weights @ np.abs((rows[:, 4] - each + 180.0) % 360.0 - 180.0)) for each in turned]
-    quarter = int(np.argmin(near))
-    x, y = rect.x + rect.width / 2, rect.y + rect.height / 2
-    width, height = (rect.height, rect.width) if quarter % 2 else (rect.width, rect.height)
-    rotation = (turned[quarter] + 180.0) % 360.0 - 180.0
-    return Rect(x - width / 2, y - height / 2, width, height, rotation)
+def _as_most(middle: Floats, rotation: Floats, drawn: Floats, weights: Floats, grouped: Grouped) -> Floats:
+    """The same boxes, told by the quarter turns that the drawn ones are nearest to; (groups, 5)."""
+    turned = rotation + 90.0 * np.arange(4)[:, None]
+    off = np.abs((drawn - turned[:, grouped.group] + 180.0) % 360.0 - 180.0)
+    quarter = np.argmin([grouped.sums(weights * each) for each in off], axis=0)
+    size = np.where((quarter % 2 != 0)[:, None], middle[:, [3, 2]], middle[:, 2:])
+    told = (turned[quarter, np.arange(len(middle))] + 180.0) % 360.0 - 180.0
+    return np.concatenate([middle[:, :2] - size / 2, size, told[:, None]], axis=1)
 
 
 class BoxGeometry:
@@ -191,4 +221,9 @@ class BoxGeometry:
 
     def fuse(self, extents: Sequence[Rect], weights: Floats) -> Rect:
         """See `fused`."""
-        return fused(rows_of(extents), weights)
+        return fused(rows_of(extents), weights, [len(extents)])[0]
+
+    def fuse_all(self, groups: Sequence[Sequence[Rect]], weights: Sequence[Floats]) -> list[Rect]:
+        """See `fused`."""
+        rows = rows_of([each for group in groups for each in group])
+        return fused(rows, np.concatenate(weights), [len(group) for group in groups])

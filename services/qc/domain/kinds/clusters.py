@@ -51,6 +51,10 @@ class Geometry(Protocol[E]):
         """One extent of one or more; weights (extents,) are positive."""
         ...
 
+    def fuse_all(self, groups: Sequence[Sequence[E]], weights: Sequence[Floats]) -> Sequence[E]:
+        """One extent of each group, as `fuse`, all objects of an item in one go; no group is empty."""
+        ...
+
 
 @dataclass(frozen=True)
 class Clusters(Generic[E]):
@@ -78,13 +82,25 @@ def match(scores: Floats, allowed: Bools) -> tuple[Ints, Ints]:
     return rows[kept].astype(np.int32), columns[kept].astype(np.int32)
 
 
-def cluster(answers: Sequence[Answer[E]], geometry: Geometry[E], weights: Sequence[float] | None = None) -> Clusters[E]:
+def likeness_of(answers: Sequence[Answer[E]], geometry: Geometry[E]) -> Floats:
+    """The similarity of all objects of an item with each other, in the order of its answers."""
+    extents = [each.extent for answer in answers for each in answer.objects]
+    return geometry.similarity(extents, extents) if extents else np.zeros((0, 0))
+
+
+def cluster(
+    answers: Sequence[Answer[E]],
+    geometry: Geometry[E],
+    weights: Sequence[float] | None = None,
+    likeness: Floats | None = None,
+) -> Clusters[E]:
     """Cluster the objects of one item.
 
     Args:
         answers: at most one by an annotator.
         geometry: of the extents.
         weights: of the answers; those with more are placed first. Absent: those with more objects.
+        likeness: as `likeness_of` gives, where it is known.
     """
     objects = tuple(each for answer in answers for each in answer.objects)
     sizes = [len(answer.objects) for answer in answers]
@@ -92,14 +108,12 @@ def cluster(answers: Sequence[Answer[E]], geometry: Geometry[E], weights: Sequen
     total = len(objects)
     if not total:
         return Clusters((), owner, np.zeros(0, dtype=np.int32), 0, np.zeros(0))
-    extents = [each.extent for each in objects]
-    likeness = geometry.similarity(extents, extents)
+    likeness = likeness_of(answers, geometry) if likeness is None else likeness
     _, names = np.unique([each.label for each in objects], return_inverse=True)
-    same = names[:, None] == names[None, :]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     rank = sizes if weights is None else weights
     order = sorted((place for place, size in enumerate(sizes) if size), key=lambda place: (-rank[place], place))
-    found = _Assignment(likeness, SAME_CLASS * same, geometry.least)
+    found = _Assignment(likeness, names.astype(np.int32), owner, geometry.least)
     mine = [np.arange(starts[place], starts[place + 1]) for place in order]
     for rows in mine:
         found.place(rows)
@@ -114,14 +128,19 @@ def cluster(answers: Sequence[Answer[E]], geometry: Geometry[E], weights: Sequen
 
 
 class _Assignment:
-    """Objects in clusters, with the similarity of every object to every cluster kept up to date."""
+    """Objects in clusters. Most pairs have nothing in common, so only those that do are looked at."""
 
-    def __init__(self, likeness: Floats, bonus: Floats, least: float) -> None:
+    def __init__(self, likeness: Floats, names: Ints, owner: Ints, least: float) -> None:
         total = len(likeness)
         self.cluster = np.full(total, -1, dtype=np.int32)
         self.size = np.zeros(total)
-        self._likeness, self._bonus, self._least = likeness, bonus, least
-        self._sums, self._bonuses = np.zeros((total, total)), np.zeros((total, total))
+        self._names, self._least = names, least
+        self._classes = np.zeros((total, int(names.max()) + 1))  # objects by cluster and class
+        at, to = np.nonzero(likeness)
+        other = owner[at] != owner[to]
+        self._at, self._to = at[other], to[other]
+        self._alike = likeness[self._at, self._to]
+        self._starts = np.searchsorted(self._at, np.arange(total + 1))
         self._ever = 0
 
     def place(self, rows: Ints) -> None:
@@ -129,36 +148,42 @@ class _Assignment:
         used = np.nonzero(self.size[: self._ever])[0]
         taken = np.full(len(rows), -1, dtype=np.int32)
         if len(used):
-            low, high, size = rows[0], rows[-1] + 1, self.size[used, None]
-            mean = self._sums[: self._ever, low:high][used] / size
-            scores = mean + self._bonuses[: self._ever, low:high][used] / size
+            size = self.size[used, None]
+            mean = self._sums(rows)[used] / size
+            scores = mean + SAME_CLASS * self._classes[used][:, self._names[rows]] / size
             to, at = match(scores, mean >= self._least)
             taken[at] = used[to]
         empty = iter(np.nonzero(self.size == 0)[0])
         for place in np.nonzero(taken < 0)[0]:
             taken[place] = next(empty)
         self._ever = max(self._ever, int(taken.max()) + 1)
-        self._add(rows, taken, 1.0)
+        self._count(rows, taken, 1.0)
         self.cluster[rows] = taken
+
+    def _sums(self, rows: Ints) -> Floats:
+        """The similarity of an annotator's objects with all those of each cluster; (clusters so far, rows)."""
+        part = slice(self._starts[rows[0]], self._starts[rows[-1] + 1])
+        cluster_ = self.cluster[self._to[part]]
+        there = cluster_ >= 0
+        cell = cluster_[there].astype(np.int64) * len(rows) + (self._at[part][there] - rows[0])
+        found = np.bincount(cell, self._alike[part][there], minlength=self._ever * len(rows))
+        return found.reshape(self._ever, len(rows)).astype(np.float64)
 
     def take(self, rows: Ints) -> None:
         """Take an annotator's objects out again."""
-        self._add(rows, self.cluster[rows], -1.0)
+        self._count(rows, self.cluster[rows], -1.0)
+        self.cluster[rows] = -1
 
-    def _add(self, rows: Ints, clusters: Ints, sign: float) -> None:
+    def _count(self, rows: Ints, clusters: Ints, sign: float) -> None:
         self.size[clusters] += sign
-        self._sums[clusters] += sign * self._likeness[rows]
-        self._bonuses[clusters] += sign * self._bonus[rows]
-        emptied = clusters[self.size[clusters] == 0]
-        self._sums[emptied] = 0.0
-        self._bonuses[emptied] = 0.0
+        self._classes[clusters, self._names[rows]] += sign
 
     def numbered(self) -> tuple[Ints, int, Floats]:
         """Clusters by their first object, how many there are, and each object's mean similarity with the others."""
         _, first, place = np.unique(self.cluster, return_index=True, return_inverse=True)
         rank = np.argsort(np.argsort(first))
-        each = np.arange(len(self.cluster))
         others = self.size[self.cluster] - 1.0
-        sums = self._sums[self.cluster, each] - self._likeness[each, each]
+        together = self.cluster[self._at] == self.cluster[self._to]
+        sums = np.bincount(self._at[together], self._alike[together], minlength=len(self.cluster))
         likeness = np.where(others > 0, sums / np.maximum(others, 1.0), np.nan)
         return rank[place].astype(np.int32), len(first), likeness

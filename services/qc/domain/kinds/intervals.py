@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.qc.domain.answers import Floats
+from services.qc.domain.kinds.grouped import Grouped
 from services.qc.domain.kinds.weighted import weighted_median
 
 Interval = tuple[float, float]
@@ -31,5 +32,14 @@ class Line:
         return overlap(left, right)
 
     def fuse(self, extents: Sequence[Interval], weights: Floats) -> Interval:
-        start, end = weighted_median(np.asarray(extents, dtype=np.float64), weights)
-        return (float(start), float(end)) if start < end else extents[int(weights.argmax())]
+        return self.fuse_all([extents], [weights])[0]
+
+    def fuse_all(self, groups: Sequence[Sequence[Interval]], weights: Sequence[Floats]) -> list[Interval]:
+        grouped = Grouped.of([len(group) for group in groups])
+        rows = np.array([each for group in groups for each in group], dtype=np.float64)
+        values, heavy = grouped.dense(rows, np.inf), grouped.dense(np.concatenate(weights))
+        ends = weighted_median(values.reshape(len(values), -1), np.repeat(heavy, 2, axis=1)).reshape(-1, 2)
+        return [
+            (start, end) if start < end else group[int(own.argmax())]
+            for (start, end), group, own in zip(ends.tolist(), groups, weights, strict=True)
+        ]

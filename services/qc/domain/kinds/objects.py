@@ -247,11 +247,11 @@ def fuse(answers: Sequence[Answer[E]], geometry: Geometry[E], crowd: Crowd) -> F
     existence = rates.existence(drawn)
     classes = _class_posteriors(answers, found, crowd)
     precision = np.array([1.0 / max(each.off, SHARPEST) for each in people])
+    members = _rows(found)
+    extents = _extents(found, members, geometry, precision)
     objects = []
-    for at, rows in enumerate(_rows(found)):
+    for at, (rows, extent) in enumerate(zip(members, extents, strict=True)):
         drawn_by = {int(found.owner[row]): found.objects[row] for row in rows}
-        extents = [each.extent for each in drawn_by.values()]
-        extent = extents[0] if len(extents) == 1 else geometry.fuse(extents, precision[list(drawn_by)])
         label, shares = _label([each.label for each in drawn_by.values()], classes[at], crowd.classes)
         likeness = 1.0 if len(rows) == 1 else float(found.likeness[rows].mean())
         objects.append(Object(extent, label, float(existence[at]), shares, drawn_by, likeness))
@@ -264,14 +264,24 @@ def fuse(answers: Sequence[Answer[E]], geometry: Geometry[E], crowd: Crowd) -> F
 def majority(answers: Sequence[Answer[E]], geometry: Geometry[E]) -> tuple[Drawn[E], ...]:
     """What more than half of the annotators drew, with the commonest class and everybody's extent weighing the same."""
     found = cluster(answers, geometry)
+    members = [rows for rows in _rows(found) if 2 * len(rows) > len(answers)]
     kept = []
-    for rows in _rows(found):
-        if 2 * len(rows) > len(answers):
-            drawn = [found.objects[row] for row in rows]
-            given = [each.label for each in drawn]
-            extent = geometry.fuse([each.extent for each in drawn], np.ones(len(drawn)))
-            kept.append(Drawn(extent, max(sorted(set(given)), key=given.count)))
+    for rows, extent in zip(members, _extents(found, members, geometry, np.ones(len(answers))), strict=True):
+        given = [found.objects[row].label for row in rows]
+        kept.append(Drawn(extent, max(sorted(set(given)), key=given.count)))
     return tuple(kept)
+
+
+def _extents(found: Clusters[E], members: Sequence[list[int]], geometry: Geometry[E], precision: Floats) -> list[E]:
+    """One extent of each cluster; what one alone drew is as they drew it."""
+    extents = [found.objects[rows[0]].extent for rows in members]
+    several = [at for at, rows in enumerate(members) if len(rows) > 1]
+    if several:
+        groups = [[found.objects[row].extent for row in members[at]] for at in several]
+        weights = [precision[found.owner[members[at]]] for at in several]
+        for at, extent in zip(several, geometry.fuse_all(groups, weights), strict=True):
+            extents[at] = extent
+    return extents
 
 
 def _rows(found: Clusters[E]) -> list[list[int]]:

@@ -8,8 +8,11 @@ import shapely
 from shapely.geometry import MultiPolygon, Polygon
 
 from services.qc.domain.answers import Floats
+from services.qc.domain.kinds.areas import shared as areas_of
 from services.qc.domain.kinds.boxes import near
-from services.qc.domain.kinds.estimates import centre, centres
+from services.qc.domain.kinds.estimates import centres
+from services.qc.domain.kinds.grouped import Grouped
+from services.qc.domain.kinds.rays import Rings, reach, reach_of_stars, star
 
 ROUGH = 0.005
 """How far a fused outline may lie from the vote, in parts of the root of its area."""
@@ -18,8 +21,8 @@ RAYS = 48
 """Directions in which outlines are averaged, beside those of all their corners."""
 FOLDED = 0.05
 """The part of the rays that may meet an outline more than once for it to be averaged along them."""
-AT_ONCE = 1_000_000
-"""Rays times corners; above that, the faces decide."""
+POLYGON = 3
+EVEN = np.linspace(-np.pi, np.pi, RAYS, endpoint=False)
 UNLIKE = 0.1
 """Pairs whose bounding boxes allow no more overlap than this have none."""
 
@@ -50,7 +53,8 @@ def ring(found: Region) -> tuple[tuple[float, float], ...]:
 
 def iou(left: Sequence[Region], right: Sequence[Region]) -> Floats:
     """Intersection over union of each pair; (left, right)."""
-    one, two = np.array(left, dtype=object), np.array(right, dtype=object)
+    one = np.array(left, dtype=object)
+    two = one if left is right else np.array(right, dtype=object)
     at, to = near(_bounds(one), _bounds(two))
     if left is right:
         half = at <= to
@@ -59,7 +63,7 @@ def iou(left: Sequence[Region], right: Sequence[Region]) -> Floats:
     most = np.minimum(np.minimum(areas[0][at], areas[1][to]), _shared_bounds(one[at], two[to]))
     worth = most > UNLIKE * (areas[0][at] + areas[1][to] - most)
     at, to = at[worth], to[worth]
-    shared = shapely.area(shapely.intersection(one[at], two[to]))
+    shared = areas_of(one, two, at, to)
     found = np.zeros((len(left), len(right)))
     found[at, to] = shared / np.maximum(areas[0][at] + areas[1][to] - shared, np.finfo(float).tiny)
     if left is right:
@@ -81,56 +85,115 @@ def _shared_bounds(one: Floats, two: Floats) -> Floats:
     return found
 
 
-def fused(regions: Sequence[Region], weights: Floats) -> Region:
-    """One outline of several, simplified (Douglas & Peucker 1973), without holes and lesser parts.
+def fused(regions: Sequence[Region], weights: Floats, sizes: Sequence[int]) -> list[Region]:
+    """One outline of each group, simplified (Douglas & Peucker 1973), without holes and lesser parts.
 
     Outlines that every ray from their common middle meets once are averaged along the rays, robustly. Of others the
     faces count that more than half of the weight encloses.
+
+    Args:
+        regions: groups one after the other.
+        weights: (regions,); positive.
+        sizes: (groups,); regions of each.
     """
-    outline = averaged(regions, weights**2)
-    if outline is None:
-        won = voted(regions, weights)
-        outline = Polygon(_largest(won).exterior)
-    simple = outline.simplify(ROUGH * float(np.sqrt(outline.area)))
-    return simple if isinstance(simple, Polygon) and simple.is_valid and simple.area > 0.0 else outline
+    outlines = averaged(regions, weights**2, sizes)
+    ends = np.cumsum(sizes).tolist()
+    for at, (size, end) in enumerate(zip(sizes, ends, strict=True)):
+        if outlines[at] is None:
+            won = voted(regions[end - size : end], weights[end - size : end])
+            outlines[at] = Polygon(_largest(won).exterior)
+    rough = ROUGH * np.sqrt(shapely.area(outlines))
+    simple = shapely.simplify(outlines, rough, preserve_topology=False)
+    fine = shapely.is_valid(simple) & (shapely.get_type_id(simple) == POLYGON) & (shapely.area(simple) > 0.0)
+    for at in np.nonzero(~fine)[0].tolist():
+        careful = shapely.simplify(outlines[at], rough[at])
+        simple[at] = careful if isinstance(careful, Polygon) and careful.is_valid and careful.area > 0 else outlines[at]
+    return list(simple)
 
 
-def averaged(regions: Sequence[Region], precision: Floats) -> Region | None:
-    """The mean outline along rays from the middle; None where outlines fold too much or do not hold the middle."""
-    if any(not isinstance(each, Polygon) or len(each.interiors) for each in regions):
-        return None
-    middles = np.array([each.centroid.coords[0] for each in regions])
-    middle = centre(middles, precision, 0.02 * float(np.sqrt(regions[0].area)))
-    rings = [np.array(each.exterior.coords)[:-1] - middle for each in regions]
-    corners = np.concatenate([np.arctan2(points[:, 1], points[:, 0]) for points in rings])
-    angles = np.unique(np.concatenate([corners, np.linspace(-np.pi, np.pi, RAYS, endpoint=False)]))
-    if len(angles) * sum(map(len, rings)) > AT_ONCE:
-        return None
-    radii, folded = np.empty((len(rings), len(angles))), 0.0
-    for row, points in enumerate(rings):
-        radii[row], more = _radii(points, angles)
-        folded += precision[row] / precision.sum() * more
-    if (radii <= 0.0).any() or folded > FOLDED:
-        return None
-    mean = centres(radii[..., None], np.repeat(precision[:, None], len(angles), axis=1), 0.02 * radii.mean(axis=0))[
-        :, 0
+def averaged(regions: Sequence[Region], precision: Floats, sizes: Sequence[int]) -> list[Region | None]:
+    """The mean outline of each group along rays from its middle; None where outlines fold too much or miss the middle.
+
+    Args:
+        regions: groups one after the other.
+        precision: (regions,); inverse variances.
+        sizes: (groups,); regions of each.
+    """
+    grouped, every = Grouped.of(sizes), np.array(regions, dtype=object)
+    size = np.sqrt(shapely.area(every))
+    first = np.cumsum(grouped.sizes) - grouped.sizes
+    middles = shapely.get_coordinates(shapely.centroid(every))
+    middle = grouped.centres(middles, precision, 0.02 * size[first])
+    whole = (shapely.get_type_id(every) == POLYGON) & (shapely.get_num_interior_rings(every) == 0)
+    drawn = every.copy()
+    drawn[~whole] = shapely.convex_hull(every[~whole])
+    drawn = shapely.orient_polygons(drawn)
+    points, ring = shapely.get_coordinates(shapely.get_exterior_ring(drawn), return_index=True)
+    kept = np.append(ring[1:] == ring[:-1], False)  # the last corner is the first
+    points, ring = points[kept] - middle[grouped.group[ring[kept]]], ring[kept]
+    corners = np.bincount(ring, minlength=len(every)).astype(np.int32)
+    rings = Rings(points, (np.cumsum(corners) - corners).astype(np.int32), corners)
+    directions = [
+        _directions(angles, int(most))
+        for angles, most in zip(
+            np.split(rings.angle, np.cumsum(grouped.sums(corners.astype(np.float64))).astype(int)[:-1]),
+            np.maximum.reduceat(corners, first),
+            strict=True,
+        )
     ]
-    outline = Polygon(np.stack([mean * np.cos(angles), mean * np.sin(angles)], axis=1) + middle)
-    return outline if outline.is_valid else None
+    outlines = _along(rings, directions, grouped, precision, middle)
+    return [
+        None if parts else each for parts, each in zip((grouped.sums(~whole) > 0.0).tolist(), outlines, strict=True)
+    ]
 
 
-def _radii(points: Floats, angles: Floats) -> tuple[Floats, float]:
-    """How far a ring reaches in each direction, 0 where it does not; and the part of rays that meet it repeatedly."""
-    x, y = points[:, 0], points[:, 1]
-    dx, dy = np.roll(x, -1) - x, np.roll(y, -1) - y
-    cosine, sine = np.cos(angles)[:, None], np.sin(angles)[:, None]
-    start = cosine * y - sine * x  # to the left of the ray above 0
-    end = np.roll(start, -1, axis=1)
-    crossed = (start > 0) != (end > 0)
-    slope = cosine * dy - sine * dx
-    reach = np.where(crossed, (x * dy - y * dx) / np.where(crossed, slope, 1.0), 0.0)
-    found: Floats = reach.max(axis=1, initial=0.0)
-    return found, float(((reach > 0.0).sum(axis=1) > 1).mean())
+def _directions(corners: Floats, most: int) -> Floats:
+    """Evenly spread directions and those of all corners; where that is more than the drawn detail is worth, fewer."""
+    found = np.unique(np.concatenate([corners, EVEN]))
+    limit = max(2 * RAYS, 2 * most)
+    if len(found) > limit:
+        found = found[np.round(np.linspace(0, len(found) - 1, limit)).astype(np.int32)]
+    return found
+
+
+def _along(
+    rings: Rings, directions: Sequence[Floats], grouped: Grouped, precision: Floats, middle: Floats
+) -> list[Region | None]:
+    """The mean outlines along rays.
+
+    Args:
+        rings: of all regions.
+        directions: of the rays of each group.
+        grouped: the rings.
+        precision: (rings,).
+        middle: (groups, 2).
+    """
+    number = np.array([len(each) for each in directions], dtype=np.int64)
+    start, owner = np.cumsum(number) - number, np.repeat(np.arange(len(number)), number)
+    rays = np.concatenate(directions)
+    angle = rings.angle
+    stars = star(rings, angle)
+    own = number[grouped.group]
+    ring = np.repeat(np.arange(len(stars), dtype=np.int32), own)
+    column = np.arange(len(ring)) - np.repeat(np.cumsum(own) - own - start[grouped.group], own)
+    reached = reach_of_stars(rings, angle, ring, column, rays)
+    folded = np.zeros(len(number))
+    for at in np.nonzero(~stars)[0].tolist():
+        points = rings.points[rings.first[at] : rings.first[at] + rings.size[at]]
+        reached[ring == at], more = reach(points, directions[grouped.group[at]])
+        folded[grouped.group[at]] += precision[at] * more
+    radii, heavy = np.zeros((2, int(grouped.sizes.max()), len(rays)))
+    radii[grouped.place[ring], column] = reached
+    heavy[grouped.place[ring], column] = precision[ring]
+    failed = np.bincount(owner, ((radii <= 0.0) & (heavy > 0.0)).any(axis=0), minlength=len(number)) > 0
+    failed |= folded / grouped.sums(precision) > FOLDED
+    mean_radius = radii.sum(axis=0) / np.maximum((heavy > 0.0).sum(axis=0), 1)
+    mean = centres(radii[..., None], heavy, 0.02 * mean_radius)[:, 0]
+    ends = np.stack([mean * np.cos(rays), mean * np.sin(rays)], axis=1) + middle[owner]
+    closed = shapely.linearrings(ends, indices=owner)
+    outlines = shapely.polygons(closed)
+    failed |= ~shapely.is_valid(outlines)
+    return [None if bad else each for bad, each in zip(failed.tolist(), outlines, strict=True)]
 
 
 def voted(regions: Sequence[Region], weights: Floats) -> Region:
@@ -166,4 +229,8 @@ class PolygonGeometry:
 
     def fuse(self, extents: Sequence[Region], weights: Floats) -> Region:
         """See `fused`."""
-        return fused(extents, weights)
+        return fused(extents, weights, [len(extents)])[0]
+
+    def fuse_all(self, groups: Sequence[Sequence[Region]], weights: Sequence[Floats]) -> list[Region]:
+        """See `fused`."""
+        return fused([each for group in groups for each in group], np.concatenate(weights), list(map(len, groups)))

@@ -36,6 +36,9 @@ class Pairs:
     def fuse(self, extents: Sequence[Arc], weights: Floats) -> Arc:  # noqa: ARG002  # all of them are the same
         return extents[0]
 
+    def fuse_all(self, groups: Sequence[Sequence[Arc]], weights: Sequence[Floats]) -> list[Arc]:  # noqa: ARG002  # as above
+        return [group[0] for group in groups]
+
 
 PAIRS = Pairs()
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from services.qc.domain.answers import Floats, Ints
 from services.qc.domain.kinds.boxes import near
+from services.qc.domain.kinds.strips import Places, Strips, strips_of
+from services.qc.domain.kinds.strips import shared as shared_of_strips
 
-Places = NDArray[np.int64]
 MAX_PIXELS = 100_000_000
 AT_ONCE = 4_000_000
 """Runs that are looked at in one go."""
@@ -113,10 +113,58 @@ def intersections(left: Sequence[Runs], right: Sequence[Runs], at: Ints, to: Int
         at: (pairs,); indices into left.
         to: (pairs,); indices into right.
     """
-    sizes = np.array([len(each.starts) for each in left], dtype=np.int64)
+    one = _flat(left)
+    return _intersections(one, one if left is right else _flat(right), at, to)
+
+
+def _intersections(one: "_Flat", two: "_Flat", at: Ints, to: Ints) -> Places:
+    first = one.strips()
+    second = first if one is two else two.strips()
+    if first is None or second is None:
+        return _searched(one, _Covered(two), at, to)
+    return shared_of_strips(first, second, at, to)
+
+
+@dataclass(frozen=True, slots=True)
+class _Flat:
+    """The runs of several masks of one picture, one mask after the other."""
+
+    starts: Places
+    ends: Places
+    sizes: Places
+    height: int
+    pixels: int
+
+    def strips(self) -> Strips | None:
+        return strips_of(self.starts, self.ends, self.sizes, self.height)
+
+    def edges(self) -> tuple[Floats, Floats]:
+        """Bounds as `Runs.bounds` gives, (4, masks), and areas, (masks,)."""
+        bounds, areas = np.zeros((4, len(self.sizes))), np.zeros(len(self.sizes))
+        there = self.sizes > 0
+        if not there.any():
+            return bounds, areas
+        left, right = self.starts // self.height, (self.ends - 1) // self.height
+        last = np.cumsum(self.sizes)[there] - 1
+        first = last + 1 - self.sizes[there]
+        top = np.minimum.reduceat(self.starts - left * self.height, first)
+        bottom = np.maximum.reduceat(self.ends - 1 - right * self.height, first) + 1
+        turned = np.maximum.reduceat(left != right, first)  # a run that turns the corner touches both rims
+        bounds[:, there] = left[first], np.where(turned, 0, top), right[last] + 1, np.where(turned, self.height, bottom)
+        areas[there] = np.add.reduceat(self.ends - self.starts, first)
+        return bounds, areas
+
+
+def _flat(masks: Sequence[Runs]) -> _Flat:
+    starts, ends = np.concatenate([m.starts for m in masks]), np.concatenate([m.ends for m in masks])
+    sizes = np.array([len(each.starts) for each in masks], dtype=np.int64)
+    return _Flat(starts, ends, sizes, masks[0].height, masks[0].height * masks[0].width)
+
+
+def _searched(one: _Flat, covered: "_Covered", at: Ints, to: Ints) -> Places:
+    """As `intersections`, by searching where each run of the one begins and ends among those of the other."""
+    sizes = one.sizes
     offsets = np.cumsum(sizes) - sizes
-    starts, ends = (np.concatenate([getattr(each, name) for each in left]) for name in ("starts", "ends"))
-    covered = _Covered(right)
     found = np.zeros(len(at), dtype=np.int64)
     until = np.cumsum(sizes[at])
     low = 0
@@ -126,7 +174,7 @@ def intersections(left: Sequence[Runs], right: Sequence[Runs], at: Ints, to: Int
         pair = np.repeat(np.arange(high - low), number)
         row = np.arange(len(pair)) - np.repeat(np.cumsum(number) - number - offsets[at[low:high]], number)
         which = to[low:high][pair]
-        share = covered.until(which, ends[row]) - covered.until(which, starts[row])
+        share = covered.until(which, one.ends[row]) - covered.until(which, one.starts[row])
         found[low:high] = np.bincount(pair, share, minlength=high - low).astype(np.int64)
         low = high
     return found
@@ -135,13 +183,12 @@ def intersections(left: Sequence[Runs], right: Sequence[Runs], at: Ints, to: Int
 class _Covered:
     """How many pixels of each mask lie before a position."""
 
-    def __init__(self, masks: Sequence[Runs]) -> None:
-        self.pixels = max((each.height * each.width for each in masks), default=0) + 1
-        self.starts = np.concatenate([each.starts + self.pixels * i for i, each in enumerate(masks)])
-        self.lengths = np.concatenate([each.ends - each.starts for each in masks])
+    def __init__(self, masks: _Flat) -> None:
+        self.pixels = masks.pixels + 1
+        self.starts = masks.starts + np.repeat(np.arange(len(masks.sizes)) * self.pixels, masks.sizes)
+        self.lengths = masks.ends - masks.starts
         self.before = np.concatenate([[0], np.cumsum(self.lengths)])
-        sizes = np.array([len(each.starts) for each in masks], dtype=np.int64)
-        self.first = np.cumsum(sizes) - sizes
+        self.first = np.cumsum(masks.sizes) - masks.sizes
 
     def until(self, which: Ints, position: Places) -> Places:
         """(queries,)."""
@@ -156,19 +203,19 @@ class _Covered:
 
 def overlaps(left: Sequence[Runs], right: Sequence[Runs]) -> tuple[Floats, Floats, Floats]:
     """Pixels that each pair shares, (left, right); and those of each mask of either side."""
-    one = np.array([each.bounds() for each in left], dtype=np.float64).reshape(-1, 4).T
-    two = np.array([each.bounds() for each in right], dtype=np.float64).reshape(-1, 4).T
+    flat = _flat(left)
+    flats = flat, flat if left is right else _flat(right)
+    (one, area), (two, other) = (each.edges() for each in flats)
     at, to = near(one, two)
     if left is right:
         half = at <= to
         at, to = at[half], to[half]
     shared = np.zeros((len(left), len(right)))
     if len(at):
-        shared[at, to] = intersections(left, right, at, to)
+        shared[at, to] = _intersections(*flats, at, to)
     if left is right:
         shared[to, at] = shared[at, to]
-    areas = [np.array([each.area for each in side], dtype=np.float64) for side in (left, right)]
-    return shared, areas[0], areas[1]
+    return shared, area, other
 
 
 def iou(left: Sequence[Runs], right: Sequence[Runs]) -> Floats:

@@ -12,7 +12,8 @@ import numpy as np
 
 from services.qc.domain.answers import Floats, Ints
 from services.qc.domain.kinds.clusters import Answer, Drawn
-from services.qc.domain.kinds.runs import Places, Runs, tidy
+from services.qc.domain.kinds.runs import Runs, tidy
+from services.qc.domain.kinds.strips import Places
 
 ROUNDS = 10
 OWN_ITEMS = 4.0

@@ -15,10 +15,10 @@ def weighted_median(values: Floats, weights: Floats) -> Floats:
         values: (n, columns); at least one row.
         weights: (n,), or (n, columns) where each column has its own; not negative, some positive in each column.
     """
-    order = np.argsort(values, axis=0, kind="stable")
+    order = np.argsort(values, axis=0)
     each = np.arange(values.shape[1])
-    ranked = values[order, each]
-    mass = np.cumsum(weights[order] if weights.ndim == 1 else weights[order, each], axis=0)
+    ranked = np.take_along_axis(values, order, axis=0)
+    mass = np.cumsum(weights[order] if weights.ndim == 1 else np.take_along_axis(weights, order, axis=0), axis=0)
     half, slack = mass[-1] / 2.0, SLACK * mass[-1]
     low, high = (mass < half - slack).sum(axis=0), (mass <= half + slack).sum(axis=0)
     found: Floats = (ranked[low, each] + ranked[np.minimum(high, len(values) - 1), each]) / 2.0

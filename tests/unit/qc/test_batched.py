@@ -1,0 +1,117 @@
+"""Objects of an item are compared and fused all at once: as one by one, and as shapely and searches say."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+import shapely.affinity
+
+from services.qc.domain.kinds import areas, runs, strips, tracks
+from services.qc.domain.kinds.boxes import Rect
+from services.qc.domain.kinds.intervals import Line
+from tests.bench.shapes.drawing import DRAWS, GEOMETRIES, crowded, moved, somewhere
+
+
+def groups(kind: str, rng: np.random.Generator) -> list[list[Any]]:
+    """Objects of several people, who drew each in their own way."""
+    found = []
+    for size in (1, 2, 5, 9, 3):
+        place = somewhere(rng)
+        drawn = [DRAWS[kind](moved(place, 0.05, rng), 0.1, rng) for _ in range(size)]
+        found.append([each for each in drawn if each is not None])
+    return found
+
+
+def alike(kind: str, one: Any, two: Any) -> float:
+    found: float = GEOMETRIES[kind].similarity([one], [two])[0, 0]
+    return found
+
+
+@pytest.mark.parametrize("kind", list(DRAWS))
+def test_all_objects_at_once_are_fused_as_each_alone(kind: str) -> None:
+    rng = np.random.default_rng(1)
+    every = groups(kind, rng) + (groups("boxes", rng) if kind == "turned boxes" else [])
+    weights = [rng.uniform(0.5, 2.0, len(each)) for each in every]
+    together = GEOMETRIES[kind].fuse_all(every, weights)
+    for found, group, own in zip(together, every, weights, strict=True):
+        assert alike(kind, found, GEOMETRIES[kind].fuse(group, own)) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_intervals_at_once_are_fused_as_each_alone() -> None:
+    """Where medians of starts and ends cross, the heaviest one's interval stands."""
+    every = [[(0.0, 1.0)], [(0.0, 1.0), (2.0, 3.0), (0.5, 9.0)], [(5.0, 6.0), (0.0, 1.0)]]
+    weights = [np.ones(1), np.array([1.0, 1.0, 5.0]), np.array([1.0, 1.1])]
+    assert Line().fuse_all(every, weights) == [(0.0, 1.0), (0.5, 9.0), (0.0, 1.0)]
+
+
+def regions(rng: np.random.Generator) -> list[Any]:
+    """Stars, boxes, rings with holes, several parts, upright edges, and equal ones."""
+    found: list[Any] = [shapely.box(0, 0, 10, 10), shapely.box(0, 0, 10, 10), shapely.box(10, 0, 20, 10)]
+    for _ in range(12):
+        angle = np.linspace(0, 2 * np.pi, int(rng.integers(3, 40)), endpoint=False)
+        reach = rng.uniform(2, 15, len(angle))
+        points = np.stack([reach * np.cos(angle), reach * np.sin(angle)], axis=1) + rng.uniform(-10, 10, 2)
+        found.append(shapely.Polygon(points))
+    disc = shapely.Point(3, 4).buffer(9)
+    found.append(disc.difference(shapely.Point(3, 4).buffer(5)))
+    found.append(shapely.MultiPolygon([shapely.box(-9, -9, -1, -1), shapely.box(1, 1, 7, 9)]))
+    return [*found, shapely.affinity.rotate(found[-1], 30), shapely.Point(0, 0).buffer(12, quad_segs=80)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_areas_that_polygons_share_are_those_of_shapely(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = np.array(regions(np.random.default_rng(seed)), dtype=object)
+    at, to = (each.ravel().astype(np.int32) for each in np.indices((len(every), len(every))))
+    expected = shapely.area(shapely.intersection(every[at], every[to]))
+    assert areas.shared(every, every, at, to) == pytest.approx(expected, abs=1e-8)
+    monkeypatch.setattr(areas, "AT_ONCE", 500)
+    monkeypatch.setattr(areas, "TOO_MANY", 900)
+    far = shapely.transform(every, lambda points: points + 1e5)
+    assert areas.shared(far, far.copy(), at, to) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_masks_by_columns_share_what_searches_find(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(seed)
+    every = []
+    for _ in range(20):
+        pixels = np.zeros((40, 50), dtype=bool)
+        x, y = rng.integers(0, 30, 2)
+        pixels[y : y + 20, x : x + 25] = rng.random(pixels[y : y + 20, x : x + 25].shape) < rng.choice([0.7, 0.97])
+        pixels[-1], pixels[20, x : x + 25] = False, True
+        edges = np.flatnonzero(np.diff(pixels.T.ravel(), prepend=False, append=False))
+        every.append(runs.Runs(edges[::2], edges[1::2], 40, 50))
+    at, to = (each.ravel().astype(np.int32) for each in np.indices((20, 20)))
+    monkeypatch.setattr(strips, "DEEPEST", 40)
+    monkeypatch.setattr(strips, "AT_ONCE", 100)
+    flat = runs._flat(every)
+    assert flat.strips() is not None
+    by_columns = runs.intersections(every, every, at, to)
+    monkeypatch.setattr(strips, "DEEPEST", 0)
+    assert flat.strips() is None
+    assert (by_columns == runs.intersections(every, every, at, to)).all()
+    assert by_columns.max() > 300
+
+
+def test_tracks_at_frames_are_those_of_each_path() -> None:
+    rng = np.random.default_rng(0)
+    paths = [DRAWS["tracks"](somewhere(rng), 0.1, rng) for _ in range(9)]
+    paths.append(tracks.Path(np.array([7], dtype=np.int32), np.array([[1.0, 2, 3, 4]])))
+    frames = np.linspace(-3, 130, 77)
+    found = np.moveaxis(tracks.seen(paths, frames), 0, 2)
+    assert found == pytest.approx(np.stack([path.at(frames) for path in paths]), nan_ok=True)
+
+
+def test_keyframes_that_the_others_tell_are_left_out() -> None:
+    frames = np.array([0, 1, 2, 3, 4, 0, 5, 9, 3], dtype=np.int32)
+    x = np.array([0.0, 10, 20, 10, 0, 5, 10, 14, 2])
+    edges = np.stack([x, x, x + 10, x + 10], axis=1)
+    found = tracks.thinned(frames, edges, [5, 3, 1])
+    assert [path.frames.tolist() for path in found] == [[0, 2, 4], [0, 9], [3]]
+
+
+def test_a_crowded_scene_has_as_many_objects_as_asked() -> None:
+    scene = crowded("boxes", 3, 7, 1)
+    assert {len(answer.objects) for item in scene.answers for answer in item} == {7}
+    assert isinstance(scene.answers[0][0].objects[0].extent, Rect)
