@@ -25,7 +25,7 @@ from shared.bus.admin import (
 from shared.bus.client import make_admin
 from shared.bus.reader import open_reader
 from shared.runtime.settings import KafkaSettings
-from shared.topics import ERASURES, PRELABEL, SERVICES, TOPICS, Topic
+from shared.topics import ERASURES, PRELABEL, PROCESSES, TOPICS, TRAINER, Topic
 
 app = typer.Typer(no_args_is_help=True)
 app.command("acls")(acls.command)
@@ -183,7 +183,8 @@ def _by_reader(found: Sequence[Lag]) -> list[dict[str, Any]]:
 async def lags(kafka: KafkaSettings) -> list[Lag]:
     """The lag of every service on every partition that its group reads; reference topics have no group.
 
-    Erasures are the exception: each service with a database obeys them once, in order.
+    Erasures are the exception: each service with a database obeys them once, in order. The trainer is there only where
+    it has ever run: a deployment can do without.
     """
     found: list[Lag] = []
     admin = make_admin(kafka)
@@ -193,13 +194,14 @@ async def lags(kafka: KafkaSettings) -> list[Lag]:
             if topic.compacted and topic is not ERASURES:
                 continue
             ends = await end_offsets(kafka, topic.name)
-            for service in SERVICES:
-                if service in topic.readers and not (topic.compacted and service == PRELABEL):
+            for service in PROCESSES:
+                if service in topic.readers and not (topic.compacted and service in (PRELABEL, TRAINER)):
                     committed = await _committed(admin, kafka, service, topic, sorted(ends))
                     found += [Lag(service, topic.name, part, committed[part], end) for part, end in ends.items()]
     finally:
         await admin.close()
-    return found
+    ran = any(one.service == TRAINER and one.committed is not None for one in found)
+    return found if ran else [one for one in found if one.service != TRAINER]
 
 
 async def _committed(

@@ -11,7 +11,7 @@ from cli.doctor.kafka import administrator
 from cli.topics import end_offsets
 from shared.errors import RetryLater
 from shared.runtime.settings import KafkaSettings
-from shared.topics import ERASURES, PRELABEL, TOPICS
+from shared.topics import ERASURES, PRELABEL, TOPICS, TRAINER
 
 ANY, MATCH = 1, 3
 ALLOW, DENY = 3, 2
@@ -45,7 +45,7 @@ def needs(party: str, prefix: str) -> list[tuple[int, str, str]]:
     for topic in TOPICS:
         if party in topic.readers:
             found.append((TOPIC, prefix + topic.name, "Read"))
-            if not topic.compacted or (topic is ERASURES and party != PRELABEL):
+            if not topic.compacted or (topic is ERASURES and party not in (PRELABEL, TRAINER)):
                 found.append((GROUP, f"{prefix}{party}.{topic.name}", "Read"))
         if party in topic.writers:
             found.append((TOPIC, prefix + topic.name, "Write"))

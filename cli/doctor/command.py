@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cli.audit.databases import QUERIES
 from cli.doctor import access as access_
-from cli.doctor import databases, kafka, models
+from cli.doctor import databases, kafka, models, training
 from cli.doctor.findings import Examination, Finding, Status, healthy
 from cli.doctor.probe import probe
 from cli.migrate import urls_from_environment
@@ -21,11 +21,11 @@ from cli.settings import checked, kafka_settings
 from shared.db.database import INFRASTRUCTURE
 from shared.errors import LabelstreamError
 from shared.runtime.settings import KafkaSettings
-from shared.topics import OPERATOR, SERVICES
+from shared.topics import OPERATOR, PROCESSES
 
 LONGEST_S = 60.0
 UNREACHABLE = (KafkaError, LabelstreamError, *INFRASTRUCTURE)
-PARTIES = (*SERVICES, OPERATOR)
+PARTIES = (*PROCESSES, OPERATOR)
 
 
 def command(
@@ -96,6 +96,7 @@ def _examinations(party: str, *, probes: bool) -> list[Examination]:
         *_databases(),
         of("lag", lambda: kafka.behind(settings)),
         of("models", lambda: _models(settings)),
+        of("training", lambda: _training(settings)),
     ]
     if probes:
         found.append(of("clock", lambda: probe(settings)))
@@ -115,6 +116,13 @@ async def _models(settings: KafkaSettings) -> list[Finding]:
 
     known = checked(PrelabelSettings)
     return await models.models(settings, known.model_dir, known.model_max_bytes)
+
+
+async def _training(settings: KafkaSettings) -> list[Finding]:
+    from services.prelabel.training.settings import TrainerSettings  # noqa: PLC0415  # reads the environment
+
+    known = checked(TrainerSettings)
+    return await training.training(settings, known.model_store, known.model_dir)
 
 
 async def _not_probed() -> list[Finding]:

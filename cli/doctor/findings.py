@@ -20,7 +20,7 @@ class Finding:
     """One line.
 
     Attributes:
-        area: brokers, topics, access, schemas, migrations, lag, clock, disk, models.
+        area: brokers, topics, access, schemas, migrations, lag, clock, disk, models, training.
         subject: what was looked at.
         found: what was seen.
         todo: what to do about it; empty where nothing is to be done.

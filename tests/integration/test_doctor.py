@@ -5,14 +5,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from cli.stack.children import free_port
 from shared.bus.admin import create_topics, describe_topics
 from shared.bus.client import make_admin
 from shared.bus.records import Outgoing
+from shared.events import Training
 from shared.runtime.settings import KafkaSettings
-from shared.topics import ITEMS, MODELS, PREDICTIONS, QUALITY
+from shared.topics import (
+    ITEMS,
+    LABELS,
+    MODELS,
+    PREDICTIONS,
+    PROJECTS,
+    QUALITY,
+    ROUTES,
+    SHADOW_PREDICTIONS,
+    TRAINER,
+)
 from tests.support import events as make
 from tests.support.deployment import Deployment
 from tests.support.servers import Database
@@ -61,7 +73,18 @@ async def test_a_whole_deployment_is_healthy_and_what_breaks_is_named(deployment
     document = await deployment.json("doctor", "--probe", more=directory)
     assert document["healthy"], document
     areas = {one["area"] for one in document["findings"]}
-    assert areas == {"brokers", "topics", "access", "schemas", "migrations", "lag", "clock", "disk", "models"}
+    assert areas == {
+        "brokers",
+        "topics",
+        "access",
+        "schemas",
+        "migrations",
+        "lag",
+        "clock",
+        "disk",
+        "models",
+        "training",
+    }
     clocks = {subject for area, subject in lines(document, "ok") if area == "clock"}
     assert clocks == {"broker", "PostgreSQL of assignment", "PostgreSQL of qc", "PostgreSQL of monitor"}
 
@@ -100,6 +123,29 @@ async def test_a_whole_deployment_is_healthy_and_what_breaks_is_named(deployment
     assert (await deployment.json("topics", "create", "--partitions", "2"))["settings"] == {}
 
 
+async def test_the_trainer_is_known_where_projects_ask_for_it(deployment: Deployment, tmp_path: Path) -> None:
+    kafka, more = deployment.kafka, {"LABELSTREAM_TRAINER_MODEL_DIR": str(tmp_path)}
+    spec = make.project_spec(training=Training())
+    await deployment.publish(PROJECTS, make.project_version(spec=spec), make.project_pointer())
+    await deployment.publish(LABELS, make.label())
+    wrong = lines(await deployment.json("doctor", code=1, more=more), "wrong")
+    assert "the trainer never ran -> start the trainer" in wrong["training", "projects"]
+    assert not [name for area, name in wrong if area == "lag" and TRAINER in name], "whoever does without it is not told"
+
+    place = TopicPartition(kafka.physical(LABELS.name), 0)
+    group = kafka.physical(f"{TRAINER}.{LABELS.name}")
+    async with AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=group, enable_auto_commit=False) as reader:
+        reader.assign([place])
+        await reader.commit({place: OffsetAndMetadata(0, "")})
+    lag = await deployment.json("topics", "lag")
+    behind = {one["topic"]: one["lag"] for one in lag["readers"] if one["service"] == TRAINER}
+    assert behind.keys() == {ITEMS.name, LABELS.name, SHADOW_PREDICTIONS.name, ROUTES.name, QUALITY.name}
+    assert behind[LABELS.name] == 1
+    document = await deployment.json("doctor", code=1, more=more)
+    assert lines(document, "wrong").keys() >= {("lag", kafka.physical(f"{TRAINER}.{LABELS.name}"))}
+    assert lines(document, "ok")["training", "model store"].startswith(f"{tmp_path} can be written")
+
+
 async def test_a_setting_that_is_not_ours_survives_a_fix(deployment: Deployment) -> None:
     await spoil(deployment.kafka, QUALITY.name, **{"retention.ms": "1000", "flush.messages": "77"})
     await deployment.json("topics", "create", "--fix")
@@ -113,7 +159,7 @@ async def test_what_is_down_is_named_and_the_rest_is_looked_at(deployment: Deplo
     more = {"LABELSTREAM_KAFKA_BOOTSTRAP": nowhere, "LABELSTREAM_QC_DATABASE_URL": url}
     document = await deployment.json("doctor", code=1, more=more)
     unknown = lines(document, "unknown")
-    assert {area for area, _ in unknown} == {"topics", "access", "schemas", "lag", "models"}
+    assert {area for area, _ in unknown} == {"topics", "access", "schemas", "lag", "models", "training"}
     assert lines(document, "wrong").keys() == {("brokers", nowhere), ("migrations", "database of qc")}
     assert {("migrations", "schema assignment"), ("migrations", "schema monitor")} <= lines(document, "ok").keys()
     code, printed = await deployment.run("doctor", more=more)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from shared.errors import ConfigurationError, LabelstreamError
 
 TIMEOUT_S, ATTEMPTS = 30, 3
+NOTHING = "no-such-model"
 MISSING = {"404", "NoSuchKey", "NoSuchBucket"}
 
 
@@ -89,6 +90,24 @@ def write_object(store: str, name: str, content: bytes) -> str:
     finally:
         client.close()
     return uri
+
+
+def reach(store: str) -> None:
+    """Ask the store for an object that is not there. Blocks: run it in a thread.
+
+    Raises:
+        ObjectUnavailable: it does not answer, has no such bucket, or does not let these credentials read.
+        ConfigurationError: as `write_object`.
+    """
+    bucket, prefix = _place(store)
+    client = _client()
+    try:
+        client.get_object(Bucket=bucket, Key=f"{prefix.rstrip('/')}/{NOTHING}".lstrip("/"))["Body"].close()
+    except _errors() as error:
+        if _code(error) != "NoSuchKey":
+            raise ObjectUnavailable(f"cannot read {store}: {_reason(error)}") from error
+    finally:
+        client.close()
 
 
 def _size(client: Any, bucket: str, key: str) -> int | None:

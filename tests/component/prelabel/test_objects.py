@@ -8,7 +8,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from services.prelabel.store.files import ModelRefused, ModelUnavailable, path_in, read_model, sha256_of, store_model
-from services.prelabel.store.objects import ObjectUnavailable, read_object, write_object
+from services.prelabel.store.objects import ObjectUnavailable, reach, read_object, write_object
 from shared.errors import ConfigurationError
 from shared.events import FeaturesContent
 from tests.support import onnx_models as make
@@ -68,6 +68,12 @@ def test_what_is_there_is_believed_by_its_hash_alone(tmp_path: Path) -> None:
     with pytest.raises(ModelRefused, match="sha256"):
         stored(uri, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_store_answers_for_what_is_not_there() -> None:
+    reach(STORE)
+    with pytest.raises(ObjectUnavailable, match="NoSuchBucket"):
+        reach("s3://nowhere/labelstream")
 
 
 def test_a_large_object_is_not_read_whole() -> None:
