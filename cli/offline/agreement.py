@@ -10,6 +10,7 @@ from rich.console import Console
 from cli.offline import kinds
 from cli.offline.crowd import read_recorded
 from cli.output import JsonFlag, Output, table
+from services.qc.domain.kinds.mixed import MIXED
 from services.qc.domain.kinds.registry import KINDS
 from services.qc.domain.resampling import COHEN, agreement_with_intervals
 
@@ -33,7 +34,10 @@ def command(
         str | None, typer.Option("--order", help="Classes from lowest to highest, with commas. Numbers are ordered.")
     ] = None,
     kind: Annotated[
-        str, typer.Option("--kind", help=f"Of the labels: choice, {', '.join(KINDS)}. Their JSON: docs/kinds.md.")
+        str,
+        typer.Option(
+            "--kind", help=f"Of the labels: choice, {', '.join([*KINDS, MIXED.name])}. Their JSON: docs/kinds.md."
+        ),
     ] = CHOICE,
     resamples: Annotated[int, typer.Option(min=0, help="Bootstrap resamples behind the intervals.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,

@@ -17,6 +17,7 @@ from cli.offline.shapes import SHAPES
 from cli.output import JsonFlag, Output, table
 from services.qc.domain.answers import Floats, Ints
 from services.qc.domain.calibration import Reliability, reliability
+from services.qc.domain.kinds.mixed import MIXED
 from services.qc.domain.kinds.registry import KINDS
 from services.qc.domain.methods import resolve
 from services.qc.domain.models import Method
@@ -46,7 +47,9 @@ def command(
     truth: Annotated[Path | None, typer.Option("--truth", help="CSV of task,label.")] = None,
     kind: Annotated[
         str,
-        typer.Option("--kind", help=f"Of the labels: {CHOICE}, {', '.join([*KINDS, *SHAPES])}. JSON: docs/kinds.md."),
+        typer.Option(
+            "--kind", help=f"Of the labels: {CHOICE}, {', '.join([*KINDS, *SHAPES, MIXED.name])}. JSON: docs/kinds.md."
+        ),
     ] = CHOICE,
     semantic: Annotated[
         bool | None,

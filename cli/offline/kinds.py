@@ -17,6 +17,7 @@ from cli.offline.shapes import SHAPES
 from cli.output import Output, table
 from services.qc.domain.kinds.agreement import agreement as agree
 from services.qc.domain.kinds.kind import Fusion, Given, Kind, medoid
+from services.qc.domain.kinds.mixed import MIXED
 from services.qc.domain.kinds.registry import KINDS
 from shared.errors import ConfigurationError
 
@@ -44,8 +45,10 @@ def kind_named(name: str) -> Kind[Any]:
     Raises:
         ConfigurationError: there is none; says which there are.
     """
+    if name == MIXED.name:
+        return MIXED
     if name not in KINDS:
-        every = ", ".join(["choice", *KINDS, *SHAPES])
+        every = ", ".join(["choice", *KINDS, *SHAPES, MIXED.name])
         raise ConfigurationError(f"--kind {name}: there is no such kind; give {every}")
     return KINDS[name]
 
@@ -141,7 +144,10 @@ def consensus(out: Output, answers: Path, truth: Path | None, name: str, output:
         known = {} if truth is None else read_truth(truth, kind)
     started = time.perf_counter()
     with out.working("finding labels"):
-        fused = kind.fuse(crowd.items)
+        try:
+            fused = kind.fuse(crowd.items)
+        except ValueError as error:
+            raise ConfigurationError(f"{answers}: {error}") from None
     seconds = time.perf_counter() - started
     if output is not None:
         _write(output, kind, crowd, fused)

@@ -46,10 +46,10 @@ class PartSkill(Value):
     """What an annotator is like beside fused labels of objects, words or pixels; null: nothing to tell by."""
 
     part: Name | None = Field(default=None, description="Of a label that is a mix of kinds, the one that is meant.")
-    answers: Count = Field(description="Judged ones.")
+    answers: Count = Field(description="Judged ones; of transcripts 0, whose words are counted.")
     detection: Probability | None = Field(default=None, description="Share of the labels' objects that they gave.")
     false: NonNegative | None = Field(default=None, description="Objects per answer that the labels have not.")
-    right_class: Probability | None = Field(default=None, description="Of the objects that others gave, too.")
+    right_class: Probability | None = Field(default=None, description="Of objects that others gave too; of a choice.")
     extent: Probability | None = Field(default=None, description="Mean similarity of these to the labels' extents.")
     words: Probability | None = Field(default=None, description="Word error rate.")
     pixels: Probability | None = Field(default=None, description="Share of disputed pixels that they had right.")

@@ -7,12 +7,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.labels.shapes import ShapeOptions, check_shapes
 from shared.labels.values import (
+    MAX_PARTS,
     Boxes,
     Choice,
     Choices,
     ClassName,
     LabelValue,
     Masks,
+    Mixed,
+    PartName,
     Polygons,
     Rating,
     Relations,
@@ -121,8 +124,34 @@ class ObjectSchema(_Classed, ShapeOptions):
         return self
 
 
-LabelSchema = Annotated[
+PartSchema = Annotated[
     ChoiceSchema | ChoicesSchema | RatingSchema | TranscriptSchema | ObjectSchema, Field(discriminator="kind")
+]
+
+
+class MixedSchema(_Schema):
+    """Several questions about one item, each with a name and a schema of its own, as control tags of one form."""
+
+    kind: Literal["mixed"] = "mixed"
+    parts: Annotated[dict[PartName, PartSchema], Field(min_length=1, max_length=MAX_PARTS)]
+    optional: Annotated[tuple[PartName, ...], Field(max_length=MAX_PARTS)] = Field(
+        default=(), description="Parts that an answer may leave out."
+    )
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        for name in self.optional:
+            if name not in self.parts:
+                raise ValueError(f"optional: there is no part {name!r}")
+        for name, part in self.parts.items():
+            if getattr(part, "renamed", None):
+                raise ValueError(f"parts.{name}.renamed: classes of a mix are not renamed; add the new class")
+        return self
+
+
+LabelSchema = Annotated[
+    ChoiceSchema | ChoicesSchema | RatingSchema | TranscriptSchema | ObjectSchema | MixedSchema,
+    Field(discriminator="kind"),
 ]
 
 
@@ -147,6 +176,12 @@ def _used_classes(value: LabelValue) -> tuple[tuple[str, str], ...]:
             return tuple((f"segments[{i}].label", s.label) for i, s in enumerate(value.segments))
         case Tracks():
             return tuple((f"tracks[{i}].label", t.label) for i, t in enumerate(value.tracks))
+        case Mixed():
+            return tuple(
+                (f"parts.{name}.{place}", label)
+                for name, part in value.parts.items()
+                for place, label in _used_classes(part)
+            )
 
 
 def _check_rating(value: Rating, schema: RatingSchema) -> None:
@@ -218,6 +253,22 @@ def fits(value: LabelValue, schema: LabelSchema) -> bool:
     return True
 
 
+def _check_mixed(value: Mixed, schema: MixedSchema, text: str | None) -> None:
+    for name in value.parts:
+        if name not in schema.parts:
+            raise ValueError(f"parts.{name}: the project has no such part; it has {', '.join(sorted(schema.parts))}")
+    for name, part in schema.parts.items():
+        given = value.parts.get(name)
+        if given is None:
+            if name not in schema.optional:
+                raise ValueError(f"parts.{name}: missing; give it, empty where there is nothing")
+            continue
+        try:
+            check_label(given, part, text=text)
+        except ValueError as error:
+            raise ValueError(f"parts.{name}.{error}") from None
+
+
 def check_label(value: LabelValue, schema: LabelSchema, *, text: str | None = None) -> None:
     """Check a label against its project's schema.
 
@@ -233,6 +284,8 @@ def check_label(value: LabelValue, schema: LabelSchema, *, text: str | None = No
         raise ValueError(f"kind: the project asks for {schema.kind!r}, the label is {value.kind!r}")
     if type(schema) is ChoiceSchema and type(value) is Choice and value.choice in class_set(schema.classes):
         return  # nearly all of them; every isinstance below asks the metaclass of pydantic
+    if isinstance(schema, MixedSchema) and isinstance(value, Mixed):
+        _check_mixed(value, schema, text)
     if isinstance(schema, RatingSchema) and isinstance(value, Rating):
         _check_rating(value, schema)
     if isinstance(schema, ChoicesSchema) and isinstance(value, Choices):

@@ -17,6 +17,7 @@ MAX_PIXELS = 100_000_000
 MAX_FRAMES = 1_000_000
 MAX_TEXT = 100_000
 MAX_SYMBOL = 2_000
+MAX_PARTS = 20
 
 
 ClassName = Annotated[str, Field(min_length=1, max_length=200), NoNul()]
@@ -246,8 +247,29 @@ class Tracks(Value):
         return self
 
 
-LabelValue = Annotated[
+PartValue = Annotated[
     Choice | Choices | Rating | Spans | Relations | Boxes | Polygons | Masks | Transcript | Segments | Tracks,
+    Field(discriminator="kind"),
+]
+PartName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+
+
+class Mixed(Value):
+    """Labels of several kinds for one item, by the names that the project gives them; kept sorted by name."""
+
+    kind: Literal["mixed"] = "mixed"
+    parts: Annotated[
+        dict[PartName, PartValue],
+        Field(min_length=1, max_length=MAX_PARTS),
+        AfterValidator(lambda parts: dict(sorted(parts.items()))),
+    ]
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.parts.items()))
+
+
+LabelValue = Annotated[
+    Choice | Choices | Rating | Spans | Relations | Boxes | Polygons | Masks | Transcript | Segments | Tracks | Mixed,
     Field(discriminator="kind"),
 ]
 

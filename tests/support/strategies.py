@@ -89,7 +89,7 @@ def polygons(draw: st.DrawFn) -> lb.Polygon:
 
 
 choices = st.builds(lb.Choice, choice=classes)
-label_values: st.SearchStrategy[lb.LabelValue] = st.one_of(
+part_values: st.SearchStrategy[lb.LabelValue] = st.one_of(
     choices,
     st.builds(lb.Choices, choices=st.lists(classes, max_size=3).map(tuple)),
     st.builds(lb.Rating, rating=finite),
@@ -101,6 +101,10 @@ label_values: st.SearchStrategy[lb.LabelValue] = st.one_of(
     st.builds(lb.Transcript, text=text),
     st.builds(lb.Segments, segments=st.lists(segments(), max_size=3).map(tuple)),
     st.builds(lb.Tracks, tracks=st.lists(tracks(), max_size=2, unique_by=lambda t: t.id).map(tuple)),
+)
+label_values: st.SearchStrategy[lb.LabelValue] = st.one_of(
+    part_values,
+    st.builds(lb.Mixed, parts=st.dictionaries(st.sampled_from(["mood", "shapes", "text-1"]), part_values, min_size=1)),
 )
 
 json_values = st.recursive(

@@ -35,7 +35,7 @@ from shared.events import Annotation, Outcome, ProjectSpec, TextContent
 from shared.labels import LabelValue, check_label
 from shared.topics import ANNOTATIONS
 
-SPANNED = frozenset({"spans", "relations"})
+SPANNED = frozenset({"spans", "relations", "mixed"})
 REFUSED = {Verdict.UNKNOWN: lease_unknown, Verdict.EXPIRED: lease_expired, Verdict.FINISHED: lease_finished}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from services.monitor.domain.counters import MILLION, Counts, Key, Kind
-from shared.labels import Boxes, LabelValue, Masks, Polygons, Relations, Segments, Spans, Tracks, Transcript
+from shared.labels import Boxes, LabelValue, Masks, Mixed, Polygons, Relations, Segments, Spans, Tracks, Transcript
 
 PREDICTIONS, LABELS = "predictions", "labels"
 LEAST_OVERLAP = 0.1
@@ -22,8 +22,11 @@ Objects = Sequence[Any]
 
 
 def objects_of(value: LabelValue) -> Objects | None:
-    """The objects of a label; None where its kind has none."""
+    """The objects of a label, of a mix those of all parts; None where its kind has none."""
     match value:
+        case Mixed():
+            found = [objects_of(part) for part in value.parts.values()]
+            return None if all(one is None for one in found) else [each for one in found for each in one or ()]
         case Spans() | Relations():
             return value.spans
         case Boxes():
@@ -77,6 +80,10 @@ class Compared(NamedTuple):
 def count_apart(counts: Counts, project: str, human: LabelValue, model: LabelValue, about: Compared) -> None:
     """Count how far a person's label lies from the model's proposal: extents of objects, words of transcripts."""
     version, lane, bucket, weight = about
+    if isinstance(human, Mixed) and isinstance(model, Mixed):
+        for name in sorted(human.parts.keys() & model.parts.keys()):
+            count_apart(counts, project, human.parts[name], model.parts[name], about)
+        return
     if isinstance(human, Transcript) and isinstance(model, Transcript):
         found = word_errors(human.text, model.text)
         if found is not None:

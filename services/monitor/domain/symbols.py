@@ -6,6 +6,7 @@ from shared.labels import (
     Choices,
     LabelValue,
     Masks,
+    Mixed,
     Polygons,
     Rating,
     Relations,
@@ -17,13 +18,15 @@ from shared.labels import (
 )
 
 NOTHING = "(none)"
+MAX_SYMBOL = 200
 
 
 def symbols(value: LabelValue) -> tuple[str, ...]:
     """The classes that a value names, each once, sorted; `(none)` where it names none.
 
     A set of choices counts once for each of its classes, a structured value once for each class of its objects, so the
-    alphabet stays as small as the project's class list. Ratings are rounded to three digits.
+    alphabet stays as small as the project's class list; parts of a mix count by themselves. Ratings are rounded to
+    three digits.
     """
     if type(value) is Choice:  # nearly all of them; `match` asks the metaclass of pydantic, which is slow
         return (value.choice,)
@@ -46,6 +49,8 @@ def symbols(value: LabelValue) -> tuple[str, ...]:
             names = {segment.label for segment in value.segments}
         case Tracks():
             names = {track.label for track in value.tracks}
+        case Mixed():
+            names = {f"{name}: {each}"[:MAX_SYMBOL] for name, part in value.parts.items() for each in symbols(part)}
     return tuple(sorted(names)) or (NOTHING,)
 
 

@@ -138,8 +138,8 @@ class Learned:
 class Parameters:
     """Everything a decision depends on beside the answers; `snapshot` is the number it is known by.
 
-    `fused`: what is counted of people by labels that were fused, by part of the label. `tables` remembers what was
-    computed already, by classes and method; it changes no result.
+    `fused`: what is counted of people by labels that were fused, by part of the label; `parts`: of a mix of kinds,
+    those of its choices and sets. `tables` remembers what was computed already; it changes no result.
     """
 
     snapshot: int
@@ -148,12 +148,13 @@ class Parameters:
     learned: Learned = Learned()
     priors: Priors = Priors()
     fused: Mapping[str, Counted] = field(default_factory=dict)
+    parts: Mapping[str, "Parameters"] = field(default_factory=dict)
     tables: dict[tuple[tuple[str, ...], str], Any] = field(default_factory=dict, compare=False)
 
 
 def judged_answers(cells: Iterable[CellCount]) -> int:
     """Answers behind these cells: of a fused label its other cells speak of the same ones."""
-    return round(sum(one.weight for one in cells if one.source not in SOURCES) / MILLS)
+    return round(sum(one.weight for one in cells if not one.part and one.source not in SOURCES) / MILLS)
 
 
 def build(snapshot: int, cells: Iterable[CellCount], learned: Learned | None = None) -> Parameters:
@@ -164,20 +165,30 @@ def build(snapshot: int, cells: Iterable[CellCount], learned: Learned | None = N
         cells: the counts of one project.
         learned: by the refresh that made the snapshot; absent: nothing.
     """
+    several = list(cells)
+    parts = {one.part for one in several if one.part and one.source not in SOURCES}
+    of_parts = {
+        part: build(
+            snapshot, [replace(one, part="") for one in several if one.part == part and one.source not in SOURCES]
+        )
+        for part in sorted(parts)
+    }
     priors = Priors()
     annotators: defaultdict[str, Confusion] = defaultdict(Confusion)
     crowd, fused = Confusion(), defaultdict[str, Counted](Counted)
-    for one in sorted(cells, key=lambda c: (c.annotator_id, c.truth, c.answered, c.source, c.part)):
+    for one in sorted(several, key=lambda c: (c.annotator_id, c.truth, c.answered, c.source, c.part)):
         if one.source in SOURCES:
             cell = (one.source.value, one.truth, one.answered)
             fused[one.part].add(one.annotator_id, cell, float(one.answers), one.weight / MILLS)
+            continue
+        if one.part:
             continue
         weight = one.weight / MILLS * (priors.gold if one.source is Source.GOLD else 1.0)
         hard = one.source is Source.HARD
         if one.annotator_id:  # answers of erased people say something about the crowd, and about nobody in it
             annotators[one.annotator_id].add(one.truth, one.answered, weight, hard=hard)
         crowd.add(one.truth, one.answered, weight, hard=hard)
-    return Parameters(snapshot, dict(annotators), crowd, learned or Learned(), priors, dict(fused))
+    return Parameters(snapshot, dict(annotators), crowd, learned or Learned(), priors, dict(fused), of_parts)
 
 
 def named_cells(cells: Iterable[CellCount], names: Names) -> list[CellCount]:

@@ -11,6 +11,7 @@ from services.qc.domain.agreement import agreeing_pairs
 from services.qc.domain.counts import Source
 from services.qc.domain.fusing.counted import PROPOSAL, Cells
 from services.qc.domain.fusing.judged import judge as judge_fused
+from services.qc.domain.fusing.mixed import judge_mixed
 from services.qc.domain.item import Answer, ItemState, LiveLabel
 from services.qc.domain.judging import judge
 from services.qc.domain.kinds import tolerance
@@ -18,7 +19,7 @@ from services.qc.domain.kinds.kind import Given
 from services.qc.domain.numeric import near
 from services.qc.domain.scale import Kind, Scale, number_of, symbol_of
 from shared.events import Audience, GoldAnswer, Outcome
-from shared.labels import Choice
+from shared.labels import Choice, Mixed
 
 CellKey = tuple[str, str, str, str]
 """(annotator, truth, answered, source)."""
@@ -111,7 +112,7 @@ def _add_agreement(facts: Facts, item: ItemState) -> None:
 
 def _agreeing(item: ItemState, answers: Sequence[Answer]) -> int:
     """Pairs that say the same; of kinds that are fused, within the tolerance."""
-    if answers[0].value is None or answers[0].value.kind not in tolerance.TOLERANCE:
+    if answers[0].value is None or answers[0].value.kind not in (*tolerance.TOLERANCE, "mixed"):
         return agreeing_pairs([answer.symbol or "" for answer in answers])
     return item.nearness.agreeing_pairs([(answer.symbol or "", answer.value) for answer in answers])
 
@@ -128,7 +129,11 @@ def _add_fused(facts: Facts, item: ItemState) -> None:
         judged = [answer for answer in item.answers.values() if judged_by(answer, label)]
         judged.sort(key=lambda answer: answer.annotation_id)  # in no order that arrival could change
         given = [Given(a.annotator_id or "", a.value) for a in judged if a.value is not None]
-        judge_fused(cells, label.value, label.weights, [one for one in given if one.value.kind == label.value.kind])
+        given = [one for one in given if one.value.kind == label.value.kind]
+        if isinstance(label.value, Mixed):
+            judge_mixed(cells, label.value, label.weights, given)
+        else:
+            judge_fused(cells, label.value, label.weights, given)
     facts.answers.update(cells.answers)
     facts.weights.update(cells.weights)
 

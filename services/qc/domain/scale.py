@@ -1,6 +1,7 @@
 """How the answers of a project compare: a closed list of classes, an open set of values, or numbers."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -11,6 +12,7 @@ from shared.labels import (
     ChoicesSchema,
     LabelSchema,
     LabelValue,
+    MixedSchema,
     Rating,
     RatingSchema,
     category,
@@ -41,7 +43,7 @@ class Scale:
         size: how many values an open scale has, at most MAX_OPEN.
         tolerance: two numbers this near are the same opinion.
         ordered: the classes stand from lowest to highest.
-        fuser: of a fused scale.
+        fuser: of a fused scale; parts: of one that is a mix of kinds, instead.
     """
 
     kind: Kind
@@ -51,6 +53,7 @@ class Scale:
     stepped: bool = False
     ordered: bool = False
     fuser: Fuser | None = field(default=None, compare=False)
+    parts: Mapping[str, "Scale"] = field(default_factory=dict, compare=False)
 
 
 def _subsets(classes: int, low: int, high: int) -> int:
@@ -75,6 +78,8 @@ def scale_of(schema: LabelSchema) -> Scale:
         case RatingSchema():
             tolerance = schema.step or (schema.max - schema.min) * RANGE_SHARE
             return Scale(Kind.NUMERIC, tolerance=tolerance, stepped=schema.step is not None)
+        case MixedSchema():
+            return Scale(Kind.FUSED, parts={name: scale_of(part) for name, part in sorted(schema.parts.items())})
         case _:
             return Scale(Kind.FUSED, fuser=fuser_of(schema))
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from services.qc.domain import numeric
 from services.qc.domain.consensus import posterior, settled
 from services.qc.domain.counts import Parameters
+from services.qc.domain.fusing import mixed
 from services.qc.domain.fusing.outcome import Fusion
 from services.qc.domain.item import Answer
 from services.qc.domain.kinds.kind import Given
@@ -97,10 +98,12 @@ def fused(answers: Sequence[Answer], scale: Scale, parameters: Parameters) -> Fu
     Raises:
         ValueError: the scale is of another kind.
     """
-    if scale.fuser is None:
+    if scale.fuser is None and not scale.parts:
         raise ValueError("only objects, words and pixels are fused")
     told = sorted((answer for answer in answers if answer.value is not None), key=lambda one: one.annotation_id)
     given = [Given(one.annotator_id or f"\x00{one.annotation_id}", one.value) for one in told]
+    if scale.fuser is None:
+        return mixed.fuse(given, scale, parameters)
     return scale.fuser.fuse(given, parameters.fused)
 
 

@@ -11,7 +11,7 @@ import structlog
 from services.qc.domain.checked import calibration
 from services.qc.domain.concord import agreements, concord, pairs
 from services.qc.domain.counts import Parameters
-from services.qc.domain.fusing.agreeing import agreement
+from services.qc.domain.fusing.agreeing import by_part
 from services.qc.domain.kinds.kind import Given as Fused
 from services.qc.domain.refresh import Given
 from services.qc.domain.scale import Kind, Scale, scale_of, symbol_of
@@ -107,8 +107,7 @@ def _fused(given: Sequence[tuple[str, Fused[LabelValue]]], resamples: int) -> li
     rounds: dict[str, list[Fused[LabelValue]]] = {}
     for place, one in reversed(given):
         rounds.setdefault(place, []).append(one)
-    found = agreement(rounds, resamples=resamples)
-    return [] if found is None else [found]
+    return [*by_part(rounds, resamples=resamples)]
 
 
 def _all(given: Sequence[Given], scale: Scale, resamples: int) -> list[Measured]:

@@ -116,6 +116,12 @@ FRAME = {"frame": 0, "x": 0, "y": 0, "width": 2, "height": 2}
 SPAN = {"start": 2, "end": 5, "label": "cat", "id": "a"}
 OTHER_SPAN = {"start": 6, "end": 9, "label": "cat", "id": "b"}
 TEXT = "😀 Ann Lee"
+
+
+def mixed(span: dict[str, Any]) -> dict[str, Any]:
+    return {"parts": {"mood": {"kind": "choice", "choice": "dog"}, "names": {"kind": "spans", "spans": [span]}}}
+
+
 ARC = {"head": "a", "tail": "b", "label": "near"}
 GIVEN: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
     "spans": ("text", {"spans": [SPAN]}, {"spans": [{**SPAN, "end": 10}]}, "spans[0].end"),
@@ -138,6 +144,7 @@ GIVEN: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
         "video", {"tracks": [{"id": "t", "label": "cat", "frames": [FRAME]}]},
         {"tracks": [{"id": "t", "label": "cat", "frames": [FRAME, FRAME]}]}, "frame 0 follows frame 0",
     ),
+    "mixed": ("text", mixed(SPAN), mixed({**SPAN, "end": 10}), "parts.names.spans[0].end"),
 }  # fmt: skip
 ENDINGS = {"image": "png", "audio": "wav", "video": "mp4"}
 TYPES = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4"}
@@ -146,14 +153,17 @@ TYPES = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4"}
 async def give(desk: Replica, kind: str, data: str, content: Content, prefixes: tuple[str, ...]) -> None:
     """A project of this kind, and one item of it that a model proposes something for."""
     label: dict[str, Any] = {"kind": kind}
-    if kind != "transcript":
+    if kind == "mixed":
+        parts = {"mood": "choice", "names": "spans"}
+        label["parts"] = {name: {"kind": each, "classes": ("cat", "dog")} for name, each in parts.items()}
+    elif kind != "transcript":
         label["classes"] = ("cat", "dog")
     if kind == "relations":
         label["relation_classes"] = ("near",)
     desk.project(make.project_spec(data=data, label=label, uri_prefixes=prefixes))
     await desk.handle(ITEMS, make.item("i1", content=content))
     value = {"kind": kind, **GIVEN[kind][1]}
-    scores = None if kind in ("transcript", "relations") else (0.6,)
+    scores = None if kind in ("transcript", "relations", "mixed") else (0.6,)
     proposed = {"project_id": make.PROJECT, "item_id": "i1", "value": value, "confidence": 0.6, "model_version": "m1"}
     times = {"item_created_at": AT, "predicted_at": make.at(1)}
     await desk.handle(PREDICTIONS, Prediction.model_validate({**proposed, **times, "object_scores": scores}))

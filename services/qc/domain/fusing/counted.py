@@ -19,6 +19,7 @@ from services.qc.domain.rows import Priors, columns, expected_columns
 FOUND, FALSE, CLASS, EXTENT, TAGS, WORDS, PIXELS, PROPOSAL = (
     "found", "false", "class", "extent", "tags", "words", "pixels", "proposal",
 )  # fmt: skip
+CONSENSUS: Final = "consensus"
 SOURCES: Final = frozenset({FOUND, FALSE, CLASS, EXTENT, TAGS, WORDS, PIXELS, PROPOSAL})
 """What is counted: objects of the label found or missed, false objects, their classes, how near extents are, tags of
 atoms, words, disputed pixels, and what was done to proposals."""

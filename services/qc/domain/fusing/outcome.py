@@ -20,6 +20,7 @@ class Part:
         extent: P(its extent is right, give or take what people differ by).
         votes: annotators who gave it.
         part: of a mix of kinds, the one that it is in.
+        about: what the existence is of, where it is no object.
     """
 
     place: int
@@ -28,11 +29,12 @@ class Part:
     extent: float = 1.0
     votes: int = 0
     part: str = ""
+    about: str = "existence"
 
     @property
     def worst(self) -> tuple[float, str]:
         """The smallest of the three, and what it is about."""
-        told = ((self.existence, "existence"), (self.right_class, "class"), (self.extent, "extent"))
+        told = ((self.existence, self.about), (self.right_class, "class"), (self.extent, "extent"))
         return min(told, key=lambda one: one[0])
 
 

@@ -31,7 +31,7 @@ class Correction:
 
 def corrected(proposal: LabelValue, answer: LabelValue) -> Correction | None:
     """What became of a proposal; None for kinds that have no distance."""
-    if answer.kind not in DISTANCES:
+    if answer.kind not in DISTANCES and answer.kind != "mixed":
         return None
     apart = distance(proposal, answer)
     deed = Deed.ACCEPTED if apart <= SAME else Deed.EDITED if apart < OTHER else Deed.REPLACED

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from services.qc.domain.fusing.counted import (
     ARCS,
     CLASS,
+    CONSENSUS,
     EXTENT,
     FALSE,
     FOUND,
@@ -38,12 +39,13 @@ def part_skills(who: str, counted: Mapping[str, Counted]) -> tuple[PartSkill, ..
 def _part(part: str, own: Own) -> PartSkill | None:
     answers = own.get((FOUND, "", GIVEN), (0.0, 0.0))[0]
     spoken = weight(own, WORDS, YES) + weight(own, WORDS, NO)
-    if not answers and not spoken:
+    chosen = {cell: both for cell, both in own.items() if cell[0] == CONSENSUS}
+    if not answers and not spoken and not chosen:
         return None
-    right, wrong = _classes((cell, mass) for cell, (_, mass) in own.items() if cell[0] == CLASS)
+    right, wrong = _classes((cell, mass) for cell, (_, mass) in own.items() if cell[0] in (CLASS, CONSENSUS))
     return PartSkill(
         part=(part.removesuffix(ARCS) + " relations").strip() if part.endswith(ARCS) else part or None,
-        answers=round(answers),
+        answers=round(answers or sum(number for number, _ in chosen.values())),
         detection=_share(weight(own, FOUND, YES), weight(own, FOUND, NO)),
         false=round(weight(own, FALSE, NO) / answers, DIGITS) if answers else None,
         right_class=_share(right, wrong),
@@ -56,7 +58,8 @@ def _part(part: str, own: Own) -> PartSkill | None:
 def _classes(cells: Iterable[tuple[Cell, float]]) -> tuple[float, float]:
     right = wrong = 0.0
     for (_, truth, answered), mass in cells:
-        right, wrong = right + mass * (truth == answered), wrong + mass * (truth != answered)
+        same = truth == answered or (truth, answered) == ("", YES)
+        right, wrong = right + mass * same, wrong + mass * (not same)
     return right, wrong
 
 
