@@ -43,7 +43,7 @@ def build(settings: AssignmentSettings) -> Service:
     handlers, housekeeping = Handlers(service.references, metrics), Housekeeping(service, settings, metrics)
     erasing, sweeper = Erasing(AssignmentEraser(metrics), service.unit), Sweeper(service, settings, metrics)
     queue = QueueJobs(service, settings, metrics, handlers.outlook)
-    identities = Identities(service, settings, housekeeping)
+    identities, pace_ms = Identities(service, settings, housekeeping), settings.feedback_pace_ms
 
     service.reads(PROJECTS, MODELS, GUIDELINES, GOLD_ITEMS)
     service.writes(ROUTES, ANNOTATIONS, LABELS, REFRESHES, QUALITY, GOLD_ITEMS)
@@ -54,10 +54,10 @@ def build(settings: AssignmentSettings) -> Service:
 
     service.consume(ITEMS, handlers.on_items)
     service.consume(PREDICTIONS, handlers.on_predictions)
-    service.consume(ESCALATIONS, handlers.on_escalations)
-    service.consume(LABELS, handlers.on_labels, passes_over=written_by(ASSIGNMENT))
-    service.consume(RELABELS, handlers.on_relabels)
-    service.consume(QUALITY, handlers.on_quality)
+    service.consume(ESCALATIONS, handlers.on_escalations, pace_ms=pace_ms)
+    service.consume(LABELS, handlers.on_labels, passes_over=written_by(ASSIGNMENT), pace_ms=pace_ms)
+    service.consume(RELABELS, handlers.on_relabels, pace_ms=pace_ms)
+    service.consume(QUALITY, handlers.on_quality, pace_ms=pace_ms)
     service.consume(ERASURES, erasing.on_erasures)
 
     service.every(settings.erase_again_s, "erase again", erasing.again)

@@ -85,6 +85,10 @@ class AssignmentSettings(DatabaseServiceSettings):
     model_config = SettingsConfigDict(env_prefix="LABELSTREAM_ASSIGNMENT_", extra="ignore")
 
     batch_pace_ms: Annotated[int, Field(ge=0, le=10_000)] = Field(default=10, description=PACE)
+    feedback_pace_ms: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        default=100,
+        description="The same for what qc and monitor say of items: labels, escalations, relabels, quality.",
+    )
     port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=8002, description="Port that HTTP listens on.")
     admin_token: SecretStr = Field(
         default=SecretStr(""), description="Token of the first administrator, 32 characters or more; absent: none."

@@ -13,7 +13,7 @@ class QcSettings(DatabaseServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="LABELSTREAM_QC_", extra="ignore")
 
-    batch_pace_ms: Annotated[int, Field(ge=0, le=10_000)] = Field(default=25, description=PACE)
+    batch_pace_ms: Annotated[int, Field(ge=0, le=10_000)] = Field(default=100, description=PACE)
     port: Annotated[int, Field(ge=0, le=65_535)] = Field(default=8003, description="Port that HTTP listens on.")
     snapshot_check_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         default=0.1,

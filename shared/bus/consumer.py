@@ -73,12 +73,15 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
         settings: ServiceSettings,
         metrics: BusMetrics,
         passes_over: Callable[[Record], bool] | None = None,
+        *,
+        pace_ms: int | None = None,
     ) -> None:
         self.service = service
         self.topic = topic
         self._passes_over = passes_over
         self.progress = Progress(topic.name)
         self._settings = settings
+        self._pace_s = (settings.batch_pace_ms if pace_ms is None else pace_ms) / 1000
         self._kafka = settings.kafka
         self._metrics = metrics
         self._limit = PoisonLimit(settings.dlq_limit_records, settings.dlq_limit_ratio)
@@ -193,7 +196,7 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
 
     async def _pace(self, records: int) -> None:
         """Let the next batch fill up where batches come one after the other and are small; a lone one never waits."""
-        early_s = self._settings.batch_pace_ms / 1000 - (time.monotonic() - self._began)
+        early_s = self._pace_s - (time.monotonic() - self._began)
         if early_s > 0 and records < self._settings.max_records:
             await asyncio.sleep(early_s)
         self._began = time.monotonic()

@@ -14,8 +14,8 @@ from shared.errors import RetryLater
 log = structlog.get_logger(__name__)
 
 ROWS = 20
-PACE_S = 0.005
-"""Pause after fewer rows than that: what many small transactions commit meanwhile goes out together."""
+PACE_S = 0.02
+"""Pause after fewer rows than that, by default: what many small transactions commit meanwhile goes out together."""
 STANDBY_S = 1.0
 STILL_S = 120.0
 """A leader whose session says nothing for so long has stopped, or is cut off: PostgreSQL ends it, another one leads."""
@@ -30,10 +30,19 @@ class Relay:
     kept. A crash between publish and delete publishes again: consumers absorb that by natural keys.
     """
 
-    def __init__(self, database: Database, publisher: Publisher, *, poll_s: float, still_s: float = STILL_S) -> None:
+    def __init__(
+        self,
+        database: Database,
+        publisher: Publisher,
+        *,
+        poll_s: float,
+        pace_s: float = PACE_S,
+        still_s: float = STILL_S,
+    ) -> None:
         self._database = database
         self._publisher = publisher
         self._poll_s = poll_s
+        self._pace_s = pace_s
         self._still_s = still_s
         self._wake = asyncio.Event()
         self.leading = False
@@ -66,11 +75,12 @@ class Relay:
             while True:
                 self._wake.clear()
                 rows = await self.drain(connection)
-                if 0 < rows < ROWS:
-                    await asyncio.sleep(PACE_S)
-                elif rows == 0:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), self._poll_s)
+                if rows == ROWS:
+                    continue
+                if rows:
+                    await asyncio.sleep(self._pace_s)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), self._poll_s)
         finally:
             # A closed session gives the lock up at once, also where the server has already forgotten the connection.
             with contextlib.suppress(*INFRASTRUCTURE):

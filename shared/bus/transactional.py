@@ -48,8 +48,9 @@ class TransactionalConsumer(Consumer[E]):
         relay: Relay,
         clock: Clock,
         passes_over: Callable[[Record], bool] | None = None,
+        pace_ms: int | None = None,
     ) -> None:
-        super().__init__(service, topic, settings, metrics, passes_over)
+        super().__init__(service, topic, settings, metrics, passes_over, pace_ms=pace_ms)
         self._handler = handler
         self._database = database
         self._relay = relay

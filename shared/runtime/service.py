@@ -81,7 +81,12 @@ class Service:
             if not isinstance(settings, DatabaseServiceSettings):
                 raise ConfigurationError(f"{name} has migrations, its settings must be DatabaseServiceSettings")
             self._database = Database(name, settings)
-            self._relay = Relay(self._database, self.publisher, poll_s=settings.outbox_poll_ms / 1000)
+            self._relay = Relay(
+                self._database,
+                self.publisher,
+                poll_s=settings.outbox_poll_ms / 1000,
+                pace_s=settings.outbox_pace_ms / 1000,
+            )
 
     @property
     def database(self) -> Database:
@@ -111,11 +116,12 @@ class Service:
         *,
         max_records: int | None = None,
         passes_over: Callable[[Record], bool] | None = None,
+        pace_ms: int | None = None,
     ) -> None:
         """Read a topic with exactly-once effect in PostgreSQL.
 
         Records that `passes_over` knows by their headers to tell this service nothing are neither parsed nor judged;
-        not for the DLQ owner of the topic.
+        not for the DLQ owner of the topic. `pace_ms` is this topic's own pace, else the service's counts.
         """
         consumer = TransactionalConsumer(
             self.name,
@@ -127,6 +133,7 @@ class Service:
             relay=self.relay,
             clock=self.clock,
             passes_over=passes_over,
+            pace_ms=pace_ms,
         )
         self._add(consumer, max_records)
 

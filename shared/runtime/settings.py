@@ -99,4 +99,9 @@ class DatabaseServiceSettings(ServiceSettings):
     erase_again_s: Seconds = Field(
         default=60.0, description="How often it is looked again whether anything of what was erased came late, seconds."
     )
+    outbox_pace_ms: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=20,
+        description="Pause of the relay after few rows, milliseconds: what many small transactions commit meanwhile"
+        " goes out together. The first row after a pause waits for nothing.",
+    )
     outbox_poll_ms: Milliseconds = Field(default=100, description="How often the relay looks for other replicas' rows.")

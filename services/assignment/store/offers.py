@@ -17,7 +17,7 @@ from services.assignment.store.rounds import OPEN, PREFIX, UNSEEN
 from services.assignment.store.rows import load_guess
 from shared.events import Audience
 
-SPARE = 2
+SPARE = 1
 """Begun rounds looked at beyond those wanted: others may be taking the first ones just now."""
 DRAW_BYTES = 8
 Blind = tuple[bytes, Sequence[str], Sequence[bytes]]

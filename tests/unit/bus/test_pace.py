@@ -20,10 +20,10 @@ from shared.topics import ITEMS
 class Paced(Consumer[Item]):
     """Takes 2 ms for a batch."""
 
-    def __init__(self, clock: "Clock") -> None:
+    def __init__(self, clock: "Clock", pace_ms: int | None = None) -> None:
         kafka = KafkaSettings(allow_insecure=True, security_protocol="PLAINTEXT")
         settings = ServiceSettings(kafka=kafka, batch_pace_ms=25, max_records=500)
-        super().__init__("qc", ITEMS, settings, BusMetrics(CollectorRegistry()))
+        super().__init__("qc", ITEMS, settings, BusMetrics(CollectorRegistry()), pace_ms=pace_ms)
         self.clock = clock
         self.begun: list[float] = []
 
@@ -76,3 +76,10 @@ async def test_full_batches_never_wait(clock: Clock) -> None:
     for records in (500, 500, 3):
         await paced.batch(records)
     assert paced.begun == [100.0, 100.002, 100.027]
+
+
+async def test_a_topic_may_have_a_pace_of_its_own(clock: Clock) -> None:
+    paced = Paced(clock, pace_ms=100)
+    for _ in range(3):
+        await paced.batch(3)
+    assert paced.begun == [100.0, 100.1, 100.2]
