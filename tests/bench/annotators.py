@@ -30,7 +30,7 @@ from shared.events import GoldAnswer, GoldItem, Item, Overlap, Policy, ProjectSp
 from shared.labels import Choice, ChoiceSchema
 from shared.runtime.settings import KafkaSettings
 from shared.topics import ASSIGNMENT, GOLD_ANSWERS, GOLD_ITEMS, ITEMS
-from tests.bench.stock import copy_items
+from tests.bench.stock import UNTOUCHED, copy_items
 from tests.support.onnx_models import MOODS, moods
 
 PROJECT = "bench"
@@ -162,7 +162,7 @@ async def grow(stack: Stack, tokens: Sequence[str], start: int, end: int) -> Non
     connection = await asyncpg.connect(stack.postgres.admin_url())
     present = asyncio.create_task(_be_there(stack.urls[ASSIGNMENT], tokens))
     try:
-        await copy_items(connection, start, end)
+        await copy_items(connection, start, end, originals=UNTOUCHED)
     finally:
         present.cancel()
         await connection.close()

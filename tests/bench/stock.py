@@ -26,32 +26,37 @@ _ROUND_ID = (
 )
 
 
-async def copy_items(connection: Any, start: int, end: int, *, prefix: str = "b") -> None:
-    """Copy the items whose names begin with `ORIGINAL`, in turn, as `<prefix><number>` with numbers in [start, end).
+ORIGINALS = f"SELECT item_id FROM assignment.items WHERE starts_with(item_id, '{ORIGINAL}')"  # noqa: S608  # a constant
+UNTOUCHED = "SELECT item_id FROM assignment.rounds WHERE free > 0 AND NOT started ORDER BY id DESC LIMIT 500"
+"""Items that nobody was asked about yet: with others their answers are copied, but not the counts of who gave them."""
+
+
+async def copy_items(connection: Any, start: int, end: int, *, prefix: str = "b", originals: str = ORIGINALS) -> None:
+    """Copy items, in turn, as `<prefix><number>` with numbers in [start, end).
 
     Args:
         connection: of a superuser.
         start: first number.
         end: after the last.
         prefix: of the names.
+        originals: which items are copied, a query of their ids.
 
     Raises:
         ValueError: there is no item to copy.
     """
     await connection.execute(
-        "CREATE TEMP TABLE original AS SELECT item_id AS name, row_number() OVER (ORDER BY item_id) - 1 AS place"
-        " FROM assignment.items WHERE starts_with(item_id, $1)",
-        ORIGINAL,
+        "CREATE TEMP TABLE original AS SELECT item_id AS name, row_number() OVER (ORDER BY item_id) - 1 AS place"  # noqa: S608
+        f" FROM ({originals}) AS chosen"
     )
-    originals = await connection.fetchval("SELECT count(*) FROM original")
-    if not originals:
+    number = await connection.fetchval("SELECT count(*) FROM original")
+    if not number:
         raise ValueError("there is no item to copy; send a few through the services first")
     await connection.execute("ALTER TABLE original ADD PRIMARY KEY (place)")
     for table in TABLES:
         statement = await _statement(connection, table)
         for first in range(start, end, CHUNK):
-            await connection.execute(statement, prefix, first, min(first + CHUNK, end), originals, timeout=300)
-    await _count(connection, start, end, originals)
+            await connection.execute(statement, prefix, first, min(first + CHUNK, end), number, timeout=300)
+    await _count(connection, start, end, number)
     await connection.execute("DROP TABLE original")
     await connection.execute("VACUUM ANALYZE", timeout=600)
     await connection.execute("CHECKPOINT", timeout=300)

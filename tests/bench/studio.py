@@ -22,7 +22,7 @@ from tests.bench.annotators import no_news, quantile, text_of
 
 PROGRAM = Path("build/studio/bin/label-studio")
 PEOPLE, TASKS, IMPORT_TASKS = 5, 20_000, 5_000
-START_S, WORK_S, CALL_S = 180.0, 20.0, 120.0
+START_S, WORK_S, CALL_S = 600.0, 20.0, 120.0
 CONFIG = (
     '<View><Text name="text" value="$text"/><Choices name="mood" toName="text">'
     '<Choice value="negative"/><Choice value="neutral"/><Choice value="positive"/></Choices></View>'
