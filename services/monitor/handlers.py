@@ -14,7 +14,7 @@ from services.monitor.domain.drift import signals
 from services.monitor.domain.facts import MAX_VERSION, Facts, State
 from services.monitor.domain.observe import NOTHING, ItemKey, Observed, erase, observe_all
 from services.monitor.domain.relabel import Beliefs, doubts, requested
-from services.monitor.jobs.relabelling import came, release
+from services.monitor.jobs.relabelling import came, release, with_experts
 from services.monitor.store import AlarmStore, CertificateStore, Cohort, DoubtStore, DriftStore, KeptAlarm, Store
 from shared.bus.records import Received
 from shared.bus.references import Projects
@@ -249,7 +249,7 @@ class Handlers:
         await store.add_counts(came(found, unit.now), shard=0)
         affording = {one.project_id: policies[one.project_id] for one in found if one.project_id not in spent}
         if affording:
-            await release(affording, unit)
+            await release(affording, unit, experts=with_experts(self._projects))
 
 
 class MonitorEraser:

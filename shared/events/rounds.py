@@ -315,6 +315,9 @@ class Relabel(ItemEvent):
     urgency: Probability = 0.5
     excluded_annotators: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
     opinions: Count = Field(default=0, description="To ask for when the round opens; 0: the policy's minimum.")
+    audience: Audience | None = Field(
+        default=None, description="Who is to answer: expert for a hard item; null: as in any round."
+    )
     requested_by: Literal["monitor", "qc", "operator"]
     requested_at: Timestamp
 

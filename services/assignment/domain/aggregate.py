@@ -98,6 +98,7 @@ class Wish:
         rename: it is to be given again under the present names of its classes, by nobody.
         renamed: the round after it did that, so what doubts its label doubts that one's.
         opinions: to ask for at first; 0 for the policy's minimum.
+        expert: an expert is to answer.
     """
 
     urgency: float
@@ -107,6 +108,7 @@ class Wish:
     rename: bool = False
     renamed: bool = False
     opinions: int = 0
+    expert: bool = False
 
     def join(self, other: "Wish") -> "Wish":
         """Two requests for the same round."""
@@ -119,6 +121,7 @@ class Wish:
             self.rename or other.rename,
             self.renamed or other.renamed,
             max(self.opinions, other.opinions) if self.opinions and other.opinions else 0,
+            self.expert or other.expert,
         )
 
 

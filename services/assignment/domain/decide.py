@@ -156,7 +156,9 @@ def supersede(known: Aggregate, context: Context, draws: Draws, reason: str) -> 
         return known, ()
     before = known.asked
     closed, told = close(_named(known, context), Ending.SUPERSEDED, reason, context.now)
-    reopened, said = reopen(closed, context, draws, reason, Wish(before.urgency, reason, before.excluded))
+    asked_for = known.relabels.get(before.number - 1, FIRST_LOOK)
+    wish = Wish(before.urgency, reason, before.excluded, expert=asked_for.expert)
+    reopened, said = reopen(closed, context, draws, reason, wish)
     return reopened, (*told, *said)
 
 
@@ -255,6 +257,9 @@ def _reconsider(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggre
     place = context.place(known, draws, asked.spread)
     asked = _urged(known, asked, (place.order or USUAL).urgency)
     known = known._replace(asked=asked)
+    hard = known.relabels.get(asked.number - 1, FIRST_LOOK).expert
+    if hard and asked.audience is Audience.ANNOTATOR and not asked.exhausted:
+        return _for_experts(known, asked, context)
     guess = known.guess
     if guess is None or (asked.guess is not None and guess.order <= asked.guess.order):
         return known, ()
@@ -281,6 +286,14 @@ def _reconsider(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggre
         inclusion=asked.inclusion * routing.inclusion,
         priority=priority(guess, created_at, urgency=asked.urgency, audit=True, at=place),
     )
+    known = known._replace(asked=asked)
+    return known, (_queued(known, context.now),)
+
+
+def _for_experts(known: Aggregate, asked: Round, context: Context) -> tuple[Aggregate, Emitted]:
+    """A request that came while its round is already open takes it to the experts."""
+    reason = f"relabel: {known.relabels[asked.number - 1].reason}"[:2000]
+    asked = replace(asked, audience=Audience.EXPERT, step=asked.step + 1, reason=reason, blocked_at=None)
     known = known._replace(asked=asked)
     return known, (_queued(known, context.now),)
 
@@ -321,13 +334,7 @@ def _tell_escalation(
     return after, (_queued(after, context.now),)
 
 
-def _round(
-    known: Aggregate,
-    context: Context,
-    draws: Draws,
-    routing: Routing,
-    wish: Wish = FIRST_LOOK,
-) -> Round:
+def _round(known: Aggregate, context: Context, draws: Draws, routing: Routing, wish: Wish = FIRST_LOOK) -> Round:
     created_at = known.created_at or context.now
     policy = context.policy_of(known)
     spread = 0.0
@@ -338,7 +345,7 @@ def _round(
         known.project_id,
         known.item_id,
         known.round,
-        audience=Audience.ANNOTATOR,
+        audience=Audience.EXPERT if wish.expert else Audience.ANNOTATOR,
         wanted=min(wish.opinions, policy.overlap.max) or policy.overlap.min,
         step=1,
         reason=routing.reason,

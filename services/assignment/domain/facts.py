@@ -47,6 +47,7 @@ class Relabelled:
     excluded: frozenset[str] = frozenset()
     rename: bool = False
     opinions: int = 0
+    expert: bool = False
 
 
 @dataclass(frozen=True, slots=True)

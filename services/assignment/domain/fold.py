@@ -89,7 +89,7 @@ def _doubted(known: Aggregate, fact: Relabelled) -> Aggregate:
     while wish.doubt and number in known.relabels and known.relabels[number].renamed:
         number += 1
     if number == fact.round:  # else it is another round than who asked for it means
-        wish = replace(wish, opinions=fact.opinions)
+        wish = replace(wish, opinions=fact.opinions, expert=fact.expert)
     before = known.relabels.get(number)
     return known._replace(relabels={**known.relabels, number: wish if before is None else before.join(wish)})
 

@@ -34,6 +34,7 @@ from shared.bus.references import CurrentProject, References
 from shared.bus.unit import Unit
 from shared.errors import Reason
 from shared.events import (
+    Audience,
     Escalation,
     Item,
     ItemEvent,
@@ -300,7 +301,8 @@ def _relabelled(event: Relabel) -> Relabelled:
     reason = f"{event.cause.value}: {event.evidence}" if event.evidence else event.cause.value
     rename = event.cause is RelabelCause.RENAME
     excluded = frozenset(event.excluded_annotators)
-    return Relabelled(event.round, event.urgency, reason, excluded, rename, event.opinions)
+    expert = event.audience is Audience.EXPERT
+    return Relabelled(event.round, event.urgency, reason, excluded, rename, event.opinions, expert)
 
 
 def _conflict(item_id: str) -> str:

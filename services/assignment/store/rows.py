@@ -58,8 +58,10 @@ def dump_relabels(relabels: Mapping[int, Wish]) -> str | None:
 
 
 def _kind(wish: Wish) -> list[int]:
-    """Left out of a plain doubt; the number of opinions where it says one."""
+    """Left out of a plain doubt; the number of opinions and whether an expert is to answer where it says so."""
     kind: list[int] = [wish.doubt, wish.rename, wish.renamed]
+    if wish.expert:
+        return [*kind, wish.opinions, wish.expert]
     if wish.opinions:
         return [*kind, wish.opinions]
     return [] if kind == [True, False, False] else kind

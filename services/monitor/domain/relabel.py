@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from services.monitor.domain.belief import ACCURACY, posterior
 from services.monitor.domain.counters import Counts, Key, Kind
 from services.monitor.domain.symbols import agree
-from shared.events import Label, Path, Proposal, Relabel, RelabelCause, RelabelPolicy
+from shared.events import Audience, Label, Path, Proposal, Relabel, RelabelCause, RelabelPolicy
 from shared.labels import Choice, Choices, Rating, category
 
 MAX_ROUNDS = 3
@@ -120,8 +120,9 @@ def doubts(
     return found
 
 
-def request(chosen: Doubt, *, now: datetime) -> Relabel:
-    """The event that asks for the round after the label's."""
+def request(chosen: Doubt, *, now: datetime, experts: bool) -> Relabel:
+    """The event that asks for the round after the label's; of a hard item from an expert, where there are `experts`."""
+    hard = chosen.cause is RelabelCause.DISAGREEMENT
     sure = "is sure of another class" if chosen.cause is RelabelCause.LABEL_ERROR else "is unsure, and people differ"
     return Relabel(
         project_id=chosen.project_id,
@@ -133,6 +134,7 @@ def request(chosen: Doubt, *, now: datetime) -> Relabel:
             f" the label is wrong with probability {chosen.wrong:.3f}"
         ),
         urgency=chosen.wrong,
+        audience=Audience.EXPERT if hard and experts else None,
         requested_by="monitor",
         requested_at=now,
     )

@@ -1,7 +1,7 @@
 """Doubts wait in a table; the best are asked for as the budgets allow, when labels come and on monitor's own clock."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
@@ -42,7 +42,7 @@ class Relabelling:
             policy = project.spec.policy.relabel if project is not None else RelabelPolicy(budget_per_day=0)
             kept = keeps(policy.budget_per_day)
             async with self._unit() as unit:
-                spent |= await release({project_id: policy}, unit)
+                spent |= await release({project_id: policy}, unit, experts=with_experts(self._projects))
                 before = unit.now - timedelta(days=self._settings.doubts_kept_days)
                 await DoubtStore(unit.connection).trim(project_id, kept, before)
                 day, _ = await _counted(unit)
@@ -62,8 +62,18 @@ class Relabelling:
         self._beliefs.accuracies = accuracies
 
 
-async def release(policies: Mapping[str, RelabelPolicy], unit: Unit) -> set[str]:
+def with_experts(projects: Projects) -> set[str]:
+    """The projects whose policy has experts."""
+    return {one.project_id for one in projects.all() if one.spec.policy.experts}
+
+
+async def release(policies: Mapping[str, RelabelPolicy], unit: Unit, *, experts: Collection[str]) -> set[str]:
     """Ask for the best that wait in these projects, as far as their budgets go; a request is never made twice.
+
+    Args:
+        policies: by project.
+        unit: the transaction.
+        experts: the projects whose policy has experts: theirs are the hard items.
 
     Returns:
         The projects that have no budget left.
@@ -82,7 +92,7 @@ async def release(policies: Mapping[str, RelabelPolicy], unit: Unit) -> set[str]
         best = await doubts.list_best(project, max(n, 0))
         chosen += choose(best, budget=budget, day=spent[project], hour=hour[project], least=least)
     await doubts.forget_items([(one.project_id, one.item_id) for one in chosen])
-    requests = [request(one, now=unit.now) for one in chosen]
+    requests = [request(one, now=unit.now, experts=one.project_id in experts) for one in chosen]
     made = await store.save_relabels(requests)
     fresh = [event for event in requests if event.event_id in made]
     for event in fresh:

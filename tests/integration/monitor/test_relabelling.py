@@ -12,7 +12,7 @@ from services.monitor.domain.relabel import Beliefs
 from services.monitor.handlers import Handlers
 from services.monitor.jobs import Relabelling, release
 from services.monitor.settings import MonitorSettings
-from shared.events import Evidence, GoldPolicy, Label, Path, RelabelPolicy
+from shared.events import Audience, Evidence, GoldPolicy, Label, Path, Relabel, RelabelCause, RelabelPolicy
 from shared.runtime.settings import KafkaSettings
 from shared.topics import ERASURES, LABELS, QUALITY, RELABELS
 from tests.support import events as make
@@ -62,7 +62,7 @@ async def test_a_crash_between_taking_and_asking_takes_nothing(monitor: Monitor)
     async def killed() -> None:
         async with monitor.unit() as unit:
             policies = {project.project_id: project.spec.policy.relabel for project in monitor.projects.all()}
-            assert await release(policies, unit) == {make.PROJECT}
+            assert await release(policies, unit, experts=()) == {make.PROJECT}
             raise RuntimeError("killed")
 
     with pytest.raises(RuntimeError, match="killed"):
@@ -122,3 +122,21 @@ async def test_what_doubts_cost_does_not_grow_with_them(monitor: Monitor, size: 
             await handlers.on_labels([received(LABELS, label) for label in labels], unit)
         assert len([query for query in seen if "unnest(" in query]) <= expected
         beliefs.spent = {make.PROJECT}
+
+
+async def test_hard_items_are_for_experts_where_there_are_some_and_suspect_labels_for_others(monitor: Monitor) -> None:
+    for project, experts in (("with", True), ("without", False)):
+        policy = make.policy(experts=experts, gold=GoldPolicy(share=0))
+        monitor.projects = known_projects(make.project_spec(project, policy=policy))
+        sure = Evidence(proposal=make.proposal("negative", confidence=0.98))
+        hard = doubtful(f"{project}-hard", 0.02, project_id=project)
+        suspect = make.label(f"{project}-suspect", path=Path.SINGLE, posterior=None, evidence=sure, project_id=project)
+        await monitor.handle(LABELS, [hard, suspect])
+    records = [record for record in await monitor.published() if record.topic == RELABELS.name]
+    told = {one.item_id: one for one in (Relabel.model_validate_json(record.value or b"") for record in records)}
+    assert {name: (one.cause, one.audience) for name, one in told.items()} == {
+        "with-hard": (RelabelCause.DISAGREEMENT, Audience.EXPERT),
+        "with-suspect": (RelabelCause.LABEL_ERROR, None),
+        "without-hard": (RelabelCause.DISAGREEMENT, None),
+        "without-suspect": (RelabelCause.LABEL_ERROR, None),
+    }

@@ -44,3 +44,14 @@ def test_it_is_kept_and_requests_of_before_are_read() -> None:
     kept = after(ONE).relabels
     assert load_relabels(dump_relabels(kept)) == kept == {1: Wish(0.5, "doubt", opinions=1)}
     assert load_relabels('{"1": [0.5, "doubt", ["ann"]]}') == {1: Wish(0.5, "doubt", frozenset({"ann"}))}
+
+
+def test_a_request_for_an_expert_opens_an_experts_round_whatever_comes_beside_it() -> None:
+    hard = replace(PLAIN, expert=True, reason="hard")
+    for facts in ((hard,), (hard, PLAIN), (PLAIN, hard)):
+        asked = after(*LABELLED, *facts).asked
+        assert asked is not None
+        assert (asked.audience, asked.free) == (ev.Audience.EXPERT, 1)
+    kept = after(hard).relabels
+    assert load_relabels(dump_relabels(kept)) == kept
+    assert kept[1].expert

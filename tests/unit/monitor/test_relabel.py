@@ -106,7 +106,7 @@ def test_labels_decided_on_in_an_earlier_life_are_left_alone() -> None:
 def test_the_request_names_the_round_in_doubt() -> None:
     found = doubt(doubtful(version=2), POLICY, NOTHING)
     assert found is not None
-    event = request(found, now=make.at(99))
+    event = request(found, now=make.at(99), experts=False)
     assert (event.round, event.requested_by, event.urgency) == (2, "monitor", found.wrong)
     assert "m1" in event.evidence
 
