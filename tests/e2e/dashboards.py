@@ -3,7 +3,8 @@
 The whole stack runs, the demo streams its images through it while people answer, and Debian's Prometheus scrapes every
 service with the rules of deploy/prometheus. Then each panel's expression has to have had a value, each rule has to be
 well, each variable has to have something to choose, and batches have to carry exemplars. What a minute does not bring
-is published or written as its service would: a certificate, a calibration, and an open alarm about drift.
+is published or written as its service would: a certificate, a calibration, an open alarm about drift, and, as the demo
+labels whole images, proposals and labels of two other projects, of spans and of transcripts.
 """
 
 import asyncio
@@ -32,8 +33,22 @@ from services.monitor.store import AlarmStore, KeptAlarm
 from shared.bus.publisher import Publisher
 from shared.bus.records import outgoing
 from shared.clock import utc_now
-from shared.events import Calibration, Certificate, Quality, Training
-from shared.topics import PROCESSES, QUALITY
+from shared.events import (
+    Calibration,
+    Certificate,
+    Evidence,
+    Label,
+    Prediction,
+    ProjectSpec,
+    Proposal,
+    Quality,
+    Training,
+)
+from shared.events import (
+    Path as LabelPath,
+)
+from shared.labels import LabelSchema, LabelValue, ObjectSchema, Span, Spans, Transcript, TranscriptSchema
+from shared.topics import LABELS, PREDICTIONS, PROCESSES, QUALITY, Topic
 from tests.support.debian import prometheus
 from tests.support.promql import filled
 from tests.support.status import alarm
@@ -47,6 +62,8 @@ INTERVAL = "15s"
 IMAGES = 800
 STEP_S = 2
 REST_S = 8.0
+SPANS, WORDS = "spans", "words"
+PROJECTS = f"{PROJECT}|{SPANS}|{WORDS}"
 NEVER = Training(after_labels=1_000_000, first_after=1_000_000)
 """So that the trainer counts, and does not take the processor."""
 
@@ -116,7 +133,7 @@ def expressions() -> Iterator[tuple[str, str]]:
         for panel in json.loads(path.read_text())["panels"]:
             for target in panel.get("targets", ()):
                 expression = target["expr"].replace("$__rate_interval", INTERVAL)
-                yield f"{path.stem}: {panel['title']}", filled(expression, {"project": PROJECT})
+                yield f"{path.stem}: {panel['title']}", filled(expression, {"project": PROJECTS})
 
 
 async def empty(http: httpx.AsyncClient, start: float, end: float) -> list[str]:
@@ -175,6 +192,29 @@ async def publish_rare(stack: Stack) -> None:
         await publisher.publish([outgoing(QUALITY, event, source="labelstream/test") for event in events])
 
 
+async def publish_kinds(stack: Stack) -> None:
+    """A model's proposals and people's labels of them, as prelabel and qc say it."""
+    now = utc_now()
+    near, far = Span(start=0, end=4, label="food"), Span(start=0, end=8, label="food")
+    told: tuple[tuple[str, LabelSchema, LabelValue, LabelValue], ...] = (
+        (SPANS, ObjectSchema(kind="spans", classes=("food", "place")), Spans(spans=(near,)), Spans(spans=(far,))),
+        (WORDS, TranscriptSchema(), Transcript(text="good coffee"), Transcript(text="good coffee slow service")),
+    )
+    for project, schema, said, given in told:
+        spec = ProjectSpec(project=project, data="text", label=schema)
+        await apply_spec(stack.kafka, spec, now=now)
+        proposal = Proposal(value=said, confidence=0.9, model_version="m1", generation=1)
+        events: list[tuple[Topic[Any], Prediction | Label]] = [
+            (PREDICTIONS, Prediction(project_id=project, item_id="i1", value=said, confidence=0.9, model_version="m1",
+                                     generation=1, item_created_at=now, predicted_at=now)),
+            (LABELS, Label(project_id=project, item_id="i1", version=1, value=given, path=LabelPath.SINGLE, opinions=1,
+                           evidence=Evidence(proposal=proposal), would_auto=True, inclusion_probability=0.5,
+                           project_version=1, item_created_at=now, labelled_at=now)),
+        ]  # fmt: skip
+        async with Publisher(stack.kafka) as publisher:
+            await publisher.publish([outgoing(topic, event, source="labelstream/test") for topic, event in events])
+
+
 async def open_alarm(stack: Stack) -> None:
     connection = await asyncpg.connect(stack.database_urls["monitor"], server_settings={"search_path": "monitor"})
     try:
@@ -208,6 +248,7 @@ async def run() -> list[str]:
             await publish_rare(stack)
             await open_alarm(stack)
             await story.play()
+            await publish_kinds(stack)
             await asyncio.sleep(REST_S)
             end = time.time()
             say(f"{len(list(expressions()))} expressions after {end - start:.0f} s under load")

@@ -8,6 +8,8 @@ import pytest
 from playwright.async_api import Browser, ConsoleMessage, HttpCredentials, Page, expect
 
 from services.monitor.api.application import make_api
+from services.monitor.domain.accuracy import Rate
+from services.monitor.domain.kinds import Kinds
 from services.monitor.domain.overview import ClassShare, Mix
 from tests.support.browser import browser
 from tests.support.status import PROJECT, TOKEN, Fixed, fixed, person, serving
@@ -55,7 +57,7 @@ async def test_everything_is_drawn_and_stays_current(chromium: Browser, url: str
     await page.clock.install()
     await page.goto(url)
     assert page.url == f"{url}/status"
-    for heading in ("Flow", "Alarms", "Class mix against reference", "Quality by path", "Annotators"):
+    for heading in ("Flow", "Alarms", "Class mix against reference", "Quality by path", "Objects", "Annotators"):
         await expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
     lines = page.locator("svg polyline")
     assert await lines.count() == 8
@@ -63,6 +65,12 @@ async def test_everything_is_drawn_and_stays_current(chromium: Browser, url: str
     assert box is not None
     assert box["width"] > 200
     assert await page.locator("tbody tr", has_text="quarantined").count() == 1
+    auto = page.locator("tbody tr", has_text="612 blind audits")
+    await expect(auto).to_contain_text("98.3%")
+    await expect(auto.locator("svg title")).to_have_text("0.983, 0.968 to 0.991")
+    assert await page.locator("tbody tr", has_text="820 gold answers").count() == 1, "of consensus, by qc's calibration"
+    await expect(page.locator("tbody tr", has_text="extents of m7")).to_contain_text("14.2%")
+    await expect(page.locator("tbody tr", has_text="words of asr-3")).to_contain_text("14,210 words")
     await page.screenshot()
     reading.view = fixed(people=[person("newcomer", 0.5)], alarms=[])
     await page.clock.fast_forward(6_000)
@@ -86,6 +94,11 @@ async def test_hostile_names_are_text(chromium: Browser, url: str, reading: Fixe
             "exemplars": (HOSTILE,),
             "effect": told.effect.model_copy(update={"classes": (shift,)}),
         }
+    )
+    kinds = Kinds({HOSTILE: 1.0}, extent={HOSTILE: Rate(0.1, 0.0, 0.2, 9)}, words={HOSTILE: (0.1, 9)})
+    about = replace(about, kinds=kinds, objects={HOSTILE: mix})
+    about.figures.accuracy["model", HOSTILE] = view.overview.figures.accuracy["model", "m7"].model_copy(
+        update={"name": HOSTILE, "labels": 10**6}
     )
     reading.view = replace(
         view, overview=about, alarms=[told], people=[person(HOSTILE, 0.9)], stopped={"database": HOSTILE}, more=True

@@ -16,11 +16,23 @@ from starlette.requests import Request
 
 from services.monitor.api.application import Reading, make_api
 from services.monitor.api.view import Lag, Rates, View
+from services.monitor.domain.accuracy import Rate
 from services.monitor.domain.figures import Audited, Figures, People
+from services.monitor.domain.kinds import Kinds
 from services.monitor.domain.overview import ClassShare, Mix, Overview, PathFigures
 from services.monitor.metrics import FlowCollector
 from services.monitor.store.reading import Person
-from shared.events import Agreement, Calibration, Certificate, ConfusedPair, DriftAlarm, Skill, Speed
+from shared.events import (
+    Accuracy,
+    Agreement,
+    Calibration,
+    Certificate,
+    ConfusedPair,
+    DriftAlarm,
+    ModelCalibration,
+    Skill,
+    Speed,
+)
 from shared.events import Path as LabelPath
 from tests.support import events as make
 from tests.support.browser import browser
@@ -113,8 +125,62 @@ def figures() -> Figures:
     )
     calibration = Calibration(against="gold", error=0.021, labels=820, accuracy=0.962)
     return Figures(
-        Agreement.model_validate(one), by_class, {"gold": calibration}, certificate, pairs, People({9: 5}, 1)
+        Agreement.model_validate(one),
+        by_class,
+        {"gold": calibration},
+        certificate,
+        pairs,
+        People({9: 5}, 1),
+        accuracy=accuracy(),
+        model_calibration={
+            "m7": ModelCalibration(
+                model_version="m7", error=0.017, low=0.004, high=0.028, labels=9_610, window_s=604_800.0
+            )
+        },
     )
+
+
+def accuracy() -> dict[tuple[str, str], Accuracy]:
+    told: tuple[dict[str, Any], ...] = (
+        {
+            "of": "model",
+            "name": "m7",
+            "basis": "sample",
+            "accuracy": 0.941,
+            "low": 0.931,
+            "high": 0.95,
+            "labels": 9_610,
+            "estimate": 0.952,
+        },
+        {
+            "of": "path",
+            "name": "auto",
+            "basis": "audit",
+            "accuracy": 0.983,
+            "low": 0.968,
+            "high": 0.991,
+            "labels": 612,
+            "estimate": 0.981,
+        },
+        {
+            "of": "path",
+            "name": "single",
+            "basis": "gold",
+            "accuracy": 0.918,
+            "low": 0.894,
+            "high": 0.937,
+            "labels": 640,
+        },
+    )
+    measured = [Accuracy.model_validate(one | {"window_s": 604_800.0}) for one in told]
+    return {(one.of, one.name): one for one in measured}
+
+
+def objects() -> dict[str, Mix]:
+    """Of spans that name what a review is about."""
+    parts = (("food", 0.41, 0.44), ("service", 0.33, 0.3), ("place", 0.17, 0.17), ("price", 0.09, 0.09))
+    shares = tuple(ClassShare(*one) for one in parts)
+    return {"predictions": Mix(shares, 26_900, 702_000), "labels": Mix(shares, 25_400, 668_000)}
 
 
 def fixed(**changes: Any) -> View:
@@ -144,6 +210,12 @@ def fixed(**changes: Any) -> View:
         audits={"m7": Audited(164, 0.976)},
         figures=figures(),
         budget_left=61,
+        kinds=Kinds(
+            {"predictions": 2.28, "labels": 2.27},
+            extent={"m7": Rate(0.142, 0.131, 0.154, 3_720)},
+            words={"asr-3": (0.083, 14_210)},
+        ),
+        objects=objects(),
     )
     people = [person("ada", 0.97), person("bo", 0.93), person("chen", 0.9), person("dara", 0.88), person("eli", 0.61)]
     people[-1] = person("eli", 0.61, quarantined=True, judged=90)

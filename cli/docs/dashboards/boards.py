@@ -2,6 +2,7 @@
 
 from cli.docs.dashboards.panels import OWN, Board, Panel, Row, number, one, quantiles, recorded, total
 from cli.docs.dashboards.shared import (
+    ACCURACY,
     AGREEMENT,
     AUDITS,
     CLASSES,
@@ -11,6 +12,7 @@ from cli.docs.dashboards.shared import (
     FLOW,
     GOLD,
     LATENCY,
+    OBJECTS,
     OVERVIEW,
     SUSPECTS,
     people_present,
@@ -256,22 +258,22 @@ BOARDS = (
     Board(
         "labelstream-quality",
         "Labelstream: quality",
-        "What labels are worth and cost: agreement, gold, audits, skills, ambiguous classes, cost by path.",
-        (WORTH, ANNOTATORS, CLASSES),
+        "What labels are worth and cost: accuracy, agreement, gold, audits, skills, ambiguous classes, objects, cost.",
+        (ACCURACY, WORTH, ANNOTATORS, CLASSES, OBJECTS),
         since="now-24h",
     ),
     Board(
         "labelstream-drift",
         "Labelstream: drift",
         "What has moved, how surely, how far, and what is suspected. Who and which items: monitor's status page.",
-        (ALARMS, CLASSES),
+        (ALARMS, CLASSES, OBJECTS),
         since="now-24h",
     ),
     Board(
         "labelstream-project",
         "Labelstream: project",
         "One project: its flow, its latency, its quality, its alarms.",
-        (OVERVIEW, FLOW, LATENCY, CLASSES, Row("Quality", (AGREEMENT, GOLD, AUDITS, COST)),
+        (OVERVIEW, FLOW, LATENCY, CLASSES, ACCURACY, Row("Quality", (AGREEMENT, GOLD, AUDITS, COST)), OBJECTS,
          Row("Drift", (EVIDENCE, SUSPECTS))),
         choice="one",
         since="now-6h",

@@ -97,6 +97,76 @@ CLASSES = Row(
         )
     ),
 )
+
+
+def accurate(of: str, title: str, about: str) -> Panel:
+    """Accuracy with both ends of its interval."""
+    matchers = f'{OWN}, of="{of}"'
+    series = (("accuracy_low", " from"), ("accuracy", ""), ("accuracy_high", " to"))
+    legend = "{{project}} {{name}} by {{basis}}"
+    return Panel(
+        title,
+        about,
+        tuple((one(f"labelstream_{name}_ratio", matchers), legend + end) for name, end in series),
+        "percentunit",
+        most=1,
+    )
+
+
+ACCURACY = Row(
+    "Accuracy",
+    (
+        accurate(
+            "path",
+            "Accuracy of live labels by path",
+            "With a 95 % interval, over a rolling week: the model alone by blind audits, others by gold or experts.",
+        ),
+        accurate(
+            "model",
+            "Accuracy of models",
+            "With a 95 % interval, over a rolling week: by people's labels, weighted by inclusion probability.",
+        ),
+        Panel(
+            "Calibration error of models",
+            "Debiased gap between a model's confidence and how often people agree, over a rolling week.",
+            ((one("labelstream_model_calibration_error_ratio"), "{{project}} {{model_version}}"),),
+            "percentunit",
+        ),
+    ),
+)
+OBJECTS = Row(
+    "Objects and words",
+    (
+        Panel(
+            "Objects per item",
+            "Spans, boxes, polygons, masks, segments or tracks of a prediction or label in the window, the mean.",
+            ((one("labelstream_objects_per_item"), "{{project}} {{of}}"),),
+        ),
+        Panel(
+            "Extent disagreement",
+            "1 - intersection over union of people's objects and the model's, the mean over those that are matched.",
+            ((one("labelstream_extent_disagreement_ratio"), "{{project}} {{model_version}}"),),
+            "percentunit",
+        ),
+        *(
+            Panel(
+                f"Class mix of objects in {of}",
+                "Share of each class in the objects of the window.",
+                ((one("labelstream_object_class_share_ratio", f'{OWN}, of="{of}"'), "{{project}} {{class}}"),),
+                "percentunit",
+                stacked=True,
+                most=1,
+            )
+            for of in ("predictions", "labels")
+        ),
+        Panel(
+            "Word error rate",
+            "Of the model's transcripts, against people's blind audits in the window.",
+            ((one("labelstream_word_error_ratio"), "{{project}} {{model_version}}"),),
+            "percentunit",
+        ),
+    ),
+)  # fmt: skip
 AGREEMENT = Panel(
     "Agreement of annotators",
     "Share of equal pairs of opinions, and the same corrected for chance. Where one class rules, alpha falls.",

@@ -1,6 +1,7 @@
 """The read API's answers as JSON: one bounded document each."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from services.monitor.api.view import Lag, Rates
@@ -42,6 +43,17 @@ def quality_of(view: Overview) -> Document:
             {"path": one.path, "labels": one.labels, "opinions_each": one.opinions, "cost_each": one.cost}
             for one in view.paths
         ],
+        "accuracy": {path: one._asdict() for path, one in figures.paths().items()},
+        "models": {model: _dumped(one) for model, one in figures.models().items()},
+        "model_calibration": {model: _dumped(one) for model, one in figures.model_calibration.items()},
+        "objects": {
+            "per_item": dict(view.kinds.per_item),
+            "classes": {of: _mix(mix) for of, mix in view.objects.items()},
+            "extent_disagreement": {model: asdict(one) for model, one in view.kinds.extent.items()},
+            "word_error_rate": {
+                model: {"rate": rate, "words": words} for model, (rate, words) in view.kinds.words.items()
+            },
+        },
         "audits": {model: {"labels": one.labels, "agreement": one.agreement} for model, one in view.audits.items()},
         "agreement": _dumped(figures.agreement),
         "agreement_by_class": {name: _dumped(one) for name, one in figures.by_class.items()},

@@ -2,7 +2,7 @@
 
 from services.monitor.api.alarms import alarms
 from services.monitor.api.elements import E, Element, written
-from services.monitor.api.sections import classes, people, quality, the_flow
+from services.monitor.api.sections import classes, objects, people, quality, the_flow
 from services.monitor.api.view import View
 from services.monitor.api.wording import clock
 
@@ -54,6 +54,7 @@ def _live(view: View | None) -> Element:
         alarms(view),
         classes(view),
         quality(view),
+        objects(view),
         people(view),
         id="live",
     )

@@ -8,11 +8,12 @@ from services.monitor.api.elements import Child, E, Element
 from services.monitor.api.view import View
 from services.monitor.api.wording import NONE, clock, count, duration, number, percent, rate
 from services.monitor.domain.facts import State
-from services.monitor.domain.figures import worst_classes
+from services.monitor.domain.figures import Right, worst_classes
 from services.monitor.domain.history import STREAMS
-from shared.events import Path
+from shared.events import Accuracy, Path
 
 LABELS_AT_MOST = 10
+BASES = {"audit": "blind audits", "sample": "labels", "gold": "gold answers", "expert": "labels that experts judged"}
 BEHIND_S = 60.0
 
 
@@ -87,13 +88,63 @@ def classes(view: View) -> Element:
 
 def quality(view: View) -> Element:
     """What labels cost by path; how audits, gold, agreement and the certificate stand."""
+    right = view.overview.figures.paths()
     rows = [
-        (one.path, count(one.labels), number(one.opinions), number(one.cost))
+        (one.path, count(one.labels), number(one.opinions), number(one.cost), *_right(right.get(one.path)))
         for one in view.overview.paths
         if one.labels
     ]
-    paths = table(("path", "labels", "opinions each", "cost each"), rows, none="No labels yet.")
-    return section("Quality by path", paths, _measured(view), _ambiguous(view))
+    headings = ("path", "labels", "opinions each", "cost each", "accuracy", "95 %", "by")
+    paths = table(headings, rows, none="No labels yet.")
+    return section("Quality by path", paths, _models(view), _measured(view), _ambiguous(view))
+
+
+def _right(known: Right | Accuracy | None) -> Sequence[Child]:
+    """Accuracy, its interval, and what it stands on."""
+    if known is None:
+        return (NONE, "", "")
+    shown = E(
+        "span", interval(known.accuracy, known.low, known.high), f" {percent(known.low)} to {percent(known.high)}"
+    )
+    estimate = "" if known.estimate is None else f"; mean confidence {percent(known.estimate)}"
+    return (percent(known.accuracy), shown, f"{count(known.labels)} {BASES[known.basis]}{estimate}")
+
+
+def _models(view: View) -> Element | None:
+    """Accuracy of models, and how far their confidence is from it."""
+    figures = view.overview.figures
+    rows = []
+    for model, one in figures.models().items():
+        error = figures.model_calibration.get(model)
+        gap = (
+            ("", "") if error is None else (number(error.error), interval(error.error, error.low, min(error.high, 1.0)))
+        )
+        rows.append((model, *_right(one), *gap))
+    headings = ("model", "accuracy", "95 %", "by", "calibration error", "95 %")
+    return table(headings, rows, none="") if rows else None
+
+
+def objects(view: View) -> Element | None:
+    """Labels with objects or words, where the project has any."""
+    about = view.overview.kinds
+    if not about:
+        return None
+    rows: list[Sequence[Child]] = [
+        (f"objects in each of {of}", number(mean), "") for of, mean in sorted(about.per_item.items(), reverse=True)
+    ]
+    rows += [
+        (f"extents of {model} differ from people's by", percent(one.rate), interval(one.rate, one.low, one.high))
+        for model, one in about.extent.items()
+    ]
+    rows += [
+        (f"words of {model} wrong, by blind audits", percent(rate), f"{count(words)} words")
+        for model, (rate, words) in about.words.items()
+    ]
+    charts = [
+        mixes(f"Objects of {of}: {count(mix.now)} now, {count(mix.before)} in the day before", mix)
+        for of, mix in view.overview.objects.items()
+    ]
+    return section("Objects", table(("in the window", "", ""), rows, none=""), E("div", *charts, class_="charts"))
 
 
 def _measured(view: View) -> Element:

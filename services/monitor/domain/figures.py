@@ -5,17 +5,42 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from services.monitor.domain.accuracy import wilson
 from services.monitor.domain.counters import Counts, Kind
-from shared.events import Agreement, Calibration, Certificate, ConfusedPair, ErrorPatterns
+from shared.events import (
+    Accuracy,
+    Agreement,
+    Calibration,
+    Certificate,
+    ConfusedPair,
+    ErrorPatterns,
+    ModelCalibration,
+    Path,
+)
 
 BANDS = 10
 """Of people's accuracy: a tenth each."""
 AUDIT = "audit"
 MAX_PAIRS = 10
 
-Kept = Agreement | Calibration | Certificate | ErrorPatterns
+Kept = Agreement | Calibration | Certificate | ErrorPatterns | Accuracy | ModelCalibration
 KINDS = ("agreement", "calibration", "certificate", "error_patterns")
 """The measurements that figures are made of, as `quality.v1` names them."""
+ROLLING = ("accuracy", "model_calibration")
+"""Those of a rolling week: of what is not measured any more the last one says nothing."""
+MAX_MODELS = 5
+"""Model versions shown per project, those with most labels."""
+
+
+class Right(NamedTuple):
+    """How often live labels of one path are right, with a 95 % interval, and what that stands on."""
+
+    accuracy: float
+    low: float
+    high: float
+    labels: int
+    basis: str
+    estimate: float | None = None
 
 
 class Audited(NamedTuple):
@@ -43,6 +68,8 @@ class Figures:
         certificate: the last one, granted or withdrawn.
         confused: pairs of classes, the costliest first.
         people: counts of annotators.
+        accuracy: by (`model` or `path`, which).
+        model_calibration: by model version.
     """
 
     agreement: Agreement | None = None
@@ -51,6 +78,31 @@ class Figures:
     certificate: Certificate | None = None
     confused: tuple[ConfusedPair, ...] = ()
     people: People = field(default_factory=People)
+    accuracy: dict[tuple[str, str], Accuracy] = field(default_factory=dict)
+    model_calibration: dict[str, ModelCalibration] = field(default_factory=dict)
+
+    def models(self) -> dict[str, Accuracy]:
+        """Accuracy of the models that most is known of, those first."""
+        some = [one for (of, _), one in self.accuracy.items() if of == "model"]
+        ranked = sorted(some, key=lambda one: (-one.labels, one.name))
+        return {one.name: one for one in ranked[:MAX_MODELS]}
+
+    def paths(self) -> dict[str, Right]:
+        """Accuracy of live labels by path, as far as it is known.
+
+        Of `consensus` it is qc's, by gold, else by experts; the interval is Wilson's. Nothing judges experts.
+        """
+        found = {
+            one.name: Right(one.accuracy, one.low, one.high, one.labels, one.basis, one.estimate)
+            for (of, _), one in sorted(self.accuracy.items())
+            if of == "path"
+        }
+        for against in ("gold", "expert"):
+            one = self.calibration.get(against)
+            if one is not None and one.labels and Path.CONSENSUS.value not in found:
+                low, high = wilson(one.accuracy, one.labels)
+                found[Path.CONSENSUS.value] = Right(one.accuracy, low, high, one.labels, against)
+        return found
 
 
 def figures_of(
@@ -83,6 +135,10 @@ def _add(figures: Figures, one: Kept) -> None:
                 figures.certificate = one
         case ErrorPatterns():
             figures.confused = one.pairs[:MAX_PAIRS]
+        case Accuracy():
+            figures.accuracy[one.of, one.name] = one
+        case ModelCalibration():
+            figures.model_calibration[one.model_version] = one
 
 
 def audited(window: Counts) -> dict[tuple[str, str], Audited]:

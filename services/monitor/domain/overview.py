@@ -9,6 +9,7 @@ from typing import NamedTuple
 from services.monitor.domain.counters import MILLION, Counts, Kind
 from services.monitor.domain.facts import State
 from services.monitor.domain.figures import Audited, Figures, audited
+from services.monitor.domain.kinds import Kinds, kinds, object_mixes
 from services.monitor.domain.windows import OTHER, bounded, class_mix
 from shared.events import Path
 
@@ -61,6 +62,8 @@ class Overview:
         audits: by model version, over the window.
         figures: the latest measurements.
         budget_left: relabel requests still possible.
+        kinds: of labels with objects or words.
+        objects: classes of objects, by `predictions` and `labels`; those with any.
     """
 
     project_id: str
@@ -71,6 +74,8 @@ class Overview:
     audits: Mapping[str, Audited]
     figures: Figures = field(default_factory=Figures)
     budget_left: int = 0
+    kinds: Kinds = field(default_factory=Kinds)
+    objects: Mapping[str, Mix] = field(default_factory=dict)
 
 
 def states_of(project: str, totals: Counts) -> dict[str, int]:
@@ -101,6 +106,16 @@ def mix_of(project: str, window: Counts, reference: Counts, kind: Kind, classes:
     """The classes of a project now and before, at most `SHOWN_CLASSES`; the others together."""
     now = class_mix(window, kind).get(project, Counter())
     before = class_mix(reference, kind).get(project, Counter())
+    return _compared(now, before, classes)
+
+
+def objects_of(project: str, window: Counts, reference: Counts, classes: Collection[str]) -> dict[str, Mix]:
+    """The classes of objects, the same way."""
+    now, before = object_mixes(window).get(project, {}), object_mixes(reference).get(project, {})
+    return {of: _compared(mix, before.get(of, Counter()), classes) for of, mix in sorted(now.items(), reverse=True)}
+
+
+def _compared(now: Counter[str], before: Counter[str], classes: Collection[str]) -> Mix:
     kept = bounded(now + before, classes or None, SHOWN_CLASSES)
 
     def folded(mix: Counter[str]) -> Counter[str]:
@@ -145,14 +160,16 @@ def overview(
         figures: the latest measurements.
         budget_left: relabel requests still possible.
     """
-    kinds = (("predictions", Kind.PREDICTED), ("labels", Kind.LABELLED))
+    of = (("predictions", Kind.PREDICTED), ("labels", Kind.LABELLED))
     return Overview(
         project_id=project,
         taken_at=taken_at,
         states=states_of(project, totals),
         paths=paths_of(project, totals),
-        mixes={name: mix_of(project, window, reference, kind, classes) for name, kind in kinds},
+        mixes={name: mix_of(project, window, reference, kind, classes) for name, kind in of},
         audits={model: one for (owner, model), one in audited(window).items() if owner == project},
         figures=figures,
         budget_left=budget_left,
+        kinds=kinds(window).get(project, Kinds()),
+        objects=objects_of(project, window, reference, classes),
     )

@@ -39,7 +39,7 @@ def named(counts: Mapping[Key, int], naming: Mapping[str, Names]) -> Counts:
     found = Counts()
     for key, n in counts.items():
         names = naming.get(key.project_id)
-        if names is not None and key.kind in (Kind.PREDICTED, Kind.LABELLED):
+        if names is not None and key.kind in (Kind.PREDICTED, Kind.LABELLED, Kind.OBJECTS):
             key = key._replace(symbol=names.name(key.symbol))  # noqa: PLW2901
         elif names is not None and key.kind in (Kind.SAID, Kind.CAME, Kind.TOLD):
             key = key._replace(symbol=renamed(key.symbol, names))  # noqa: PLW2901

@@ -10,7 +10,7 @@ import structlog
 from services.monitor.domain import measuring
 from services.monitor.domain.anchoring import WINDOW_DAYS, anchoring
 from services.monitor.domain.counters import Counts, Kind
-from services.monitor.domain.figures import KINDS, Figures, Kept, figures_of
+from services.monitor.domain.figures import KINDS, ROLLING, Figures, Kept, figures_of
 from services.monitor.domain.relabel import BUDGET_WINDOW
 from services.monitor.domain.windows import Window, anchoring_events, measurements, named
 from services.monitor.metrics import FlowCollector, Snapshot
@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 MIXES = (Kind.PREDICTED, Kind.LABELLED, Kind.COMPARED, Kind.COMPARED_WEIGHT)
 """What the short windows are measured by."""
+SHOWN = (*MIXES, Kind.OBJECTS, Kind.OBJECT_ITEMS, Kind.EXTENT, Kind.WORDS)
+"""What is shown of them."""
 OpenUnit = Callable[[], AbstractAsyncContextManager[Unit]]
 REFERENCE = timedelta(days=1)
 """Before the window: what classes are compared with on the status page."""
@@ -73,7 +75,7 @@ class Jobs:
             store = Store(unit.connection)
             totals = await store.list_counts(always=True)
             since = unit.now - timedelta(seconds=self._settings.window_s)
-            window = await store.list_counts(int(since.timestamp()), kinds=MIXES)
+            window = await store.list_counts(int(since.timestamp()), kinds=SHOWN)
             spent = await store.count_relabels(names, since=unit.now - BUDGET_WINDOW)
             slowly = await self._slowly(unit, names)
             alarms = await AlarmStore(unit.connection).list_alarms(open_only=True)
@@ -100,6 +102,7 @@ class Jobs:
         if known is None or unit.now - known.at >= every or set(projects) - known.figures.keys():
             store = ReadingStore(unit.connection)
             measured = await store.list_measured(KINDS, Kept)
+            measured += await store.list_measured(ROLLING, Kept, since=unit.now - REFERENCE)
             until = unit.now - timedelta(seconds=self._settings.window_s)
             known = Slowly(
                 unit.now,

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from services.monitor.domain.counters import LATENCY_EDGES_S, MILLION, Counts, Key, Kind
 from services.monitor.domain.facts import State
+from services.monitor.domain.figures import MAX_MODELS
 from services.monitor.domain.history import History
 from services.monitor.domain.windows import bounded, class_mix, disagreement
 from services.monitor.metrics.declared import Declared, counter, filled, gauge, histogram
@@ -20,7 +21,7 @@ from services.monitor.metrics.drift import drift
 from services.monitor.metrics.objects import DECLARED as OBJECTS
 from services.monitor.metrics.objects import objects
 from services.monitor.metrics.quality import DECLARED as QUALITY
-from services.monitor.metrics.quality import MAX_MODELS, quality
+from services.monitor.metrics.quality import quality
 from services.monitor.metrics.snapshot import Snapshot
 from shared.events import Outcome, Path, RelabelCause
 

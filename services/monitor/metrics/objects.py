@@ -1,14 +1,12 @@
 """Objects of labels and predictions in the window, and how far people and models lie apart on them."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client.core import Metric
 
-from services.monitor.domain.counters import Counts, Kind
-from services.monitor.domain.windows import bounded, class_mix
+from services.monitor.domain.kinds import kinds
+from services.monitor.domain.windows import bounded
 from services.monitor.metrics.declared import filled, gauge
-from services.monitor.metrics.quality import MAX_MODELS
 from services.monitor.metrics.snapshot import Snapshot
 
 PER_ITEM = gauge(
@@ -38,38 +36,16 @@ DECLARED = (PER_ITEM, CLASS_SHARE, EXTENT, WORD_ERRORS)
 
 def objects(shown: Snapshot, max_classes: int) -> Iterator[Metric]:
     """The samples of one snapshot."""
-    items: Counter[tuple[str, str]] = Counter()
-    numbers: Counter[tuple[str, str]] = Counter()
-    for key, n in shown.window.items():
-        if key.kind == Kind.OBJECT_ITEMS:
-            items[key.project_id, key.part] += n
-        elif key.kind == Kind.OBJECTS:
-            numbers[key.project_id, key.part] += n
-    yield filled(PER_ITEM, {place: numbers[place] / n for place, n in items.items() if n})
+    found = kinds(shown.window)
+    yield filled(PER_ITEM, {(name, of): mean for name, one in found.items() for of, mean in one.per_item.items()})
     shares: dict[tuple[str, str, str], float] = {}
-    for of in sorted({part for _, part in numbers}):
-        part = Counts({key: n for key, n in shown.window.items() if key.kind == Kind.OBJECTS and key.part == of})
-        for project, mix in class_mix(part, Kind.OBJECTS).items():
+    for project, one in found.items():
+        for of, mix in one.mixes.items():
             kept = bounded(mix, shown.projects.get(project) or None, max_classes)
             shares |= {(project, of, name): n / mix.total() for name, n in kept.items()}
     yield filled(CLASS_SHARE, shares)
-    yield filled(EXTENT, _ratio(shown.window, Kind.EXTENT, "apart", "pairs", lanes=("audit", "routed")))
-    yield filled(WORD_ERRORS, _ratio(shown.window, Kind.WORDS, "errors", "words", lanes=("audit",)))
-
-
-def _ratio(
-    counts: Counts, kind: Kind, above: str, below: str, *, lanes: tuple[str, ...]
-) -> dict[tuple[str, str], float]:
-    """The ratio of two sums per project and model, for the models with most of the lower one."""
-    sums: dict[str, Counter[tuple[str, str]]] = {above: Counter(), below: Counter()}
-    for key, n in counts.items():
-        lane, _, what = key.symbol.partition(":")
-        if key.kind == kind and lane in lanes and what in sums:
-            sums[what][key.project_id, key.part] += n
-    found: dict[tuple[str, str], float] = {}
-    models: Counter[str] = Counter()
-    for place, n in sorted(sums[below].items(), key=lambda pair: (-pair[1], pair[0])):
-        models[place[0]] += 1
-        if n and models[place[0]] <= MAX_MODELS:
-            found[place] = sums[above][place] / n
-    return found
+    extent = {(name, model): rate.rate for name, one in found.items() for model, rate in one.extent.items()}
+    yield filled(EXTENT, extent)
+    yield filled(
+        WORD_ERRORS, {(name, model): rate for name, one in found.items() for model, (rate, _) in one.words.items()}
+    )

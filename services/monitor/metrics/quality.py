@@ -5,12 +5,9 @@ from collections.abc import Iterator
 
 from prometheus_client.core import Metric
 
-from services.monitor.domain.figures import BANDS, audited, worst_classes
+from services.monitor.domain.figures import BANDS, MAX_MODELS, audited, worst_classes
 from services.monitor.metrics.declared import filled, gauge
 from services.monitor.metrics.snapshot import Snapshot
-
-MAX_MODELS = 5
-"""Model versions shown per project, those with most labels in the window."""
 
 AGREEMENT = gauge("agreement_ratio", "Agreement of annotators as qc last measured it, 0 to 1.", "project")
 ALPHA = gauge("agreement_alpha", "Krippendorff's alpha of the project as qc last measured it, at most 1.", "project")
@@ -23,6 +20,24 @@ CALIBRATION = gauge(
     "Debiased gap between posteriors of labels and how often they are right, 0 to 1.",
     "project",
     "against",
+)
+ACCURACY = gauge(
+    "accuracy_ratio",
+    "Accuracy of a model, or of the live labels of a path, over a rolling week, 0 to 1; on what it stands.",
+    "project",
+    "of",
+    "name",
+    "basis",
+)
+ACCURACY_LOW = gauge("accuracy_low_ratio", "Lower end of its 95 % interval, 0 to 1.", "project", "of", "name", "basis")
+ACCURACY_HIGH = gauge(
+    "accuracy_high_ratio", "Upper end of its 95 % interval, 0 to 1.", "project", "of", "name", "basis"
+)
+MODEL_CALIBRATION = gauge(
+    "model_calibration_error_ratio",
+    "Debiased gap between a model's confidence and how often people agree, over a rolling week, 0 to 1.",
+    "project",
+    "model_version",
 )
 AUDITED = gauge("audited_labels", "Blind audits in the window.", "project", "model_version")
 AUDIT_AGREEMENT = gauge(
@@ -41,7 +56,7 @@ ANNOTATORS = gauge(
 QUARANTINED = gauge("annotators_quarantined", "Annotators in quarantine.", "project")
 DECLARED = (
     AGREEMENT, ALPHA, AC1, BY_CLASS, CALIBRATION, AUDITED, AUDIT_AGREEMENT, CERTIFICATE, THRESHOLD, ANNOTATORS,
-    QUARANTINED,
+    QUARANTINED, ACCURACY, ACCURACY_LOW, ACCURACY_HIGH, MODEL_CALIBRATION,
 )  # fmt: skip
 
 
@@ -49,6 +64,7 @@ def quality(shown: Snapshot, max_classes: int) -> Iterator[Metric]:
     """The samples of one snapshot."""
     yield from _agreement(shown, max_classes)
     yield from _audits(shown)
+    yield from _accuracy(shown)
     yield from _people(shown)
     told = {name: one.certificate for name, one in shown.figures.items() if one.certificate is not None}
     yield filled(CERTIFICATE, {(name,): float(one.state == "granted") for name, one in told.items()})
@@ -73,6 +89,24 @@ def _agreement(shown: Snapshot, max_classes: int) -> Iterator[Metric]:
         for against, one in figures.calibration.items()
     }
     yield filled(CALIBRATION, errors)
+
+
+def _accuracy(shown: Snapshot) -> Iterator[Metric]:
+    known = {
+        (project, of, name, one.basis): (one.accuracy, one.low, one.high)
+        for project, figures in shown.figures.items()
+        for of, some in (("model", figures.models()), ("path", figures.paths()))
+        for name, one in some.items()
+    }
+    for place, declared in enumerate((ACCURACY, ACCURACY_LOW, ACCURACY_HIGH)):
+        yield filled(declared, {labels: values[place] for labels, values in known.items()})
+    errors = {
+        (project, model): figures.model_calibration[model].error
+        for project, figures in shown.figures.items()
+        for model in figures.models()
+        if model in figures.model_calibration
+    }
+    yield filled(MODEL_CALIBRATION, errors)
 
 
 def _audits(shown: Snapshot) -> Iterator[Metric]:

@@ -42,12 +42,18 @@ class ReadingStore:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
-    async def list_measured(self, kinds: Sequence[str], of: Any) -> list[tuple[str, Any]]:
-        """(project, measurement) of the newest of these kinds, which are never about a person; `of`: their type."""
+    async def list_measured(
+        self, kinds: Sequence[str], of: Any, *, since: datetime | None = None
+    ) -> list[tuple[str, Any]]:
+        """(project, measurement) of the newest of these kinds, which are never about a person; `of`: their type.
+
+        `since`: none that was last measured before.
+        """
         rows = await self._connection.fetch(
             "SELECT project_id, measurement::text AS measurement FROM measurements WHERE kind = ANY($1::text[])"
-            " ORDER BY project_id, subject, kind",
+            " AND ($2::timestamptz IS NULL OR measured_at >= $2) ORDER BY project_id, subject, kind",
             list(kinds),
+            since,
         )
         adapter: TypeAdapter[Any] = TypeAdapter(of)
         return [(row["project_id"], adapter.validate_json(row["measurement"])) for row in rows]
@@ -70,15 +76,20 @@ class ReadingStore:
         return {name: People(bands.get(name, {}), quarantined.get(name, 0)) for name in {*bands, *quarantined}}
 
     async def count_classes(self, since: int, until: int) -> Counts:
-        """Predicted and given classes of the time buckets that start in [since, until), summed up over them."""
+        """Predicted and given classes of the time buckets that start in [since, until), summed up over them.
+
+        Of objects `part` says whose they are, of the others it is left out.
+        """
         rows = await self._connection.fetch(
-            "SELECT project_id, kind, symbol, sum(n)::bigint AS n FROM counters"
-            " WHERE bucket >= $1 AND bucket < $2 AND kind = ANY($3::text[]) GROUP BY project_id, kind, symbol",
+            "SELECT project_id, kind, CASE WHEN kind = $4 THEN part ELSE '' END AS of, symbol, sum(n)::bigint AS n"
+            " FROM counters WHERE bucket >= $1 AND bucket < $2 AND (kind = ANY($3::text[]) OR kind = $4)"
+            " GROUP BY 1, 2, 3, 4",
             max(since, 1),
             until,
             [Kind.PREDICTED.value, Kind.LABELLED.value],
+            Kind.OBJECTS.value,
         )
-        return Counts({Key(r["project_id"], Kind(r["kind"]), "", r["symbol"], since): r["n"] for r in rows})
+        return Counts({Key(r["project_id"], Kind(r["kind"]), r["of"], r["symbol"], since): r["n"] for r in rows})
 
     async def list_people(self, project_id: str, *, after: str, limit: int) -> list[Person]:
         """Annotators with a measured skill, by id, from the one after `after` on."""

@@ -11,6 +11,7 @@ from services.monitor.jobs import Jobs
 from services.monitor.metrics import DECLARED, FlowCollector
 from services.monitor.settings import MonitorSettings
 from shared.events import Anchoring, Evidence, Quality
+from shared.labels import Span, Spans
 from shared.runtime.settings import KafkaSettings
 from shared.topics import ANNOTATIONS, ITEMS, LABELS, PREDICTIONS, QUALITY, ROUTES
 from tests.support import events as make
@@ -89,6 +90,37 @@ async def test_metrics_show_the_flow(monitor: Monitor) -> None:
         assert line in text.replace("labels={", ""), line
     shown = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
     assert shown == {one.name + ("_total" if one.type == "counter" else "") for one in DECLARED}
+
+
+async def test_metrics_show_accuracy_by_path_and_what_is_inside_of_labels(monitor: Monitor) -> None:
+    spans = Spans(spans=(Span(start=0, end=4, label="positive"), Span(start=6, end=8, label="negative")))
+    near = Spans(spans=(Span(start=0, end=2, label="positive"),))
+    evidence = Evidence(proposal=make.proposal(confidence=0.97).model_copy(update={"value": near}))
+    audits = [
+        make.label(f"i{n}", value=spans if n else near, evidence=evidence, would_auto=True, inclusion_probability=0.1)
+        for n in range(4)
+    ]
+    await monitor.handle(LABELS, audits)
+    jobs, collector = jobs_of(monitor)
+    await jobs.publish_quality()
+    await monitor.handle(QUALITY, await published_quality(monitor))
+    await jobs.take_snapshot()
+    registry = CollectorRegistry()
+    registry.register(collector)
+    text = generate_latest(registry).decode()
+    for line in (
+        'labelstream_objects_per_item{of="labels",project="sentiment"} 1.75',
+        'labelstream_object_class_share_ratio{class="negative",of="labels",project="sentiment"} 0.42857142857142855',
+        'labelstream_extent_disagreement_ratio{model_version="m1",project="sentiment"} 0.375',
+        'labelstream_accuracy_ratio{basis="sample",name="m1",of="model",project="sentiment"} 0.25',
+        'labelstream_accuracy_ratio{basis="audit",name="auto",of="path",project="sentiment"} 0.25',
+    ):
+        assert line in text, line
+    assert 'labelstream_accuracy_high_ratio{basis="audit",name="auto",of="path",project="sentiment"}' in text
+    assert 'labelstream_model_calibration_error_ratio{model_version="m1",project="sentiment"}' in text
+    monitor.now += timedelta(days=2)
+    await jobs.take_snapshot()
+    assert "labelstream_accuracy_ratio{" not in generate_latest(registry).decode(), "what is measured no more"
 
 
 async def test_pruning_keeps_totals(monitor: Monitor) -> None:

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from services.monitor.domain.counters import Counts, Key, Kind
 from services.monitor.domain.figures import Audited, Kept, People, audited, figures_of, worst_classes
 from services.monitor.metrics import FlowCollector, Snapshot
-from shared.events import Agreement, Calibration, Certificate
+from shared.events import Accuracy, Agreement, Calibration, Certificate
 from tests.support import events as make
 
 Measured = list[tuple[str, Kept]]
@@ -82,3 +82,36 @@ def test_metrics_name_no_annotator_and_bound_classes() -> None:
     ):
         assert line in text, line
     assert text.count("labelstream_class_agreement_ac1{") == 3
+
+
+def accurate(name: str, labels: int, of: str = "model") -> Accuracy:
+    return Accuracy.model_validate({
+        "of": of, "name": name, "basis": "sample" if of == "model" else "audit", "accuracy": 0.9, "low": 0.8,
+        "high": 0.95, "labels": labels, "window_s": 60.0,
+    })  # fmt: skip
+
+
+def test_accuracy_by_path_has_an_interval_and_says_on_what_it_stands() -> None:
+    calibration = Calibration(against="gold", error=0.02, labels=400, accuracy=0.96)
+    by_experts = Calibration(against="expert", error=0.02, labels=90, accuracy=0.5)
+    measured: Measured = [("p", one) for one in (by_experts, calibration, accurate("auto", 50, "path"))]
+    found = figures_of(["p"], measured, {})["p"].paths()
+    assert (found["auto"].accuracy, found["auto"].low, found["auto"].basis) == (0.9, 0.8, "audit")
+    consensus = found["consensus"]
+    assert (consensus.accuracy, consensus.labels, consensus.basis) == (0.96, 400, "gold")
+    assert 0.93 < consensus.low < 0.96 < consensus.high < 0.98
+    assert found.keys() == {"auto", "consensus"}, "nothing is made up of what nobody judged"
+
+
+def test_accuracy_is_shown_of_the_models_that_most_is_known_of() -> None:
+    measured: Measured = [("p", accurate(f"m{n}", 100 + n)) for n in range(8)]
+    measured.append(("p", accurate("auto", 7, "path")))
+    registry = CollectorRegistry()
+    collector = FlowCollector(max_classes=3)
+    registry.register(collector)
+    collector.show(Snapshot(taken_at=make.AT, projects={"p": ()}, figures=figures_of(["p"], measured, {})))
+    shown = generate_latest(registry).decode()
+    kept = [line for line in shown.splitlines() if line.startswith("labelstream_accuracy_low_ratio")]
+    assert len(kept) == 6
+    assert 'labelstream_accuracy_low_ratio{basis="audit",name="auto",of="path",project="p"} 0.8' in kept
+    assert not [line for line in kept if 'name="m2"' in line]

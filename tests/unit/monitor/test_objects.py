@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from services.monitor.domain.counters import MILLION, Counts, Key, Kind
 from services.monitor.domain.facts import Facts
+from services.monitor.domain.kinds import kinds
 from services.monitor.domain.objects import matched, objects_of, word_errors
 from services.monitor.domain.observe import observe
 from services.monitor.metrics.objects import objects
@@ -153,3 +154,14 @@ def test_the_window_shows_objects_extents_and_words() -> None:
     assert samples(blind)["word_error_ratio", "p", "m1"] == 0.25
     routed = told(Transcript(text="a b c d"), Transcript(text="a b c"))
     assert not any(name == "word_error_ratio" for name, *_ in samples(routed))
+
+
+def test_an_extent_has_an_interval_and_words_their_number() -> None:
+    found = kinds(told(spans((0, 4), (10, 12)), spans((0, 2))))["p"]
+    assert found.per_item == {"labels": 2.0, "predictions": 1.0}
+    extent = found.extent["m1"]
+    assert (extent.rate, extent.labels) == (0.5, 1)
+    assert 0.0 <= extent.low < 0.5 < extent.high <= 1.0
+    blind = told(Transcript(text="a b c d"), Transcript(text="a b c"), would_auto=True)
+    assert kinds(blind)["p"].words == {"m1": (0.25, 4)}
+    assert not kinds(Counts()), "a project of single choices has none"
