@@ -38,7 +38,8 @@ from tests.support import events as make
 from tests.support.monitor import Monitor, known_projects, received
 from tests.support.wal import wal_of
 
-WAL_PER_ITEM = 950
+WAL_PER_ITEM = 600
+"""557 measured; 850 where updates find no room on their page and go to another one, with an entry in the index."""
 
 
 def stream(n: int) -> dict[Topic[Any], list[Any]]:
@@ -99,14 +100,21 @@ async def test_two_replicas_on_one_topic_count_once(monitor: Monitor) -> None:
 
 
 async def test_an_accepted_item_costs_little_log(monitor: Monitor) -> None:
-    """Bytes of write-ahead log per item: its row, made once and changed by its prediction and its label."""
-    names = [f"item-{n:09}" for n in range(500)]
+    """Bytes of write-ahead log per item: its row, made once and changed by its prediction and its label.
+
+    The least of three runs: what else the server logs meanwhile, as by a vacuum, only ever adds to it.
+    """
     await monitor.handle(ITEMS, [make.item("first")])
-    async with monitor.pool.acquire() as watching, wal_of(watching) as wal:
-        await monitor.handle(ITEMS, [make.item(name) for name in names])
-        await monitor.handle(PREDICTIONS, [make.prediction(name) for name in names])
-        await monitor.handle(LABELS, [make.auto_label(name) for name in names])
-    assert wal.written / len(names) <= WAL_PER_ITEM, wal.written / len(names)
+    found = []
+    async with monitor.pool.acquire() as watching:
+        for run in range(3):
+            names = [f"item-{run}-{n:07}" for n in range(500)]
+            async with wal_of(watching) as wal:
+                await monitor.handle(ITEMS, [make.item(name) for name in names])
+                await monitor.handle(PREDICTIONS, [make.prediction(name) for name in names])
+                await monitor.handle(LABELS, [make.auto_label(name) for name in names])
+            found.append(wal.written / len(names))
+    assert min(found) <= WAL_PER_ITEM, found
 
 
 @pytest.mark.parametrize("size", [1, 200])
