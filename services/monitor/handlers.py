@@ -11,6 +11,7 @@ from services.monitor.domain.cause.periods import answer_keys, gold_key, parts_o
 from services.monitor.domain.certifying import finding_of, read_back
 from services.monitor.domain.counters import Counts, Key, Kind, time_bucket
 from services.monitor.domain.drift import signals
+from services.monitor.domain.drift.sampling import is_beside_audits, is_sampled
 from services.monitor.domain.facts import MAX_VERSION, Facts, State
 from services.monitor.domain.observe import NOTHING, ItemKey, Observed, erase, observe_all
 from services.monitor.domain.relabel import Beliefs, doubts, requested
@@ -73,7 +74,8 @@ class Handlers:
     async def on_predictions(self, batch: Sequence[Received[Prediction]], unit: Unit) -> None:
         first = await self._observe(await self._known(batch, unit), unit, only_first=True)
         watched = [e for e in first if isinstance(e, Prediction) and self._watched(e.project_id)]
-        await DriftStore(unit.connection).add_observations(signals.predicted(watched))
+        slices = {name: self._slices(name) for name in {event.project_id for event in watched}}
+        await DriftStore(unit.connection).add_observations(signals.predicted(watched, slices))
 
     async def on_routes(self, batch: Sequence[Received[Route]], unit: Unit) -> None:
         first = await self._observe(await self._known(batch, unit), unit, only_first=True)
@@ -202,7 +204,7 @@ class Handlers:
             if label.version == 1 and label.path is not Path.AUTO and self._is_sample(label):
                 cohort = self._cohort(label)
                 done[cohort] += 1
-                signals.labelled(label, cohort.cohort, found)
+                self._say(label, cohort.cohort, found)
         store = DriftStore(unit.connection)
         await store.add_cohorts({}, done)
         await store.add_observations(found.all())
@@ -211,11 +213,20 @@ class Handlers:
         project = self._projects.current(project_id)
         return project is not None and project.spec.drift.mode != "off"
 
+    def _say(self, label: Label, cohort: int, found: signals.Gathered) -> None:
+        project = self._projects.current(label.project_id)
+        if project is not None and not is_beside_audits(label, project.spec.policy_of(label.slice)):
+            signals.labelled(label, cohort, found, self._slices(label.project_id))
+
+    def _slices(self, project_id: str) -> frozenset[str]:
+        project = self._projects.current(project_id)
+        return frozenset() if project is None else frozenset(one.name for one in project.spec.slices)
+
     def _is_sample(self, event: Route | Label) -> bool:
         project = self._projects.current(event.project_id)
         if project is None or project.spec.drift.mode == "off":
             return False
-        return signals.is_sample(project.spec.policy.auto_accept, event.would_auto)
+        return is_sampled(event, project.spec)
 
     def _cohort(self, event: Route | Label) -> Cohort:
         return Cohort(event.project_id, time_bucket(event.item_created_at, self._bucket_s))

@@ -15,6 +15,7 @@ from shared.events.base import (
     NonNegative,
     Probability,
     ShortText,
+    Slug,
     Timestamp,
     derived_id,
 )
@@ -59,6 +60,9 @@ class Prediction(ItemEvent):
     generation: Count = 0
     source: Name | None = Field(default=None, description="Of the item, as the project's `drift.source` names it.")
     client: Name | None = Field(default=None, description="What sent the item, as `drift.client` names it.")
+    slice: Slug | None = Field(
+        default=None, description="Of the project, that the item fits; null: none, or it was not known to the model."
+    )
     item_created_at: Timestamp
     predicted_at: Timestamp
 

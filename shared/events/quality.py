@@ -173,6 +173,7 @@ class GoldResult(Value):
     correct: bool
     expected: Category
     answered: Category
+    guideline_version: Count = Field(default=0, description="That the person answered under.")
 
 
 Coefficient = Annotated[float, Field(le=1.0, allow_inf_nan=False)]

@@ -271,6 +271,9 @@ class Label(ItemEvent):
     renames: Round | None = Field(
         default=None, description="The version that it is in present names, with nothing new; null for all others."
     )
+    slice: Slug | None = Field(
+        default=None, description="Of the project, whose policy people answered under; null: its own, or no people."
+    )
     would_auto: bool = False
     inclusion_probability: Share = 1.0
     project_version: Count

@@ -8,7 +8,6 @@ from uuid import UUID
 import structlog
 
 from services.monitor.domain.drift.keeper import Keeper, Taken, same_change
-from services.monitor.domain.drift.signals import GOLD
 from services.monitor.jobs.flow import OpenUnit
 from services.monitor.settings import MonitorSettings
 from services.monitor.store import OLD_COHORTS, AlarmStore, DriftStore, KeptAlarm, Store
@@ -31,7 +30,7 @@ class Drifting:
         self._unit = unit
         self._projects = projects
         self._settings = settings
-        self._kept: dict[tuple[str, Key], tuple[str, Drift, Keeper]] = {}
+        self._kept: dict[tuple[str, Key], tuple[str, tuple[Drift, bool], Keeper]] = {}
 
     async def detect(self) -> None:
         """Fold what waits, project by project."""
@@ -68,32 +67,29 @@ class Drifting:
         if not taken or policy.mode == "off":
             return len(taken)
         name = self._projects.names(project_id).name
-        keepers = self._keepers(project_id, policy, states, taken)
+        keepers = self._keepers(project, states, taken)
         told, changed = await asyncio.to_thread(_fold_all, keepers, taken, len({*states, *keepers}), name)
         await store.save(project_id, changed)
         for key, text in changed.items():
-            self._kept[project_id, key] = text, policy, keepers[key]
+            self._kept[project_id, key] = text, (policy, bool(project.spec.slices)), keepers[key]
         await self._tell(project_id, told, unit)
         return len(taken)
 
-    def _keepers(
-        self, project_id: str, policy: Drift, states: Mapping[Key, str], taken: list[Taken]
-    ) -> dict[Key, Keeper]:
+    def _keepers(self, project: CurrentProject, states: Mapping[Key, str], taken: list[Taken]) -> dict[Key, Keeper]:
         """The detectors that have something to take in: those in memory, where nobody else has been at them."""
         found: dict[Key, Keeper] = {}
-        people = sum(1 for signal, _ in states if signal == GOLD)
+        project_id, policy, sliced = project.project_id, project.spec.drift, bool(project.spec.slices)
         for group in (one.group for one in taken):
             key = (group.signal, group.slice)
             if key in found:
                 continue
             text, held = states.get(key), self._kept.pop((project_id, key), None)
             if text is None:
-                people += group.signal == GOLD
-                found[key] = Keeper(group, policy, max(people, 1) if group.signal == GOLD else 1)
-            elif held is not None and held[:2] == (text, policy):
+                found[key] = Keeper(group, policy, sliced=sliced)
+            elif held is not None and held[:2] == (text, (policy, sliced)):
                 found[key] = held[2]
             else:
-                found[key] = Keeper.load(text, policy)
+                found[key] = Keeper.load(text, policy, sliced=sliced)
         return found
 
     async def _tell(self, project_id: str, told: list[DriftAlarm], unit: Unit) -> None:
@@ -104,7 +100,7 @@ class Drifting:
         known = {kept.alarm.alarm_id: kept.alarm for kept in await store.list_alarms(project_id)}
         known |= {alarm.alarm_id: alarm for alarm in await store.claim_open(project_id)}
         for alarm in map(_after(known), told):
-            if any(_told(alarm, one) for one in known.values()):
+            if _told(alarm, known):
                 continue
             known[alarm.alarm_id] = alarm
             if await store.save_alarms([KeptAlarm(project_id, alarm)]):
@@ -112,11 +108,12 @@ class Drifting:
                 log.info("drift", project_id=project_id, signal=alarm.subject.signal, state=alarm.state)
 
 
-def _told(alarm: DriftAlarm, known: DriftAlarm) -> bool:
+def _told(alarm: DriftAlarm, known: Mapping[UUID, DriftAlarm]) -> bool:
     """Whether an alarm in this state says nothing new beside what was told."""
-    if alarm.alarm_id == known.alarm_id:
-        return alarm.state == "open" or known.resolved_at is not None
-    return same_change(alarm, known)
+    before = known.get(alarm.alarm_id)
+    if before is not None:
+        return alarm.state == "open" or before.resolved_at is not None
+    return any(same_change(alarm, one) for one in known.values())
 
 
 def _after(known: Mapping[UUID, DriftAlarm]) -> Callable[[DriftAlarm], DriftAlarm]:

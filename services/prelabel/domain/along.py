@@ -14,19 +14,20 @@ class Along(NamedTuple):
 
     source: str | None = None
     client: str | None = None
+    slice: str | None = None
 
 
 NOWHERE = Along()
 
 
 def along_of(spec: ProjectSpec, metadata: Metadata, origin: Origin | None) -> Along:
-    """The source and the client of an item, by the fields that its project names for them."""
-    named = spec.drift
+    """The source and the client of an item, by the fields that its project names for them, and its slice."""
+    named, own = spec.drift, _value("slice", spec, metadata, origin)
     if named.source is not None:
         source = _value(named.source, spec, metadata, origin)
     else:
-        source = _value("source", spec, metadata, origin) or _value("slice", spec, metadata, origin)
-    return Along(source, _value(named.client, spec, metadata, origin))
+        source = _value("source", spec, metadata, origin) or own
+    return Along(source, _value(named.client, spec, metadata, origin), own)
 
 
 def _value(field: str, spec: ProjectSpec, metadata: Metadata, origin: Origin | None) -> str | None:

@@ -197,6 +197,7 @@ class Mapper:
             model_version=EXTERNAL if version is None else str(version),
             source=along.source,
             client=along.client,
+            slice=along.slice,
             item_created_at=created_at,
             predicted_at=datetime.fromtimestamp(max(0, record.timestamp_ms) / 1000.0, tz=UTC),
         )

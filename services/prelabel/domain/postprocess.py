@@ -173,6 +173,7 @@ def propose(
             generation=identity.generation,
             source=question.along.source,
             client=question.along.client,
+            slice=question.along.slice,
             item_created_at=question.created_at,
             predicted_at=predicted_at,
         )
@@ -200,6 +201,7 @@ def propose_objects(
             generation=identity.generation,
             source=question.along.source,
             client=question.along.client,
+            slice=question.along.slice,
             item_created_at=question.created_at,
             predicted_at=predicted_at,
         )

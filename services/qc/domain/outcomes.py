@@ -115,6 +115,7 @@ def label_of(
         cost=cost_of(fresh, costs, predicted=cause.round == 1 and cause.proposal is not None),
         supersedes=supersedes,
         renames=renames,
+        slice=cause.slice,
         would_auto=cause.would_auto,
         inclusion_probability=cause.inclusion_probability,
         project_version=max(cause.project_version, named_since),
@@ -150,6 +151,7 @@ def gold_result_of(
         correct=correct,
         expected=expected,
         answered=answer.symbol or "",
+        guideline_version=answer.guideline_version,
     )
     return Quality(
         project_id=project_id,

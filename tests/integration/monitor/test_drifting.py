@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pytest
 
 from services.monitor.handlers import MonitorEraser
 from services.monitor.jobs import Drifting
@@ -19,9 +20,9 @@ from tests.support.monitor import Monitor, known_projects
 CLASSES = ("positive", "negative", "neutral")
 
 
-def drifting(monitor: Monitor) -> Drifting:
+def drifting(monitor: Monitor, **more: Any) -> Drifting:
     kafka = KafkaSettings(security_protocol="PLAINTEXT", allow_insecure=True)
-    return Drifting(monitor.unit, monitor.projects, MonitorSettings(kafka=kafka))
+    return Drifting(monitor.unit, monitor.projects, MonitorSettings(kafka=kafka, **more))
 
 
 def predictions(name: str, n: int, shares: tuple[float, ...], **more: Any) -> list[Prediction]:
@@ -101,15 +102,68 @@ async def test_labels_by_people_wait_for_their_cohort(monitor: Monitor) -> None:
     monitor.projects = known_projects(spec)
     job = drifting(monitor)
     names = [f"i{n}" for n in range(10)]
-    await monitor.handle(ROUTES, [make.route(name, would_auto=True) for name in names])
-    labels = [
-        make.label(name, would_auto=True, evidence=Evidence(proposal=make.proposal("negative"))) for name in names
-    ]
+    audited: dict[str, Any] = {"would_auto": True, "inclusion_probability": 0.05}
+    await monitor.handle(ROUTES, [make.route(name, **audited) for name in names])
+    labels = [make.label(name, evidence=Evidence(proposal=make.proposal("negative")), **audited) for name in names]
     for n, waiting in ((5, 3), (8, 0)):
         await monitor.handle(LABELS, labels[:n])
         await job.detect()
         async with monitor.unit() as unit:
             assert await unit.connection.fetchval("SELECT count(*) FROM observations") == waiting
+
+
+@pytest.mark.parametrize("share", [0.95, 0.01])
+async def test_slow_labels_are_no_drift_once_their_cohort_is_awaited(monitor: Monitor, share: float) -> None:
+    """One class takes people longer than the others, and from the middle on ten times as long: nothing has drifted."""
+    spec = make.project_spec(policy=make.policy(auto_accept=None), drift=Drift(reference=2000))
+    monitor.projects = known_projects(spec)
+    rng, at, n = np.random.default_rng(7), make.at(0).timestamp(), 2400
+    kinds = rng.choice(3, n, p=STEADY)
+    slow = np.where(np.arange(n) < n // 2, 30.0, 2000.0)
+    waits = rng.exponential(1.0, n) * np.where(kinds == 0, slow, 10.0)
+    times = [make.at(2 * k) for k in range(n)]
+    await monitor.handle(ROUTES, [make.route(f"i{k}", item_created_at=times[k]) for k in range(n)])
+    job = drifting(monitor, drift_matured_share=share, drift_late_s=1e6)
+    order = sorted(range(n), key=lambda k: times[k].timestamp() - at + waits[k])
+    for start in range(0, n, 100):
+        chosen = order[start : start + 100]
+        labels = [make.label(f"i{k}", value=CLASSES[int(kinds[k])], item_created_at=times[k]) for k in chosen]
+        await monitor.handle(LABELS, labels)
+        await job.detect()
+    alarms = [alarm for alarm in await told(monitor) if alarm.subject.signal == "label_class"]
+    assert bool(alarms) is (share < 0.5)
+
+
+async def test_a_change_that_only_slices_see_is_found_in_them(monitor: Monitor) -> None:
+    """Two halves of the traffic move against each other: all of it together stays as it is."""
+    parts = [{"name": name, "when": {"source": name}, "policy": {}} for name in ("shop", "web")]
+    monitor.projects = known_projects(make.project_spec(drift=Drift(reference=1000), slices=parts))
+    other = (0.3, 0.6, 0.1)
+    for name, shop, web in (("a", STEADY, other), ("b", other, STEADY)):
+        n = 1500 if name == "a" else 700
+        both = zip(
+            predictions(name + "s", n, shop, slice="shop"), predictions(name + "w", n, web, slice="web"), strict=True
+        )
+        await fed(monitor, drifting(monitor), [event for pair in both for event in pair])
+    opened = [alarm for alarm in await told(monitor) if alarm.state == "open"]
+    assert {(alarm.subject.signal, alarm.subject.slice) for alarm in opened} == {
+        ("predicted_class", "shop"), ("predicted_class", "web"),
+    }  # fmt: skip
+    assert len(opened) == 2
+    assert {alarm.evidence.budget for alarm in opened} == {round(1e6 / 0.15)}
+
+
+async def test_one_change_of_everything_is_one_alarm_and_none_of_each_slice(monitor: Monitor) -> None:
+    parts = [{"name": name, "when": {"source": name}, "policy": {}} for name in ("shop", "web")]
+    monitor.projects = known_projects(make.project_spec(drift=Drift(reference=1000), slices=parts))
+    for name, begin, n, shares in (("a", 0, 3000, STEADY), ("b", 3000, 1500, SHIFTED)):
+        events = [
+            e.model_copy(update={"slice": ("shop", "web")[k % 2]}) for k, e in enumerate(predictions(name, n, shares))
+        ]
+        events = [e.model_copy(update={"predicted_at": make.at(begin + k)}) for k, e in enumerate(events)]
+        await fed(monitor, drifting(monitor), events)
+    opened = [alarm for alarm in await told(monitor) if alarm.state == "open"]
+    assert [(alarm.subject.signal, alarm.subject.slice) for alarm in opened] == [("predicted_class", "")]
 
 
 async def test_gold_is_watched_by_annotator_and_forgotten_with_them(monitor: Monitor) -> None:

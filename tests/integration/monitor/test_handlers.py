@@ -119,13 +119,15 @@ async def test_an_accepted_item_costs_little_log(monitor: Monitor) -> None:
 
 @pytest.mark.parametrize("size", [1, 200])
 async def test_statements_per_batch_do_not_grow(monitor: Monitor, size: int) -> None:
-    events = [make.label(f"i{n}", evidence=Evidence(proposal=make.proposal("positive"))) for n in range(size)]
+    audited: dict[str, Any] = {"would_auto": True, "inclusion_probability": 0.05}
+    proposed = Evidence(proposal=make.proposal("positive"))
+    events = [make.label(f"i{n}", evidence=proposed, **audited) for n in range(size)]
     async with monitor.unit() as unit:
         seen: list[str] = []
         unit.connection.add_query_logger(lambda query: seen.append(query.query))
         await monitor.handlers.on_labels([received(LABELS, event) for event in events], unit)
     ours = [query for query in seen if "unnest(" in query]  # the driver asks for types, once per connection
-    assert len(ours) == 4, ours
+    assert len(ours) == 6, ours
 
 
 async def test_annotations_gold_and_shadow_count_once(monitor: Monitor) -> None:

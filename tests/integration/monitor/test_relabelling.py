@@ -110,9 +110,9 @@ async def test_models_and_people_are_believed_by_what_is_measured(monitor: Monit
 
 @pytest.mark.parametrize("size", [1, 200])
 async def test_what_doubts_cost_does_not_grow_with_them(monitor: Monitor, size: int) -> None:
-    """Statements of a batch: as any labels, and the doubts' own; few of those where no budget is left."""
+    """Statements of a batch: as any labels, two for drift, and the doubts' own; few of those without a budget."""
     beliefs = Beliefs()
-    for budgeted, expected in ((1000, 12), (0, 7)):
+    for budgeted, expected in ((1000, 14), (0, 9)):
         monitor.projects = budget(budgeted)
         handlers = Handlers(monitor.projects, bucket_s=60, beliefs=beliefs)
         labels = [doubtful(f"i{n}-{budgeted}", 0.01) for n in range(size)]

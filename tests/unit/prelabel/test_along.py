@@ -29,15 +29,15 @@ VIP = Slice(name="vip", when=SliceOf(metadata={"region": ("eu",)}), policy=make.
 )
 def test_a_project_names_the_fields(field: str, found: str | None) -> None:
     spec = make.project_spec(drift=Drift(source=field, client=field), slices=(VIP,))
-    assert along_of(spec, METADATA, ORIGIN) == (found, found)
+    assert along_of(spec, METADATA, ORIGIN)[:2] == (found, found)
 
 
 def test_without_a_name_it_is_the_source_else_the_slice_and_the_client_of_the_metadata() -> None:
     spec = make.project_spec(slices=(VIP,))
-    assert along_of(spec, METADATA, ORIGIN) == ("shop", "ios-7")
-    assert along_of(spec, METADATA, None) == ("vip", "ios-7")
-    assert along_of(spec, {}, None) == (None, None)
-    assert along_of(make.project_spec(), METADATA, None) == (None, "ios-7")
+    assert along_of(spec, METADATA, ORIGIN)[:2] == ("shop", "ios-7")
+    assert along_of(spec, METADATA, None) == ("vip", "ios-7", "vip")
+    assert along_of(spec, {}, None)[:2] == (None, None)
+    assert along_of(make.project_spec(), METADATA, None)[:2] == (None, "ios-7")
 
 
 def test_what_is_too_long_is_cut_and_what_is_no_field_refused() -> None:

@@ -14,6 +14,7 @@ from services.prelabel.domain.postprocess import Head, abstain, label_value, pro
 from services.prelabel.domain.questions import NOBODY, Abstained, Identity, Question
 from shared.events import Abstention, Manifest, Prediction, TextContent, TextInput, entropy
 from shared.labels import Choice, Choices, ChoiceSchema, ChoicesSchema, LabelSchema, Rating, RatingSchema
+from tests.support import events as make
 
 AT = datetime(2025, 1, 1, tzinfo=UTC)
 CLASSES = ("a", "b", "c")
@@ -154,3 +155,19 @@ def test_an_abstention_names_the_model_that_could_not_answer() -> None:
         Abstention.SHAPE, "3 features", "m1", 3,
     )  # fmt: skip
     assert abstain(question(), why, NOBODY, AT).model_version is None
+
+
+def test_a_fresh_item_is_of_the_first_slice_that_it_fits() -> None:
+    parts = [
+        {"name": "german", "when": {"metadata": {"language": ["de"]}}, "policy": {}},
+        {"name": "shop", "when": {"source": "shop"}, "policy": {}},
+    ]
+    spec = make.project_spec(slices=parts)
+    item = make.item("i1", metadata={"language": "de"})
+    assert Question.of(item, spec).along.slice == "german"
+    assert Question.of(make.item("i1"), spec).along.slice is None
+    assert Question.of(item, make.project_spec()).along.slice is None
+    asked = Question.of(item, spec)
+    (found,) = propose([asked], read_rows(np.array([[0.2, 0.7, 0.1]]), head()), head(), Identity("m1", 3), AT)
+    assert isinstance(found, Prediction)
+    assert found.slice == "german"

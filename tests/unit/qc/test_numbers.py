@@ -14,12 +14,13 @@ from services.qc.domain.gold import rescore, score
 from services.qc.domain.item import Answer
 from services.qc.domain.majority import expected_correct, winners
 from services.qc.domain.numeric import estimate, settled
-from services.qc.domain.outcomes import cost_of
+from services.qc.domain.outcomes import cost_of, gold_result_of, label_of
 from services.qc.domain.reports import skill_of
 from services.qc.domain.scale import Kind, Scale, same, scale_of, symbol_of
 from services.qc.domain.skill import beta_cdf, beta_quantile, skill
+from services.qc.domain.stopping import Verdict
 from services.qc.domain.undecided import undecided_cells
-from shared.events import Audience, CostModel, GoldResult, Skill
+from shared.events import Audience, CostModel, GoldResult, Path, Skill
 from shared.labels import (
     Choices,
     ChoiceSchema,
@@ -162,3 +163,14 @@ def test_undecided_rounds_weigh_in_scaled_and_undecided() -> None:
     assert math.isclose(right, 10 * MILLS, rel_tol=0.2)
     assert undecided_cells(rounds, NUMERIC, NOTHING, total=2, taken=2) == []
     assert undecided_cells([], OPEN, NOTHING, total=0, taken=0) == []
+
+
+def test_a_label_says_the_slice_and_a_gold_result_the_guideline_of_its_answer() -> None:
+    cause = make.annotation(slice="shop", guideline_version=3)
+    answer = Answer.of(cause)
+    verdict = Verdict(make.choice("positive"), Path.SINGLE, (answer,), None, "one is enough")
+    label = label_of(verdict, cause, CostModel(), supersedes=None, snapshot=1, now=make.at(1))
+    assert (label.slice, label.guideline_version) == ("shop", 3)
+    told = gold_result_of(make.PROJECT, "g", answer, "positive", correct=True, now=make.at(1)).measurement
+    assert isinstance(told, GoldResult)
+    assert told.guideline_version == 3

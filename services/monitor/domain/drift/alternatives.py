@@ -46,22 +46,26 @@ def _with_share(p: Floats, k: int, share: float) -> Floats:
     return q
 
 
-def project_on_ball(q: Floats, p: Floats, radius: float) -> Floats | None:
-    """The member of the total-variation ball around `p` nearest to `q` (in KL(q || .)); None where q is inside."""
-    if radius <= 0.0:
-        return p
+def project_on_ball(q: Floats, p: Floats, radius: float) -> Floats:
+    """The members of the total-variation ball around `p` nearest to the rows of `q` (in KL(q || .)).
+
+    Args:
+        q: (rows, symbols) distributions outside of the ball.
+        p: (symbols,) without zeros.
+        radius: above 0.
+    """
     ratio = q / p
-    if float(np.maximum(q - p, 0.0).sum()) <= radius:
-        return None
-    low, high = 1.0, float(ratio.max())
+    low, high = np.ones(len(q)), ratio.max(axis=1, initial=1.0)
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2.0
-        low, high = (middle, high) if np.maximum(q / middle - p, 0.0).sum() > radius else (low, middle)
-    top, low, high = high, 1e-12, 1.0
+        above = np.maximum(q / middle[:, None] - p, 0.0).sum(axis=1) > radius
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    top, low, high = high, np.full(len(q), 1e-12), np.ones(len(q))
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2.0
-        low, high = (low, middle) if np.maximum(p - q / middle, 0.0).sum() > radius else (middle, high)
-    result: Floats = q / np.clip(ratio, low, top)
+        above = np.maximum(p - q / middle[:, None], 0.0).sum(axis=1) > radius
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    result: Floats = q / np.clip(ratio, low[:, None], top[:, None])
     return result
 
 

@@ -5,8 +5,8 @@ For each alternative j the ratio L_j of an event's chance under it and under the
     R_j <- (g_j R_j + 1) L_j,        evidence = sum_j w_j R_j.
 
 While nothing changes, E[L_j] g_j <= 1, so evidence - t is a supermartingale: the mean run to a false alarm at evidence
->= A is at least A events (Shin, Ramdas, Rinaldo: E-detectors, 2024). The mean of the evidence of several replicas is an
-e-detector again, by which they merge.
+>= A is at least A events (Shin, Ramdas, Rinaldo: E-detectors, 2024). Replicas that see parts of the events merge by the
+sum: that of the evidences, less the events of all, is a supermartingale again.
 
 Three things make the null as wide as a reference of real traffic needs. Events repeat the one before with a chance of
 `repeats` (a first-order chain: a repeat then tells little). What is left of overdispersion tempers the ratio:
@@ -67,9 +67,8 @@ class Tables:
         sought = alternatives(p)
         if tolerance > 0.0:
             far = np.abs(sought - p).sum(axis=1) / 2.0 > tolerance + NARROW
-            pairs = [(q, near) for q in sought[far] if (near := project_on_ball(q, p, tolerance)) is not None]
-            sought = np.array([q for q, _ in pairs]).reshape(-1, len(p))
-            null = np.array([near for _, near in pairs]).reshape(-1, len(p))
+            sought = sought[far]
+            null = project_on_ball(sought, p, tolerance)
             wide, errors = 1.0, 0.0
         elif seasonal and reference.season is not None:
             null = project_on_hull(sought, regimes(p, reference.season))
@@ -144,9 +143,11 @@ class Detector:
         return None
 
     def merge(self, others: Iterable["Detector"]) -> None:
-        """Take the mean with the detectors of other replicas, of the same reference and each of its own events."""
-        every = [self.r, *(other.r for other in others)]
-        self.r = np.mean(every, axis=0)
+        """Add the detectors of other replicas, of the same reference and each of its own events, in any order.
+
+        The budget then counts the events of all of them.
+        """
+        self.r = np.sum([self.r, *(other.r for other in others)], axis=0)
 
     def state(self) -> dict[str, Any]:
         return {"r": [float(f"{value:.6g}") for value in self.r.tolist()], "last": self.last}

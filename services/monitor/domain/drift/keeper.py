@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from services.monitor.domain.drift.bins import LEARNED_FROM, Bins
 from services.monitor.domain.drift.marks import Marks
-from services.monitor.domain.drift.signals import BY_PEOPLE, GOLD, SHARES, Group
+from services.monitor.domain.drift.signals import BY_PEOPLE, CONFIDENCE, GOLD, Group, weight
 from services.monitor.domain.drift.telling import Context, raised, tell
 from services.monitor.domain.drift.watch import TOLERANCE, Finding, Sensitivity, Watch
 from shared.events import Drift, DriftAlarm
@@ -31,17 +32,22 @@ class Keeper:
     Args:
         group: its project, signal and slice.
         policy: of the project; not `off`.
-        place: which of the project's annotators this one is, from 1; 1 for all other signals.
+        sliced: whether the project has slices.
     """
 
-    def __init__(self, group: Group, policy: Drift, place: int = 1) -> None:
-        self._group, self._policy, self.place = group, policy, place
-        share = SHARES[group.signal]
-        self._weight = share / (place * (place + 1)) if group.signal == GOLD else share
+    def __init__(self, group: Group, policy: Drift, *, sliced: bool = False) -> None:
+        self._group, self._policy = group, policy
+        self._weight = weight(group.signal, sliced=sliced)
+        self._bins = self._new_bins()
         self.watch = Watch(self._sensitivity(), _version(group))
         self.alarm: DriftAlarm | None = None
         self._marks = Marks()
         self._recent: dict[str, list[str]] = {}
+
+    def _new_bins(self) -> Bins | None:
+        if self._group.signal != CONFIDENCE:
+            return None
+        return Bins(min(LEARNED_FROM, self._policy.reference // 2))
 
     def _sensitivity(self) -> Sensitivity:
         signal, policy = self._group.signal, self._policy
@@ -70,13 +76,17 @@ class Keeper:
         if _version(group) != self.watch.version or renamed:
             said = self.watch.rebase(_version(group))
             told += [] if said is None else [self._tell(said, taken, detectors)]
-            self._recent = {}
+            self._recent, self._bins = {}, self._new_bins()
         self._group = group
+        symbols = taken.symbols if self._bins is None else self._bins.named(taken.symbols)
+        if not symbols:
+            return told
         self._marks.add(self.watch.offset, taken.observed_at.timestamp())
         for symbol, item_id in taken.items.items():
-            if symbol in self._recent or len(self._recent) < RECENT_SYMBOLS:
-                self._recent[symbol] = [item_id, *self._recent.get(symbol, ())][:RECENT]
-        return told + [self._tell(one, taken, detectors) for one in self.watch.observe(taken.symbols)]
+            name_ = symbol if self._bins is None else self._bins.name(symbol)
+            if name_ in self._recent or len(self._recent) < RECENT_SYMBOLS:
+                self._recent[name_] = [item_id, *self._recent.get(name_, ())][:RECENT]
+        return told + [self._tell(one, taken, detectors) for one in self.watch.observe(symbols)]
 
     def _tell(self, finding: Finding, taken: Taken, detectors: int) -> DriftAlarm:
         before = None if finding.state == "open" else self.alarm
@@ -101,17 +111,24 @@ class Keeper:
     def state(self) -> str:
         """For the database."""
         document = {
-            "group": self._group, "place": self.place, "watch": self.watch.state(), "marks": self._marks.state(),
+            "group": self._group, "watch": self.watch.state(), "marks": self._marks.state(),
+            "bins": None if self._bins is None else self._bins.state(),
             "recent": self._recent, "alarm": None if self.alarm is None else self.alarm.model_dump(mode="json"),
         }  # fmt: skip
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
-    def load(cls, text: str, policy: Drift) -> "Keeper":
+    def load(cls, text: str, policy: Drift, *, sliced: bool = False) -> "Keeper":
         """Go on from `state()`."""
         state: dict[str, Any] = json.loads(text)
-        found = cls(Group(*state["group"]), policy, state["place"])
+        found = cls(Group(*state["group"]), policy, sliced=sliced)
         found.watch = Watch.load(found.watch.sensitivity, state["watch"])
+        if found._bins is not None:
+            kept = state.get("bins")
+            if kept is None:
+                found.watch.version = ""  # of a database that had other bins: begin anew
+            else:
+                found._bins = Bins.load(kept, min(LEARNED_FROM, policy.reference // 2))
         found.alarm = None if state["alarm"] is None else DriftAlarm.model_validate(state["alarm"])
         found._marks = Marks.load(state["marks"])
         found._recent = state["recent"]
@@ -123,8 +140,11 @@ def _version(group: Group) -> str:
 
 
 def same_change(one: DriftAlarm, other: DriftAlarm) -> bool:
-    """Whether two alarms of a signal are about one change: what an earlier database told, found again in a new one."""
-    if (one.subject.signal, one.subject.slice) != (other.subject.signal, other.subject.slice):
+    """Whether two alarms of a signal are about one change.
+
+    Either an earlier database told the other one, and it was found again; or one is of a slice, and the other of all.
+    """
+    if one.subject.signal != other.subject.signal or other.subject.slice not in ("", one.subject.slice):
         return False
     start = other.effect.changed_from or other.opened_at
     return start <= one.opened_at and (one.effect.changed_from or one.opened_at) <= other.opened_at

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from operator import eq
 from typing import Any
 
@@ -103,8 +104,7 @@ class Learner:
 
     def _open_block(self) -> None:
         if len(self.blocks) >= 2 * BLOCKS:
-            self.blocks = [a + b for a, b in zip(self.blocks[::2], self.blocks[1::2], strict=True)]
-            self.width *= 2
+            self._widen()
         self.blocks.append(Counter())
         self._filled = 0
 
@@ -117,6 +117,29 @@ class Learner:
     def counted(self, alphabet: Alphabet) -> NDArray[np.int64]:
         """(size,) what was learned, by the codes of an alphabet."""
         return np.array(_coded(sum(self.blocks, Counter[str]()), alphabet), dtype=np.int64)
+
+    @classmethod
+    def merged(cls, learners: Sequence["Learner"]) -> "Learner":
+        """What replicas learned from parts of the events, each its own; block by block, as they lie in time.
+
+        Args:
+            learners: one or more, of the same target; in any order. They stay as they are.
+        """
+        copies = [cls.load(one.state()) for one in learners]
+        width = max(one.width for one in copies)
+        for one in copies:
+            while one.width < width:
+                one._widen()  # noqa: SLF001  # of this class
+        blocks = [sum(row, Counter[str]()) for row in zip_longest(*(one.blocks for one in copies), fillvalue=Counter())]
+        n, repeats = sum(one.n for one in copies), sum(one.repeats for one in copies)
+        seen = set[str]().union(*(one.seen for one in copies))
+        return cls(copies[0].target, n, repeats, None, seen, blocks, width * len(copies))
+
+    def _widen(self) -> None:
+        pairs = zip_longest(self.blocks[::2], self.blocks[1::2], fillvalue=Counter[str]())
+        self.blocks = [a + b for a, b in pairs]
+        self.width *= 2
+        self._filled = self.blocks[-1].total() if self.blocks else 0
 
     def forget_half(self) -> None:
         """Drop the older half."""

@@ -1,34 +1,40 @@
 """What events say to the detectors: symbols by signal, grouped as they are folded.
 
 Predictions are all of the traffic, so every first proposal counts. Labels by people are a sample of it only where
-chance chose the items: the audit lane, or everything where a project accepts nothing without a person.
+chance chose the items, and a fair one only once those that it favoured are thinned out: see `sampling`.
 """
 
 import json
-from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from services.monitor.domain.drift.bins import grid
 from services.monitor.domain.symbols import agree, symbols
-from shared.events import AutoAccept, GoldResult, Label, Path, Prediction, Quality
+from shared.events import GoldResult, Label, Path, Prediction, Quality
 
 PREDICTED, CONFIDENCE, LABELLED, AGREEMENT, CONFUSION, GOLD = (
     "predicted_class", "confidence", "label_class", "agreement", "confusion", "gold",
 )  # fmt: skip
 SHARES = {PREDICTED: 0.3, CONFIDENCE: 0.2, LABELLED: 0.15, AGREEMENT: 0.15, CONFUSION: 0.1, GOLD: 0.1}
-"""Of the project's budget of false alarms; they add up to 1. That of gold is split over the annotators."""
+"""Of the project's budget of false alarms; they add up to 1. Every slice, and every annotator of gold, has the whole
+share of its signal: budgets count events, and an event is in one slice and by one annotator."""
+SLICED = frozenset({PREDICTED, CONFIDENCE, LABELLED, AGREEMENT})
+"""Signals that are watched slice by slice too: half of their share is for the slices, half for the whole."""
 BY_PEOPLE = frozenset({LABELLED, AGREEMENT, CONFUSION})
 """Signals that wait until a cohort of items has its labels: those that come early are the easy ones."""
-EDGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
-_BINS = tuple(f"{low:g} to {high:g}" for low, high in zip((0.0, *EDGES), (*EDGES, 1.0), strict=True))
+
+
+Slices = Mapping[str, Collection[str]]
+"""Names of the slices of each project."""
 
 
 class Group(NamedTuple):
     """What events must share to be folded together.
 
     Attributes:
+        slice: of the project; of gold the annotator; empty: all of the traffic.
         cohort: start of the time bucket of the items, seconds; 0 where nothing waits for labels.
         generation, model_version: of the model; 0 and empty where the signal does not depend on one.
     """
@@ -74,49 +80,53 @@ class Gathered:
         return list(self._found.values())
 
 
-def confidence_bin(confidence: float) -> str:
-    """Narrow towards 1, where models are."""
-    return _BINS[bisect_right(EDGES, confidence)]
+def weight(signal: str, *, sliced: bool) -> float:
+    """The part of the project's budget of false alarms that one detector of a signal has.
+
+    Args:
+        signal: in `SHARES`.
+        sliced: whether the project has slices.
+    """
+    return SHARES[signal] / 2.0 if sliced and signal in SLICED else SHARES[signal]
 
 
-def predicted(predictions: Iterable[Prediction]) -> list[Observation]:
+def predicted(predictions: Iterable[Prediction], slices: Slices) -> list[Observation]:
     """Class and confidence of items' first proposals."""
     found = Gathered()
     for event in predictions:
         if event.value is None:
             continue
-        about = (event.generation, event.model_version or "")
-        classes = Group(event.project_id, PREDICTED, "", 0, *about)
-        for symbol in symbols(event.value):
-            found.add(classes, symbol, event.item_id, event.predicted_at)
-        if event.confidence is not None:
-            group = Group(event.project_id, CONFIDENCE, "", 0, *about)
-            found.add(group, confidence_bin(event.confidence), event.item_id, event.predicted_at)
+        named, at = symbols(event.value), event.predicted_at
+        for part in _parts(event.slice, slices.get(event.project_id, ())):
+            about = (part, 0, event.generation, event.model_version or "")
+            for symbol in named:
+                found.add(Group(event.project_id, PREDICTED, *about), symbol, event.item_id, at)
+            if event.confidence is not None:
+                found.add(Group(event.project_id, CONFIDENCE, *about), grid(event.confidence), event.item_id, at)
     return found.all()
 
 
-def is_sample(auto: AutoAccept | None, would_auto: bool) -> bool:
-    """Whether chance alone gave an item to people."""
-    return auto is None or would_auto
+def _parts(own: str | None, known: Collection[str]) -> tuple[str, ...]:
+    """The whole, and the slice that an event is in, where the project has it."""
+    return ("", own) if own is not None and own in known else ("",)
 
 
-def labelled(label: Label, cohort: int, found: Gathered) -> None:
+def labelled(label: Label, cohort: int, found: Gathered, slices: Collection[str] = ()) -> None:
     """What a first label by people of a sampled item says."""
     if label.path is Path.AUTO or label.version != 1 or label.renames is not None:
         return
-    base = Group(label.project_id, LABELLED, "", cohort, 0, "", label.guideline_version)
-    for symbol in symbols(label.value):
-        found.add(base, symbol, label.item_id, label.labelled_at)
-    proposal = label.evidence.proposal
-    if proposal is None:
-        return
-    same = agree(label.value, proposal.value)
-    beside = base._replace(signal=AGREEMENT, generation=proposal.generation, model_version=proposal.model_version)
-    found.add(beside, "agree" if same else "disagree", label.item_id, label.labelled_at)
-    ours, theirs = symbols(proposal.value), symbols(label.value)
-    if len(ours) == len(theirs) == 1:
-        cell = f"{ours[0]} > {theirs[0]}"
-        found.add(beside._replace(signal=CONFUSION), cell, label.item_id, label.labelled_at)
+    item_id, at, proposal, theirs = label.item_id, label.labelled_at, label.evidence.proposal, symbols(label.value)
+    for part in _parts(label.slice, slices):
+        base = Group(label.project_id, LABELLED, part, cohort, 0, "", label.guideline_version)
+        for symbol in theirs:
+            found.add(base, symbol, item_id, at)
+        if proposal is None:
+            continue
+        beside = base._replace(signal=AGREEMENT, generation=proposal.generation, model_version=proposal.model_version)
+        found.add(beside, "agree" if agree(label.value, proposal.value) else "disagree", item_id, at)
+        ours = symbols(proposal.value)
+        if len(ours) == len(theirs) == 1 and not part:
+            found.add(beside._replace(signal=CONFUSION), f"{ours[0]} > {theirs[0]}", item_id, at)
 
 
 def gold(events: Iterable[Quality]) -> list[Observation]:
@@ -125,6 +135,6 @@ def gold(events: Iterable[Quality]) -> list[Observation]:
     for event in events:
         about = event.measurement
         if isinstance(about, GoldResult):
-            group = Group(event.project_id, GOLD, about.annotator_id)
+            group = Group(event.project_id, GOLD, about.annotator_id, guideline_version=about.guideline_version)
             found.add(group, "right" if about.correct else "wrong", about.gold_item_id, event.measured_at)
     return found.all()
