@@ -41,6 +41,7 @@ class Deployment:
     kafka: KafkaSettings
     database: Database
     urls: dict[str, str] = field(init=False)
+    monitor: httpx.AsyncClient | None = None
 
     def __post_init__(self) -> None:
         self.urls = {service: self.database.url(service) for service in SQL}
@@ -70,15 +71,19 @@ class Deployment:
             await publisher.publish(list(records))
 
     @asynccontextmanager
-    async def services(self, qc_settings: Mapping[str, Any] | None = None) -> AsyncGenerator[httpx.AsyncClient]:
-        """All three, ready; assignment's API."""
+    async def services(
+        self, qc_settings: Mapping[str, Any] | None = None, monitor_settings: Mapping[str, Any] | None = None
+    ) -> AsyncGenerator[httpx.AsyncClient]:
+        """All three, ready; assignment's API. Monitor's is kept in `monitor`."""
         common: dict[str, Any] = {"kafka": self.kafka, "database_allow_insecure": True}
         assignment = build_assignment(
             AssignmentSettings(database_url=self.urls["assignment"], admin_token=ADMIN_TOKEN, **common)
         )
         qc = build_qc(QcSettings(database_url=self.urls["qc"], **common, **(qc_settings or {})))
-        monitor = build_monitor(MonitorSettings(database_url=self.urls["monitor"], **common))
-        async with running(assignment) as http, running(qc), running(monitor):
+        monitor = build_monitor(
+            MonitorSettings(database_url=self.urls["monitor"], **common, **(monitor_settings or {}))
+        )
+        async with running(assignment) as http, running(qc), running(monitor) as self.monitor:
             yield http
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
