@@ -7,8 +7,9 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from cli.offline import kinds
+from cli.offline import kinds, objects
 from cli.offline.crowd import read_recorded
+from cli.offline.shapes import SHAPES
 from cli.output import JsonFlag, Output, table
 from services.qc.domain.kinds.mixed import MIXED
 from services.qc.domain.kinds.registry import KINDS
@@ -36,7 +37,8 @@ def command(
     kind: Annotated[
         str,
         typer.Option(
-            "--kind", help=f"Of the labels: choice, {', '.join([*KINDS, MIXED.name])}. Their JSON: docs/kinds.md."
+            "--kind",
+            help=f"Of the labels: choice, {', '.join([*KINDS, MIXED.name, *SHAPES])}. Their JSON: docs/kinds.md.",
         ),
     ] = CHOICE,
     resamples: Annotated[int, typer.Option(min=0, help="Bootstrap resamples behind the intervals.")] = 1000,
@@ -50,9 +52,12 @@ def command(
     over pairs of the 60 busiest workers with 20 tasks in common or more.
 
     Of another --kind: Krippendorff's alpha with the kind's distance, his variant for unitizing (spans, segments), and
-    the kind's own figures between two workers.
+    the kind's own figures between two workers: of boxes, polygons, masks and tracks their overlap and F1.
     """
     out = Output(as_json=as_json)
+    if kind in SHAPES:
+        objects.agreement(out, answers, kind, resamples, seed)
+        return
     if kind != CHOICE:
         kinds.agreement(out, answers, kind, resamples, seed)
         return

@@ -14,9 +14,11 @@ from rich.console import Console
 
 from cli.offline.crowd import rows_of
 from cli.offline.shapes import SHAPES
+from cli.offline.showing import show_agreement
 from cli.output import Output, table
 from services.qc.domain.kinds.agreement import agreement as agree
 from services.qc.domain.kinds.kind import Fusion, Given, Kind, medoid
+from services.qc.domain.kinds.measures import intervals_of
 from services.qc.domain.kinds.mixed import MIXED
 from services.qc.domain.kinds.registry import KINDS
 from shared.errors import ConfigurationError
@@ -158,7 +160,8 @@ def consensus(out: Output, answers: Path, truth: Path | None, name: str, output:
         with out.working("measuring the baselines"):
             beside = baselines(crowd, kind, known)
     document = {
-        "kind": name, **figures, "baselines": beside, "headline": kind.headline, "items": len(crowd.items),
+        "kind": name, **figures, "intervals": intervals_of(kind.measure, judged) if judged else {},
+        "baselines": beside, "headline": kind.headline, "items": len(crowd.items),
         "judged": len(judged), "opinions": crowd.opinions, "workers": crowd.workers, "seconds": seconds,
         "seconds_per_item": seconds / len(crowd.items),
         "expected_wrong": sum(label.wrong for label in fused.labels.values()) / len(crowd.items),
@@ -207,20 +210,4 @@ def agreement(out: Output, answers: Path, name: str, resamples: int, seed: int) 
         "kind": name, **found.values, "intervals": found.intervals, "tasks": len(crowd.items),
         "tasks_with_two": found.paired, "answers": crowd.opinions, "workers": crowd.workers, "resamples": resamples,
     }  # fmt: skip
-    out.result(document, lambda to: _show_agreement(to, document, list(found.values)))
-
-
-def _show_agreement(to: Console, document: dict[str, Any], names: Sequence[str]) -> None:
-    rows = []
-    for name in names:
-        value, interval = document[name], document["intervals"][name]
-        shown = "undefined" if value is None else f"{value:.3f}"
-        rows.append(
-            (name.replace("_", " "), shown, "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}")
-        )
-    to.print(table(("measure", "value", "95 %"), rows))
-    to.print(
-        f"\n{document['answers']:,} answers by {document['workers']:,} workers to {document['tasks']:,} tasks,"
-        f" {document['tasks_with_two']:,} of them with two or more",
-        markup=False,
-    )
+    out.result(document, lambda to: show_agreement(to, document, list(found.values)))

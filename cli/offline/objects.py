@@ -4,7 +4,7 @@ import csv
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +12,19 @@ import numpy as np
 from rich.console import Console
 
 from cli.offline.crowd import rows_of
+from cli.offline.judging import NAMES, Objects, best_single, certainty, compare
 from cli.offline.shapes import SHAPES, Refused, Shape, read_shapes, write_shapes
+from cli.offline.showing import show_agreement
 from cli.output import Output, table
-from services.qc.domain.calibration import Reliability, reliability
 from services.qc.domain.kinds import semantic as semantic_masks
-from services.qc.domain.kinds.clusters import Answer, Drawn, match
-from services.qc.domain.kinds.concord import agreement
-from services.qc.domain.kinds.detection import Held, average_precision, hold, ratios, scores, totals
-from services.qc.domain.kinds.objects import Fused, fuse, learn, majority
+from services.qc.domain.kinds.certainty import certainty as certainty_of
+from services.qc.domain.kinds.clusters import Answer, Drawn
+from services.qc.domain.kinds.concord import agreement as agree
+from services.qc.domain.kinds.objects import Fused, Skill, majority, resolve
 from services.qc.domain.kinds.semantic import looks_semantic
-from services.qc.domain.kinds.tracking import follow, tracking
 from shared.errors import ConfigurationError
 
-FEWEST = 5
 RESAMPLES = 1000
-NAMES = ("mean_iou", "f1", "precision", "recall", "quality")
-
-Objects = tuple[Drawn[Any], ...]
 
 
 @dataclass(frozen=True)
@@ -140,7 +136,7 @@ def consensus(
     seconds = time.perf_counter() - started
     if output is not None:
         _write(output, recorded, found)
-    agreed = agreement(items, recorded.shape.geometry, resamples=RESAMPLES, rng=np.random.default_rng(0))
+    agreed = agree(items, recorded.shape.geometry, resamples=RESAMPLES, rng=np.random.default_rng(0))
     return {
         **_beside(recorded, found, truth), "kind": recorded.kind, "items": len(items),
         "opinions": sum(map(len, items)), "workers": len(found.skills),
@@ -152,19 +148,26 @@ def consensus(
 
 
 def _fused(items: Sequence[Sequence[Answer[Any]]], geometry: Any) -> Labelled:
-    crowd = learn(items, geometry)
-    found = [fuse(item, geometry, crowd) for item in items]
+    crowd, found = resolve(items, geometry)
     return Labelled(
         [tuple(Drawn(each.extent, each.label) for each in one.kept) for one in found],
         lambda item: majority(item, geometry),
         found,
         [one.wrong for one in found],
-        {name: asdict(skill) for name, skill in crowd.people.items()},
+        {name: _told(skill) for name, skill in crowd.people.items()},
         {
             "classes": len(crowd.classes), "semantic": False, "candidates": sum(len(one.objects) for one in found),
             "expected_unseen": sum(one.unseen for one in found), "expected_wrong": sum(one.wrong for one in found),
         },
     )  # fmt: skip
+
+
+def _told(skill: Skill) -> dict[str, Any]:
+    """An annotator's skill, and how well it is known."""
+    names = ("detection", "false", "accuracy", "off", "objects", "answers")
+    known = {"accuracy" if name == "class" else name: list(each) for name, each in certainty_of(skill).items()}
+    low, high = known.pop("extent")
+    return {name: getattr(skill, name) for name in names} | {"intervals": known | {"off": [1.0 - high, 1.0 - low]}}
 
 
 def _painted(items: Sequence[Sequence[Answer[Any]]]) -> Labelled:
@@ -188,79 +191,31 @@ def _beside(recorded: Recorded, found: Labelled, truth: dict[str, Objects] | Non
         return dict.fromkeys(NAMES)
     geometry, tasks, items = recorded.shape.geometry, list(recorded.answers), list(recorded.answers.values())
     true = [truth[tasks[at]] for at in judged]
-    held = [hold(found.labels[at], two, geometry) for at, two in zip(judged, true, strict=True)]
-    plain = [found.majority(items[at]) for at in judged]
-    most = [hold(one, two, geometry) for one, two in zip(plain, true, strict=True)]
-    document = {
-        **asdict(scores(held)), "intervals": intervals(held), "judged": len(judged), "mean_dice": mean_dice(held),
-        "majority": asdict(scores(most)), "best_single": best_single([items[at] for at in judged], true, geometry),
-    }  # fmt: skip
-    if recorded.kind == "tracks":
-        document |= tracking([follow(found.labels[at], two) for at, two in zip(judged, true, strict=True)])
-        document["majority"] |= tracking([follow(one, two) for one, two in zip(plain, true, strict=True)])
+    labels, plain = [found.labels[at] for at in judged], [found.majority(items[at]) for at in judged]
+    document = compare(labels, plain, true, geometry, tracks=recorded.kind == "tracks")
+    document["best_single"] = best_single([items[at] for at in judged], true, geometry)
     if found.candidates is not None:
-        document |= _sure([found.candidates[at] for at in judged], true, geometry)
+        sure, known = certainty([found.candidates[at] for at in judged], true, geometry)
+        document |= sure
+        document["intervals"] |= known
     return document
 
 
-def _sure(found: Sequence[Fused[Any]], true: Sequence[Objects], geometry: Any) -> dict[str, Any]:
-    """Average precision by the posteriors, and whether these mean what they say."""
-    ranked = [
-        ([Drawn(o.extent, o.label) for o in one.objects], np.array([o.posterior for o in one.objects]), two)
-        for one, two in zip(found, true, strict=True)
-    ]
-    curve = existence(found, true, geometry)
-    return {
-        **average_precision(ranked, geometry), "calibration_error": None if curve is None else curve.error,
-        "reliability": [] if curve is None else [
-            {"labels": one.labels, "posterior": one.posterior, "accuracy": one.accuracy} for one in curve.bins
-        ],
+def agreement(out: Output, answers: Path, kind: str, resamples: int, seed: int) -> None:
+    """`labelstream agreement --kind` of shapes."""
+    with out.working("reading answers"):
+        recorded = read_drawn(answers, kind)
+    items = list(recorded.answers.values())
+    with out.working("measuring agreement"):
+        found = agree(items, recorded.shape.geometry, resamples=resamples, rng=np.random.default_rng(seed))
+    workers = {answer.annotator for item in items for answer in item}
+    document = {
+        "kind": kind, **found.values, "intervals": found.intervals, "tasks": len(items),
+        "tasks_with_two": sum(len(item) > 1 for item in items), "pairs": found.pairs,
+        "answers": sum(map(len, items)), "workers": len(workers), "resamples": resamples,
+        "refused": recorded.refused.number, "refused_why": dict(recorded.refused.reasons.most_common(5)),
     }  # fmt: skip
-
-
-def mean_dice(held: Sequence[Held]) -> float | None:
-    """Dice over the true objects, 2 J / (1 + J) of each overlap J; one that was missed has none."""
-    true = sum(one.true for one in held)
-    return sum(float((2.0 * one.overlaps / (1.0 + one.overlaps)).sum()) for one in held) / true if true else None
-
-
-def best_single(
-    items: Sequence[Sequence[Answer[Any]]], true: Sequence[Objects], geometry: Any
-) -> dict[str, Any] | None:
-    """The annotator with the best F1, over the tasks that they did, if these are not too few to tell."""
-    by: dict[str, list[Held]] = {}
-    for item, two in zip(items, true, strict=True):
-        for answer in item:
-            by.setdefault(answer.annotator, []).append(hold(answer.objects, two, geometry))
-    busiest = max(map(len, by.values()))
-    known = {name: scores(held) for name, held in by.items() if len(held) >= min(FEWEST, busiest)}
-    best = max(known, key=lambda name: (known[name].f1 or 0.0, known[name].mean_iou or 0.0, name))
-    return {"tasks": len(by[best]), **asdict(known[best])}
-
-
-def intervals(held: Sequence[Held], resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
-    """95 % intervals of the scores, by the bootstrap over tasks."""
-    rows, size = totals(held), len(held)
-    times = np.random.default_rng(seed).multinomial(size, np.full(size, 1.0 / size), size=resamples)
-    drawn = ratios(times @ rows)
-    low, high = np.nanpercentile(drawn, (2.5, 97.5), axis=0) if not np.isnan(drawn).all() else (drawn[0], drawn[0])
-    return {name: None if np.isnan(low[i]) else [float(low[i]), float(high[i])] for i, name in enumerate(NAMES)}
-
-
-def existence(
-    found: Sequence[Fused[Any]], true: Sequence[Objects], geometry: Any, least: float = 0.5
-) -> Reliability | None:
-    """How sure candidates are to exist beside how many of them do, whatever their class."""
-    sure, real = [], []
-    for item, two in zip(found, true, strict=True):
-        hit = np.zeros(len(item.objects), dtype=np.bool_)
-        posterior = np.array([one.existence for one in item.objects])
-        if item.objects and two:
-            shared = geometry.similarity([one.extent for one in item.objects], [one.extent for one in two])
-            hit[match(shared + 1e-3 * posterior[:, None], shared >= least)[0]] = True
-        sure.append(posterior)
-        real.append(hit)
-    return reliability(np.concatenate(sure), np.concatenate(real))
+    out.result(document, lambda to: show_agreement(to, document, list(found.values)))
 
 
 def command(

@@ -63,7 +63,9 @@ def _value(found: list[tuple[float, float, str]]) -> Segments:
     return Segments(segments=tuple(Segment(start=start, end=end, label=label) for start, end, label in found))
 
 
-def segments(opinions: int, settings: Settings, seed: int) -> tuple[dict[str, list[Given[Any]]], dict[str, Segments]]:
+def segments(
+    opinions: int, settings: Settings, seed: int | list[int]
+) -> tuple[dict[str, list[Given[Any]]], dict[str, Segments]]:
     """Items with so many opinions each, and their truth."""
     rng = np.random.default_rng(seed)
     items: dict[str, list[Given[Any]]] = {}

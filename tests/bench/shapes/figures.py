@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cli.offline.objects import existence
+from cli.offline.judging import existence
 from services.qc.domain.calibration import Reliability
 from services.qc.domain.kinds.clusters import Drawn
 from services.qc.domain.kinds.detection import Held, Scores, hold, ratios, scores, totals
@@ -51,7 +51,7 @@ def _single(scene: Scene) -> Scores:
     return Scores(*np.nanmax(table, axis=0).tolist())
 
 
-def seconds(scene: Scene, times: int = 5) -> float:
+def seconds(scene: Scene, times: int = 15) -> float:
     """CPU seconds of the fastest of some runs over one item, with what was learned before."""
     crowd = learn(scene.answers, scene.geometry)
     taken = []

@@ -21,8 +21,8 @@ from tests.bench.shapes.drawing import scene
 VALUES: TypeAdapter[LabelValue] = TypeAdapter(LabelValue)
 
 
-def run(*given: str) -> Any:
-    found = CliRunner().invoke(build(["consensus"]), ["consensus", "--json", *given])
+def run(*given: str, command: str = "consensus") -> Any:
+    found = CliRunner().invoke(build([command]), [command, "--json", *given])
     assert found.exit_code == 0, found.output
     return json.loads(found.stdout)
 
@@ -47,6 +47,12 @@ def test_fused_shapes_are_label_values_and_better_than_the_baselines(kind: str, 
     assert found["mean_iou"] > max(found["majority"]["mean_iou"], found["best_single"]["mean_iou"])
     assert found["f1"] >= found["majority"]["f1"]
     assert found["intervals"]["mean_iou"][0] < found["mean_iou"] < found["intervals"]["mean_iou"][1]
+    for name in ("ap", "ap50", "mean_dice", *(("mota", "idf1") if kind == "tracks" else ())):
+        low, high = found["intervals"][name]
+        assert low <= found[name] <= high
+        assert high - low < 0.4
+    for skill in found["skills"].values():
+        assert all(low <= skill[name] <= high for name, (low, high) in skill["intervals"].items())
     assert found["refused"] == 0
     assert found["judged"] == tasks
     with output.open(newline="") as file:
@@ -55,6 +61,19 @@ def test_fused_shapes_are_label_values_and_better_than_the_baselines(kind: str, 
     for row in rows:
         value = VALUES.validate_json(row["label"]).model_dump()
         assert len(value[kind]) == len(row["existence"].split())
+
+
+def test_agreement_of_shapes_is_that_of_consensus(tmp_path: Path) -> None:
+    drawn = scene("boxes", 12, 3, 5, objects=4)
+    told = [
+        (f"t{at}", one.annotator, write_shapes(one.objects, "boxes")) for at, i in enumerate(drawn.answers) for one in i
+    ]
+    told.append(("alone", "p00", "[]"))
+    answers = write(tmp_path / "answers.csv", ("task", "worker", "label"), told)
+    found = run("--kind", "boxes", "--answers", answers, command="agreement")
+    assert found["alpha"] == run("--kind", "boxes", "--answers", answers)["agreement"]["alpha"]
+    assert found["intervals"]["alpha"][0] < found["alpha"] < found["intervals"]["alpha"][1]
+    assert (found["tasks"], found["tasks_with_two"], found["pairs"]) == (13, 12, 36)
 
 
 FORMS: list[tuple[str, str, list[tuple[str, float]]]] = [

@@ -11,6 +11,7 @@ from services.qc.domain.kinds.clusters import Drawn
 from services.qc.domain.kinds.corrections import corrected
 from services.qc.domain.kinds.intervals import Line
 from services.qc.domain.kinds.kind import Given
+from services.qc.domain.kinds.measures import intervals_of
 from services.qc.domain.kinds.registry import KINDS
 from services.qc.domain.kinds.rewrites import Rewrite, rewritten
 from services.qc.domain.kinds.unitizing import alpha_u, expected, observed, parts, sections
@@ -130,3 +131,22 @@ def test_ratings_are_means_and_their_alpha_is_that_of_intervals() -> None:
     found = agreement(items, kind, resamples=0, rng=np.random.default_rng(0))
     assert found.values["alpha"] == pytest.approx(0.94, abs=0.03)
     assert found.intervals["alpha"] is None
+
+
+def test_intervals_of_figures_hold_them_and_narrow_with_items() -> None:
+    kind = KINDS["spans"]
+    rng = np.random.default_rng(0)
+    pairs = []
+    for _ in range(400):
+        true = [[at, at + 2, "a"] for at in range(0, 20, 4)]
+        pairs.append((kind.parse([each for each in true if rng.random() < 0.8]), kind.parse(true)))
+    widths = []
+    for many in (40, 400):
+        low, high = intervals_of(kind.measure, pairs[:many])["f1"] or (0.0, 0.0)
+        assert low < kind.measure(pairs[:many])["f1"] < high
+        widths.append(high - low)
+    assert 2 < widths[0] / widths[1] < 5
+    by_calls = intervals_of(lambda some: dict(kind.measure(some)), pairs[:40])["f1"] or (0.0, 0.0)
+    assert by_calls[1] - by_calls[0] == pytest.approx(widths[0], rel=0.4)
+    assert intervals_of(kind.measure, pairs[:1])["f1"] is None
+    assert kind.measure([])["f1"] == 1

@@ -5,7 +5,7 @@ import pytest
 
 from services.qc.domain.kinds.clusters import cluster
 from services.qc.domain.kinds.intervals import Interval, Line, overlap
-from services.qc.domain.kinds.objects import Answer, Drawn, Fused, fuse, learn, majority
+from services.qc.domain.kinds.objects import Answer, Drawn, Fused, fuse, learn, majority, resolve
 from services.qc.domain.kinds.weighted import weighted_median, weighted_mode
 
 LINE = Line(least=0.4)
@@ -193,3 +193,26 @@ def test_weighted_middles() -> None:
     assert weighted_median(values[:2], np.ones(2)).tolist() == [1.5, 4.5]
     assert weighted_mode(np.array([3.0, 3.0, 8.0]), np.ones(3)) == 3
     assert weighted_mode(np.array([3.0, 8.0]), np.ones(2)) is None
+
+
+def test_how_far_off_people_are_is_told_from_how_far_off_others_are() -> None:
+    """Careful people are compared with careless ones, too; their own error is still found."""
+    rng = np.random.default_rng(3)
+    noise = {"a": 0.2, "b": 0.2, "c": 0.2, "d": 2.0, "e": 2.0}
+    items = []
+    for _ in range(60):
+        ends = np.array([[at, at + 10.0] for at in range(0, 100, 20)])
+        items.append(
+            [
+                Answer(who, tuple(Drawn(tuple(each), "x") for each in (ends + rng.normal(0, sd, ends.shape)).tolist()))
+                for who, sd in noise.items()
+            ]
+        )
+    crowd, fused = resolve(items, Line())
+    careful, careless = crowd.skill("a"), crowd.skill("e")
+    assert careless.off / careful.off < 3
+    assert careless.spread / careful.spread > 5
+    assert careful.seen == pytest.approx(300, rel=0.05)
+    assert careful.off_error < 0.02
+    errors = [abs(end - 10 * round(end / 10)) for one in fused for each in one.kept for end in each.extent]
+    assert np.mean(errors) < 0.12  # as a mean of the three careful ones has

@@ -27,51 +27,80 @@ class Edges:
     """The edges of several polygons, padded to the same number by edges of no width.
 
     Attributes:
-        left, right: (polygons, edges); of each edge.
-        slope, height: (polygons, edges); y is slope * x + height.
-        sign: (polygons, edges); 1 along the top, -1 along the bottom.
-        cells: (2, polygons, edges); columns of a coarse grid that hold each edge: the first, and the one after it.
-        size: (polygons,); edges that are not upright.
+        table: (5, polygons * most); of each edge the left end, the right end, slope and height, so that y is
+            slope * x + height, and 1 along the top, -1 along the bottom.
+        cells: (2, polygons, most); columns of a coarse grid that hold each edge: the first, and the one after it.
+        size: (polygons,); edges.
     """
 
-    left: Floats
-    right: Floats
-    slope: Floats
-    height: Floats
-    sign: Floats
+    table: Floats
     cells: Any
     size: Ints
 
+    @property
+    def most(self) -> int:
+        return int(self.cells.shape[2])
 
-def edges_of(regions: Any, origin: Floats, grain: float) -> Edges:
-    """The edges of polygons.
+
+def edges_of(points: Floats, after: Floats, owner: Whole, size: Whole, grain: float) -> Edges:
+    """Edges from their ends.
 
     Args:
-        regions: (polygons,); of shapely.
-        origin: (2,); a point in the middle of all of them.
+        points: (edges, 2); where each begins, polygon after polygon, counter-clockwise but for holes.
+        after: (edges, 2); where it ends.
+        owner: (edges,); index of the polygon.
+        size: (polygons,); edges of each.
         grain: width of a cell.
     """
+    (x0, y0), (x1, y1) = points.T, after.T
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(size) - size, size)
+    wide = x1 - x0
+    slope = np.where(wide == 0.0, 0.0, (y1 - y0) / np.where(wide == 0.0, 1.0, wide))
+    table = np.zeros((5, len(size), int(size.max(initial=0))))
+    table[:, owner, place] = np.minimum(x0, x1), np.maximum(x0, x1), slope, y0 - slope * x0, np.where(wide < 0, 1.0, -1)
+    cells = np.zeros((2, *table.shape[1:]), dtype=np.int16)
+    cells[:, owner, place] = np.floor(table[0, owner, place] / grain), np.ceil(table[1, owner, place] / grain)
+    return Edges(table.reshape(5, -1), cells, size.astype(np.int32))
+
+
+def _edges_of_regions(regions: Any, origin: Floats, grain: float) -> Edges:
     parts, whose = shapely.get_parts(shapely.orient_polygons(regions), return_index=True)
     rings, part = shapely.get_rings(parts, return_index=True)
     points, ring = shapely.get_coordinates(rings, return_index=True)
-    points = points - origin
-    inside = ring[1:] == ring[:-1]
-    (x0, y0), (x1, y1) = points[:-1][inside].T, points[1:][inside].T
+    points, inside = points - origin, ring[1:] == ring[:-1]
     owner = whose[part[ring[:-1][inside]]]
-    wide = x0 != x1
-    x0, y0, x1, y1, owner = x0[wide], y0[wide], x1[wide], y1[wide], owner[wide]
     size = np.bincount(owner, minlength=len(regions))
-    place = np.arange(len(owner)) - np.repeat(np.cumsum(size) - size, size)
-    slope = (y1 - y0) / (x1 - x0)
-    table = np.zeros((5, len(regions), int(size.max(initial=0))))
-    table[:, owner, place] = (
-        np.minimum(x0, x1), np.maximum(x0, x1), slope, y0 - slope * x0, np.where(x1 < x0, 1.0, -1.0)
-    )  # fmt: skip
-    cells = np.zeros((2, *table.shape[1:]), dtype=np.int16)
-    cells[0, owner, place] = np.floor(table[0, owner, place] / grain)
-    cells[1, owner, place] = np.ceil(table[1, owner, place] / grain)
-    left, right, slopes, heights, signs = table
-    return Edges(left, right, slopes, heights, signs, cells, size.astype(np.int32))
+    return edges_of(points[:-1][inside], points[1:][inside], owner, size, grain)
+
+
+def shared_by_quadrilaterals(left: Floats, right: Floats, at: Ints, to: Ints) -> Floats:
+    """The area that each pair of quadrilaterals shares, whose corners go counter-clockwise (clockwise with y down).
+
+    Args:
+        left: (n, 4, 2).
+        right: (m, 4, 2).
+        at: (pairs,); indices into left.
+        to: (pairs,); indices into right.
+    """
+    low = np.minimum(left.min(axis=(0, 1)), right.min(axis=(0, 1)))
+    high = np.maximum(left.max(axis=(0, 1)), right.max(axis=(0, 1)))
+    origin, grain = _grid(low, high)
+    edges = []
+    for corners in (left, right):
+        points = corners - origin
+        owner, size = np.repeat(np.arange(len(points)), 4), np.full(len(points), 4)
+        edges.append(edges_of(points.reshape(-1, 2), np.roll(points, -1, axis=1).reshape(-1, 2), owner, size, grain))
+    found = np.zeros(len(at))
+    many = AT_ONCE // 16
+    for start in range(0, len(at), many):
+        part = slice(start, start + many)
+        found[part] = _of_pairs(edges[0], edges[1], at[part], to[part], (4, 4))
+    return np.maximum(found, 0.0)
+
+
+def _grid(low: Floats, high: Floats) -> tuple[Floats, float]:
+    """The middle, and the width of a cell."""
+    return (low + high) / 2.0, max(float(high[0] - low[0]) / CELLS, float(np.finfo(float).tiny))
 
 
 def shared(left: Any, right: Any, at: Ints, to: Ints) -> Floats:
@@ -87,10 +116,9 @@ def shared(left: Any, right: Any, at: Ints, to: Ints) -> Floats:
     if not len(at):
         return found
     bounds = shapely.bounds(np.concatenate([left, right]))
-    low, high = bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)
-    origin, grain = (low + high) / 2.0, max(float(high[0] - low[0]) / CELLS, np.finfo(float).tiny)
-    one = edges_of(left, origin, grain)
-    two = one if left is right else edges_of(right, origin, grain)
+    origin, grain = _grid(bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0))
+    one = _edges_of_regions(left, origin, grain)
+    two = one if left is right else _edges_of_regions(right, origin, grain)
     most = one.size[at].astype(np.int64), two.size[to].astype(np.int64)
     large = most[0] * most[1] > TOO_MANY
     found[large] = shapely.area(shapely.intersection(left[at[large]], right[to[large]]))
@@ -121,19 +149,22 @@ def _of_pairs(one: Edges, two: Edges, at: Ints, to: Ints, edges: tuple[int, int]
     near = (mine_cells[0] < their_cells[1]) & (their_cells[0] < mine_cells[1])
     grid = edges[0] * edges[1]
     counts = np.count_nonzero(near.reshape(len(at), grid), axis=1)
-    pair = np.repeat(np.arange(len(at)), counts)
-    rest = np.flatnonzero(near) - pair * grid
-    mine = np.repeat(np.arange(edges[0]), edges[1])[rest] + (at.astype(np.int64) * one.left.shape[1])[pair]
-    theirs = np.tile(np.arange(edges[1]), edges[0])[rest] + (to.astype(np.int64) * two.left.shape[1])[pair]
-    start = np.maximum(one.left.ravel()[mine], two.left.ravel()[theirs])
-    wide = np.minimum(one.right.ravel()[mine], two.right.ravel()[theirs]) - start
-    slope = one.slope.ravel()[mine] - two.slope.ravel()[theirs]
-    first = one.height.ravel()[mine] - two.height.ravel()[theirs] + slope * start
+    rest = np.flatnonzero(near) - np.repeat(np.arange(len(at)) * grid, counts)
+    mine = np.repeat(np.arange(edges[0]), edges[1]).take(rest) + np.repeat(at.astype(np.int64) * one.most, counts)
+    theirs = np.tile(np.arange(edges[1]), edges[0]).take(rest) + np.repeat(to.astype(np.int64) * two.most, counts)
+    left, right, slope, first, sign = one.table.take(mine, axis=1)
+    other = two.table.take(theirs, axis=1)
+    wide = np.minimum(right, other[1]) - np.maximum(left, other[0], out=left)
+    np.maximum(wide, 0.0, out=wide)
+    slope -= other[2]
+    first += slope * left - other[3]  # how far the edges are apart where both begin, and where one of them ends
     last = first + slope * wide
-    crossed = first * last < 0.0
-    apart = np.where(crossed, np.abs(first - last), 1.0)
-    mean = np.where(crossed, (first * first + last * last) / apart, np.abs(first + last))
-    mean *= np.maximum(wide, 0.0) * one.sign.ravel()[mine] * two.sign.ravel()[theirs]
+    mean = np.abs(first + last)
+    crossed = np.flatnonzero(first * last < 0.0)
+    start, end = first[crossed], last[crossed]
+    mean[crossed] = (start * start + end * end) / np.abs(start - end)
+    mean *= wide
+    mean *= sign * other[4]
     sums = np.add.reduceat(np.append(mean, 0.0), np.cumsum(counts) - counts)
     found: Floats = np.where(counts > 0, -0.25 * sums, 0.0)
     return found

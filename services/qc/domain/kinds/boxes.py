@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from services.qc.domain.answers import Floats, Ints
+from services.qc.domain.kinds.areas import shared_by_quadrilaterals
 from services.qc.domain.kinds.grouped import Grouped
 from services.qc.domain.kinds.weighted import weighted_median
 
-EDGE = 1e-9
 ALL_PAIRS = 1_000_000
 """Pairs of boxes above which a sweep is faster than looking at all of them."""
 
@@ -71,7 +71,7 @@ def iou(left: Floats, right: Floats) -> Floats:
         wide = np.minimum(one[2, at], two[2, to]) - np.maximum(one[0, at], two[0, to])
         shared = wide * (np.minimum(one[3, at], two[3, to]) - np.maximum(one[1, at], two[1, to]))
     else:
-        shared = crossing(corners(left)[at], corners(right)[to])
+        shared = shared_by_quadrilaterals(corners(left), corners(right), at, to)
     areas = left[:, 2] * left[:, 3], right[:, 2] * right[:, 3]
     found = np.zeros((len(left), len(right)))
     found[at, to] = shared / np.maximum(areas[0][at] + areas[1][to] - shared, np.finfo(float).tiny)
@@ -103,46 +103,6 @@ def near(one: Floats, two: Floats) -> tuple[Ints, Ints]:
     to = order[np.arange(len(at)) - np.repeat(np.cumsum(number) - number - start, number)]
     kept = (two[2, to] > one[0, at]) & (two[1, to] < one[3, at]) & (two[3, to] > one[1, at])
     return at[kept].astype(np.int32), to[kept].astype(np.int32)
-
-
-def crossing(one: Floats, two: Floats) -> Floats:
-    """The area that the convex quadrilaterals of each pair share, by Green's theorem along what bounds it.
-
-    That boundary is the part of each one's edges inside the other; where edges coincide, those of the first.
-
-    Args:
-        one: (pairs, 4, 2).
-        two: (pairs, 4, 2), of the same sense of rotation.
-    """
-    origin = one.mean(axis=1, keepdims=True)
-    one, two = one - origin, two - origin
-    twice = _inside(one, two, -EDGE) + _inside(two, one, EDGE)
-    found: Floats = np.maximum(twice, 0.0) / 2.0
-    return found
-
-
-def _inside(one: Floats, two: Floats, least: float) -> Floats:
-    """The sum of the cross products along the parts of one's edges inside two; those along its edges if least < 0."""
-    (x, y), (u, v) = np.moveaxis(one, 0, 2).copy().transpose(1, 0, 2), np.moveaxis(two, 0, 2).copy().transpose(1, 0, 2)
-    dx, dy, du, dv = (np.roll(each, -1, axis=0) - each for each in (x, y, u, v))  # (4, pairs)
-    long = np.maximum(np.hypot(du, dv), np.finfo(float).tiny)
-    nx, ny = -dv / long, du / long
-    reach = np.maximum(np.abs(u), np.abs(v)).max(axis=0) + np.maximum(np.abs(x), np.abs(y)).max(axis=0)
-    away = u * nx + v * ny
-    start, end = np.zeros_like(x), np.ones_like(x)
-    kept = np.ones(x.shape, dtype=np.bool_)
-    for side in range(len(u)):
-        height = x * nx[side] + y * ny[side] - away[side]
-        climb = dx * nx[side] + dy * ny[side]
-        level = np.abs(climb) <= EDGE * reach
-        where = -height / np.where(level, 1.0, climb)
-        up = climb > 0.0
-        np.maximum(start, where, out=start, where=up & ~level)
-        np.minimum(end, where, out=end, where=~up & ~level)
-        kept &= ~(level & (height < least * reach))
-    cross = (x * dy - y * dx) * (end - start)  # of the points at start and end of each part
-    found: Floats = (cross * (kept & (end > start))).sum(axis=0)
-    return found
 
 
 def fused(rows: Floats, weights: Floats, sizes: Sequence[int]) -> list[Rect]:

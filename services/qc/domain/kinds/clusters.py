@@ -66,6 +66,8 @@ class Clusters(Generic[E]):
         cluster: (objects,); index of the cluster; clusters are numbered by their first object.
         number: of clusters.
         likeness: (objects,); mean similarity with the others of its cluster, NaN where there are none.
+        pairs: (2, pairs); of objects of one cluster that have anything in common.
+        alike: (pairs,); their similarity.
     """
 
     objects: tuple[Drawn[E], ...]
@@ -73,6 +75,8 @@ class Clusters(Generic[E]):
     cluster: Ints
     number: int
     likeness: Floats
+    pairs: Ints
+    alike: Floats
 
 
 def match(scores: Floats, allowed: Bools) -> tuple[Ints, Ints]:
@@ -107,7 +111,8 @@ def cluster(
     owner = np.repeat(np.arange(len(answers), dtype=np.int32), sizes)
     total = len(objects)
     if not total:
-        return Clusters((), owner, np.zeros(0, dtype=np.int32), 0, np.zeros(0))
+        nobody = np.zeros(0, dtype=np.int32)
+        return Clusters((), owner, nobody, 0, np.zeros(0), np.zeros((2, 0), dtype=np.int32), np.zeros(0))
     likeness = likeness_of(answers, geometry) if likeness is None else likeness
     _, names = np.unique([each.label for each in objects], return_inverse=True)
     starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -124,7 +129,7 @@ def cluster(
             found.place(rows)
         if np.array_equal(before, found.cluster):
             break
-    return Clusters(objects, owner, *found.numbered())
+    return Clusters(objects, owner, *found.numbered(), *found.pairs())
 
 
 class _Assignment:
@@ -187,3 +192,8 @@ class _Assignment:
         sums = np.bincount(self._at[together], self._alike[together], minlength=len(self.cluster))
         likeness = np.where(others > 0, sums / np.maximum(others, 1.0), np.nan)
         return rank[place].astype(np.int32), len(first), likeness
+
+    def pairs(self) -> tuple[Ints, Floats]:
+        """The pairs of objects of one cluster, each once, and how alike they are."""
+        kept = (self._at < self._to) & (self.cluster[self._at] == self.cluster[self._to])
+        return np.stack([self._at[kept], self._to[kept]]).astype(np.int32), self._alike[kept]

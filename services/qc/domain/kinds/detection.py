@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.qc.domain.answers import Bools, Floats
+from services.qc.domain.answers import Bools, Floats, Whole
 from services.qc.domain.kinds.clusters import Drawn, E, Geometry, match
+from services.qc.domain.kinds.measures import Interval, bounds
 
 HIT = 0.5
 COCO = np.arange(0.5, 0.96, 0.05)
@@ -86,9 +87,36 @@ def ratios(sums: Floats) -> Floats:
     return np.stack(found, axis=-1)
 
 
-def average_precision(
-    items: Sequence[tuple[Sequence[Drawn[E]], Floats, Sequence[Drawn[E]]]], geometry: Geometry[E]
-) -> Mapping[str, float | None]:
+Sure = Sequence[tuple[Sequence[Drawn[E]], Floats, Sequence[Drawn[E]]]]
+"""What was given, its scores (given,), and the truth, of each item."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """The objects of one class and all items at one overlap, the surest first.
+
+    Attributes:
+        hits: (objects,); whether each has a true one.
+        item: (objects,); where it is from.
+        true: (items,); true objects.
+    """
+
+    hits: Bools
+    item: Whole
+    true: Whole
+
+    def precision(self, times: Floats) -> float:
+        """The average precision where each item counts so many times; (items,)."""
+        weight = times[self.item]
+        right, told, true = np.cumsum(weight * self.hits), np.cumsum(weight), float(times @ self.true)
+        if true == 0.0 or not len(told):
+            return 0.0 if true else np.nan
+        best = np.maximum.accumulate((right / np.maximum(told, 1e-9))[::-1])[::-1]
+        at = np.searchsorted(right / true, LEVELS, side="left")
+        return float(np.where(at < len(best), np.append(best, 0.0)[np.minimum(at, len(best))], 0.0).mean())
+
+
+def average_precision(items: Sure[E], geometry: Geometry[E]) -> Mapping[str, float | None]:
     """Average precision at overlaps of .5 to .95, .5 and .75, averaged over the classes of the truth (Lin et al. 2014).
 
     Objects are taken by falling score, each goes to the true one that it overlaps most and that is still free; the
@@ -98,36 +126,48 @@ def average_precision(
         items: what was given, its scores (given,), and the truth, of each item.
         geometry: of the extents.
     """
+    ranked = _ranked(items, geometry)
+    return _precisions(ranked, np.ones(len(items))) if ranked else {"ap": None, "ap50": None, "ap75": None}
+
+
+def average_precision_intervals(
+    items: Sure[E], geometry: Geometry[E], resamples: int = 200, seed: int = 0
+) -> Mapping[str, Interval | None]:
+    """95 % of `average_precision`, by the bootstrap over items."""
+    ranked, size, rng = _ranked(items, geometry), len(items), np.random.default_rng(seed)
+    if not ranked:
+        return {"ap": None, "ap50": None, "ap75": None}
+    times = rng.multinomial(size, np.full(size, 1.0 / size), size=resamples).astype(np.float64)
+    drawn = [_precisions(ranked, each) for each in times]
+    return {name: bounds(np.array([one[name] for one in drawn], dtype=np.float64)) for name in drawn[0]}
+
+
+def _precisions(ranked: Sequence[Sequence[_Ranked]], times: Floats) -> dict[str, float | None]:
+    """Of each class at each overlap, averaged over the classes that these items hold."""
+    table = np.array([[one.precision(times) for one in row] for row in ranked])
+    mean = table[~np.isnan(table[:, 0])].mean(axis=0)
+    return {"ap": float(mean.mean()), "ap50": float(mean[0]), "ap75": float(mean[5])}
+
+
+def _ranked(items: Sure[E], geometry: Geometry[E]) -> list[list[_Ranked]]:
+    """(classes of the truth, overlaps)."""
     shared = [(overlaps(given, true, geometry), scored) for given, scored, true in items]
     classes = sorted({one.label for _, _, true in items for one in true})
-    if not classes:
-        return {"ap": None, "ap50": None, "ap75": None}
-    table = np.array([[_precision(items, shared, name, least) for least in COCO] for name in classes]).mean(axis=0)
-    return {"ap": float(table.mean()), "ap50": float(table[0]), "ap75": float(table[5])}
+    return [[_of_class(items, shared, name, least) for least in COCO] for name in classes]
 
 
-def _precision(
-    items: Sequence[tuple[Sequence[Drawn[E]], Floats, Sequence[Drawn[E]]]],
-    shared: Sequence[tuple[Floats, Floats]],
-    name: str,
-    least: float,
-) -> float:
-    """The average precision of one class at one overlap."""
-    scored: list[Floats] = []
-    right: list[Bools] = []
-    true = 0
-    for (given, _, truth), (overlap, score) in zip(items, shared, strict=True):
+def _of_class(items: Sure[E], shared: Sequence[tuple[Floats, Floats]], name: str, least: float) -> _Ranked:
+    scored, right, item = [np.zeros(0)], [np.zeros(0, dtype=np.bool_)], [np.zeros(0, dtype=np.int64)]
+    true = np.zeros(len(items), dtype=np.int64)
+    for place, ((given, _, truth), (overlap, score)) in enumerate(zip(items, shared, strict=True)):
         rows = np.array([at for at, one in enumerate(given) if one.label == name], dtype=np.int64)
         rows = rows[np.argsort(-score[rows], kind="stable")]
-        true += sum(one.label == name for one in truth)
+        true[place] = sum(one.label == name for one in truth)
         scored.append(score[rows])
         right.append(_hits(overlap[rows], least))
+        item.append(np.full(len(rows), place))
     order = np.argsort(-np.concatenate(scored), kind="stable")
-    hits = np.cumsum(np.concatenate(right)[order])
-    recall = hits / true
-    best = np.maximum.accumulate((hits / np.arange(1, len(hits) + 1))[::-1])[::-1]
-    at = np.searchsorted(recall, LEVELS, side="left")
-    return float(np.where(at < len(best), np.append(best, 0.0)[np.minimum(at, len(best))], 0.0).mean())
+    return _Ranked(np.concatenate(right)[order], np.concatenate(item)[order], true)
 
 
 def _hits(overlap: Floats, least: float) -> Bools:

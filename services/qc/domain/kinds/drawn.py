@@ -9,7 +9,8 @@ import numpy as np
 from services.qc.domain.answers import Floats
 from services.qc.domain.kinds.clusters import match
 from services.qc.domain.kinds.kind import Fusion, Given, Items, Label, f1_of
-from services.qc.domain.kinds.objects import Answer, Drawn, Fused, Geometry, Skill, fuse, learn, majority
+from services.qc.domain.kinds.measures import Measure, detected, over
+from services.qc.domain.kinds.objects import Answer, Drawn, Fused, Geometry, Skill, majority, resolve
 
 V = TypeVar("V")
 E = TypeVar("E")
@@ -39,10 +40,10 @@ class Drawings(Generic[V, E]):
     def fuse(self, items: Items[V]) -> Fusion[V]:
         """Learn the crowd from all items, then fuse each."""
         every = {task: self.answers(given) for task, given in items.items()}
-        crowd = learn(list(every.values()), self.geometry)
+        crowd, found = resolve(list(every.values()), self.geometry)
         labels = {
-            task: self._label(fuse(answers, self.geometry, crowd), [one.value for one in items[task]])
-            for task, answers in every.items()
+            task: self._label(fused, [one.value for one in items[task]])
+            for task, fused in zip(every, found, strict=True)
         }
         return Fusion(labels, {who: told(skill) for who, skill in crowd.people.items()})
 
@@ -74,24 +75,18 @@ class Drawings(Generic[V, E]):
         rows, columns = match(scores + (scores >= RIGHT), same & (scores > 0.0))
         return scores[rows, columns], len(one), len(two)
 
-    def measure(self, pairs: Sequence[tuple[V, V]]) -> dict[str, float]:
+    @property
+    def measure(self) -> Measure[V]:
         """Figures of found and true values.
 
         `mean_iou`: over the true objects, of those of one class that they are matched with; a missed one has none.
         `quality`: the same over all that is found or true. `f1`: objects that are right at a similarity of .5.
         """
-        sums = np.zeros(4)
-        for found, true in pairs:
-            scores, ours, theirs = self.matched(found, true)
-            right = scores >= RIGHT
-            sums += (scores.sum(), right.sum(), ours, theirs)
-        return {
-            "mean_iou": float(sums[0] / sums[3]) if sums[3] else 1.0,
-            "quality": f1_of(float(sums[0]), float(sums[2]), float(sums[3])),
-            "f1": f1_of(float(sums[1]), float(sums[2]), float(sums[3])),
-            "precision": float(sums[1] / sums[2]) if sums[2] else 1.0,
-            "recall": float(sums[1] / sums[3]) if sums[3] else 1.0,
-        }
+        return Measure(4, self._tally, _figures)
+
+    def _tally(self, found: V, true: V) -> tuple[float, ...]:
+        scores, ours, theirs = self.matched(found, true)
+        return float((scores >= RIGHT).sum()), ours, theirs, float(scores.sum())
 
     def distance(self, left: V, right: V) -> float:
         """1 less the mean similarity of matched objects of one class; 0 for two empty values."""
@@ -108,3 +103,8 @@ def told(skill: Skill) -> dict[str, float]:
         "extent": 1.0 - skill.off,
         "objects": float(skill.objects),
     }
+
+
+def _figures(sums: Floats) -> dict[str, Floats]:
+    shared = {"mean_iou": over(sums[..., 3], sums[..., 2])}
+    return shared | {"quality": over(2.0 * sums[..., 3], sums[..., 1] + sums[..., 2])} | detected(sums)

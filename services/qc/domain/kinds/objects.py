@@ -14,18 +14,23 @@ import numpy as np
 from services.qc.domain.answers import Floats, answers_of
 from services.qc.domain.em import fit as fit_classes
 from services.qc.domain.em import softmax
-from services.qc.domain.kinds.clusters import Answer, Clusters, Drawn, Geometry, cluster
-from services.qc.domain.kinds.presence import Anchors, Candidates, Presence, Rates
+from services.qc.domain.kinds import apart
+from services.qc.domain.kinds.apart import OFF, OWN_EXTENTS
+from services.qc.domain.kinds.clusters import Answer, Clusters, Drawn, Geometry, cluster, likeness_of
+from services.qc.domain.kinds.presence import Anchors, Candidates, Rates
 from services.qc.domain.kinds.presence import fit as fit_presence
 from services.qc.domain.rows import TINY, columns
 
-__all__ = ["Answer", "Crowd", "Drawn", "Fused", "Geometry", "Object", "Skill", "fuse", "learn", "majority"]
+__all__ = [
+    "OFF", "OWN_EXTENTS", "Answer", "Crowd", "Drawn", "Fused", "Geometry", "Object", "Skill", "fuse", "learn",
+    "majority", "resolve",
+]  # fmt: skip
 
 E = TypeVar("E")
 KEPT = 0.5
-OWN_EXTENTS = 8.0
-OFF = 0.15
 SHARPEST = 0.02
+AT_MOST = 30_000_000
+"""Similarities that are kept between learning and fusing."""
 WORTH_TELLING = 1e-4
 
 
@@ -39,6 +44,9 @@ class Skill:
         accuracy: P(the right class | marks it).
         off: mean of 1 - similarity to what others draw of the same object.
         objects, answers: given.
+        spread: how much of that distance is their own: its root mean square, were the others' extents exact.
+        seen, lures: expected number of real objects, and of what only looked like one, in what they answered.
+        off_error: standard error of `off`.
     """
 
     detection: float
@@ -47,6 +55,10 @@ class Skill:
     off: float
     objects: int = 0
     answers: int = 0
+    spread: float = 0.0
+    seen: float = 0.0
+    lures: float = 0.0
+    off_error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -126,37 +138,59 @@ class Fused(Generic[E]):
         return tuple(each for each in self.objects if each.kept)
 
 
-def learn(items: Sequence[Sequence[Answer[E]]], geometry: Geometry[E], *, anchors: Anchors | None = None) -> Crowd:
+def learn(
+    items: Sequence[Sequence[Answer[E]]],
+    geometry: Geometry[E],
+    *,
+    anchors: Anchors | None = None,
+    likeness: Sequence[Floats | None] | None = None,
+) -> Crowd:
     """Learn the crowd from the answers to many items.
 
     Args:
         items: the answers to each, at most one by an annotator.
         geometry: of the extents.
         anchors: absent: the defaults.
+        likeness: of each item, as `clusters.likeness_of` gives, where it is known.
     """
     names = sorted({answer.annotator for item in items for answer in item})
     place = {name: index for index, name in enumerate(names)}
-    clustered = [cluster(item, geometry) for item in items]
-    presence = fit_presence(_candidates(items, clustered, place), anchors)
+    known = likeness or [None] * len(items)
+    clustered = [cluster(item, geometry, likeness=each) for item, each in zip(items, known, strict=True)]
+    candidates = _candidates(items, clustered, place)
+    presence = fit_presence(candidates, anchors)
     classes, share, own, typical = _classes(items, clustered, place)
-    off, crowd_off = _off(items, clustered, place, presence)
-    objects = np.zeros(len(names), dtype=np.int64)
-    answers = np.zeros(len(names), dtype=np.int64)
+    people = [np.array([place[answer.annotator] for answer in item], dtype=np.int32) for item in items]
+    off, error, crowd_off = apart.off(clustered, people, presence.posterior, len(names))
+    spread, crowd_spread = apart.spread(clustered, people, presence.posterior, len(names))
+    objects, answers = np.zeros((2, len(names)), dtype=np.int64)
     for item in items:
         for answer in item:
             objects[place[answer.annotator]] += len(answer.objects)
             answers[place[answer.annotator]] += 1
+    real = presence.posterior[candidates.cluster]
+    seen, lures = (np.bincount(candidates.annotator, each, minlength=len(names)) for each in (real, 1.0 - real))
     right = np.einsum("akk,k->a", own, share)
-    people = {
+    skills = {
         name: Skill(
             float(presence.rates.detection[i]), float(presence.rates.false[i]), float(right[i]), float(off[i]),
-            int(objects[i]), int(answers[i]),
+            int(objects[i]), int(answers[i]), float(spread[i]), float(seen[i]), float(lures[i]), float(error[i]),
         )
         for i, name in enumerate(names)
     }  # fmt: skip
-    common = Skill(*presence.crowd, float(np.diag(typical) @ share), crowd_off)
+    common = Skill(*presence.crowd, float(np.diag(typical) @ share), crowd_off, spread=crowd_spread)
     own_columns = {name: own[i] for i, name in enumerate(names)}
-    return Crowd(people, common, classes, share, own_columns, typical, presence.rates.density)
+    return Crowd(skills, common, classes, share, own_columns, typical, presence.rates.density)
+
+
+def resolve(items: Sequence[Sequence[Answer[E]]], geometry: Geometry[E]) -> tuple[Crowd, list[Fused[E]]]:
+    """Learn the crowd from all items, then fuse each; objects are compared once as far as memory allows."""
+    cells, likeness = 0, list[Floats | None]()
+    for item in items:
+        cells += sum(len(answer.objects) for answer in item) ** 2
+        likeness.append(likeness_of(item, geometry) if cells <= AT_MOST else None)
+    crowd = learn(items, geometry, likeness=likeness)
+    return crowd, [fuse(item, geometry, crowd, each) for item, each in zip(items, likeness, strict=True)]
 
 
 def _candidates(
@@ -206,34 +240,14 @@ def _classes(
     return classes, share / share.sum(), own, typical
 
 
-def _off(
-    items: Sequence[Sequence[Answer[E]]],
-    clustered: Sequence[Clusters[E]],
-    place: Mapping[str, int],
-    presence: Presence,
-) -> tuple[Floats, float]:
-    """How far each annotator's extents are from those of others, weighed by existence and shrunk; and the crowd's."""
-    sums, mass = np.zeros(len(place)), np.zeros(len(place))
-    start = 0
-    for item, found in zip(items, clustered, strict=True):
-        people = np.array([place[answer.annotator] for answer in item], dtype=np.int32)
-        known = ~np.isnan(found.likeness)
-        weight = presence.posterior[start + found.cluster[known]]
-        who = people[found.owner[known]]
-        np.add.at(sums, who, weight * (1.0 - found.likeness[known]))
-        np.add.at(mass, who, weight)
-        start += found.number
-    crowd = float((sums.sum() + OWN_EXTENTS * OFF) / (mass.sum() + OWN_EXTENTS))
-    return (sums + OWN_EXTENTS * crowd) / (mass + OWN_EXTENTS), crowd
-
-
-def fuse(answers: Sequence[Answer[E]], geometry: Geometry[E], crowd: Crowd) -> Fused[E]:
+def fuse(answers: Sequence[Answer[E]], geometry: Geometry[E], crowd: Crowd, likeness: Floats | None = None) -> Fused[E]:
     """Fuse the answers to one item.
 
     Args:
         answers: at most one by an annotator; without any, all is unseen.
         geometry: of the extents.
         crowd: as learned.
+        likeness: as `clusters.likeness_of` gives, where it is known.
     """
     people = [crowd.skill(answer.annotator) for answer in answers]
     rates = Rates(
@@ -241,20 +255,20 @@ def fuse(answers: Sequence[Answer[E]], geometry: Geometry[E], crowd: Crowd) -> F
         np.array([each.false for each in people]),
         crowd.density,
     )
-    found = cluster(answers, geometry, [each.detection - each.off for each in people])
+    found = cluster(answers, geometry, [each.detection - each.off for each in people], likeness)
     drawn = np.zeros((found.number, len(answers)), dtype=np.bool_)
     drawn[found.cluster, found.owner] = True
     existence = rates.existence(drawn)
     classes = _class_posteriors(answers, found, crowd)
-    precision = np.array([1.0 / max(each.off, SHARPEST) for each in people])
+    precision = np.array([1.0 / max(each.spread or each.off, SHARPEST) for each in people])
     members = _rows(found)
     extents = _extents(found, members, geometry, precision)
     objects = []
     for at, (rows, extent) in enumerate(zip(members, extents, strict=True)):
         drawn_by = {int(found.owner[row]): found.objects[row] for row in rows}
         label, shares = _label([each.label for each in drawn_by.values()], classes[at], crowd.classes)
-        likeness = 1.0 if len(rows) == 1 else float(found.likeness[rows].mean())
-        objects.append(Object(extent, label, float(existence[at]), shares, drawn_by, likeness))
+        alike = 1.0 if len(rows) == 1 else float(found.likeness[rows].mean())
+        objects.append(Object(extent, label, float(existence[at]), shares, drawn_by, alike))
     objects.sort(key=lambda each: -each.existence)
     unseen = rates.unseen(float(existence.sum()))
     wrong = sum(1.0 - each.posterior if each.kept else each.existence for each in objects) + unseen

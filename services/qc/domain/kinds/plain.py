@@ -8,6 +8,7 @@ import numpy as np
 from services.qc.domain.answers import Floats, answers_of
 from services.qc.domain.em import fit
 from services.qc.domain.kinds.kind import Fusion, Given, Items, Kind, Label, f1_of
+from services.qc.domain.kinds.measures import Measure, detected, over
 from shared.labels import Choices, Rating
 
 KEPT = 0.5
@@ -61,14 +62,14 @@ def majority_choices(answers: Sequence[Given[Choices]]) -> Choices:
     return Choices(choices=tuple(name for name in set(names) if 2 * names.count(name) > len(answers)))
 
 
-def measure_choices(pairs: Sequence[tuple[Choices, Choices]]) -> dict[str, float]:
+def _tally_choices(found: Choices, true: Choices) -> tuple[float, ...]:
+    one, two = set(found.choices), set(true.choices)
+    return len(one & two), len(one), len(two), one == two, 1
+
+
+def _choices(sums: Floats) -> dict[str, Floats]:
     """Micro F1 over classes, and the share of sets that are right as a whole."""
-    counts = np.zeros(3)
-    for found, true in pairs:
-        one, two = set(found.choices), set(true.choices)
-        counts += (len(one & two), len(one), len(two))
-    whole = float(np.mean([found == true for found, true in pairs])) if pairs else 1.0
-    return {"f1": f1_of(*counts.tolist()), "accuracy": whole}
+    return {"f1": detected(sums)["f1"], "accuracy": over(sums[..., 3], sums[..., 4])}
 
 
 def distance_choices(left: Choices, right: Choices) -> float:
@@ -109,10 +110,14 @@ def median_rating(answers: Sequence[Given[Rating]]) -> Rating:
     return Rating(rating=float(np.median([one.value.rating for one in answers])))
 
 
-def measure_rating(pairs: Sequence[tuple[Rating, Rating]]) -> dict[str, float]:
+def _tally_rating(found: Rating, true: Rating) -> tuple[float, ...]:
+    off = found.rating - true.rating
+    return abs(off), off * off, 1
+
+
+def _rating(sums: Floats) -> dict[str, Floats]:
     """Mean absolute and root mean square errors."""
-    off = np.array([found.rating - true.rating for found, true in pairs])
-    return {"mae": float(np.abs(off).mean()), "rmse": float(np.sqrt((off**2).mean()))}
+    return {"mae": over(sums[..., 0], sums[..., 2], 0.0), "rmse": np.sqrt(over(sums[..., 1], sums[..., 2], 0.0))}
 
 
 def distance_rating(left: Rating, right: Rating) -> float:
@@ -126,7 +131,7 @@ CHOICES = Kind(
     lambda value: list(value.choices),
     fuse_choices,
     majority_choices,
-    measure_choices,
+    Measure(5, _tally_choices, _choices),
     "f1",
     distance_choices,
 )
@@ -136,7 +141,7 @@ RATING = Kind(
     lambda value: value.rating,
     fuse_rating,
     median_rating,
-    measure_rating,
+    Measure(3, _tally_rating, _rating),
     "mae",
     distance_rating,
 )

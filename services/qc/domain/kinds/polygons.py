@@ -192,7 +192,6 @@ def _along(
     ends = np.stack([mean * np.cos(rays), mean * np.sin(rays)], axis=1) + middle[owner]
     closed = shapely.linearrings(ends, indices=owner)
     outlines = shapely.polygons(closed)
-    failed |= ~shapely.is_valid(outlines)
     return [None if bad else each for bad, each in zip(failed.tolist(), outlines, strict=True)]
 
 

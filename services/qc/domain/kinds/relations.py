@@ -13,6 +13,7 @@ import numpy as np
 from services.qc.domain.answers import Floats
 from services.qc.domain.kinds import spans
 from services.qc.domain.kinds.kind import Fusion, Given, Items, Kind, Label, f1_of
+from services.qc.domain.kinds.measures import Measure, detected
 from services.qc.domain.kinds.objects import Answer, Drawn, learn
 from services.qc.domain.kinds.objects import fuse as fuse_objects
 from services.qc.domain.kinds.objects import majority as most
@@ -157,19 +158,14 @@ def majority(answers: Sequence[Given[Relations]]) -> Relations:
     return value_of(fused, [(*each.extent, each.label) for each in most(between(answers, fused), PAIRS)])
 
 
-def measure(pairs: Sequence[tuple[Relations, Relations]]) -> dict[str, float]:
+def _tally(found: Relations, true: Relations) -> tuple[float, ...]:
+    one, two = set(arcs_of(found)), set(arcs_of(true))
+    return len(one & two), len(one), len(two), *spans.tally(_spans(found), _spans(true))[:3]
+
+
+def _figures(sums: Floats) -> dict[str, Floats]:
     """Micro F1 of relations whose spans and classes are all right; and of the spans."""
-    counts = np.zeros(3)
-    for found, true in pairs:
-        one, two = set(arcs_of(found)), set(arcs_of(true))
-        counts += (len(one & two), len(one), len(two))
-    below = spans.measure([(_spans(found), _spans(true)) for found, true in pairs])
-    return {
-        "f1": f1_of(*counts),
-        "precision": float(counts[0] / counts[1]) if counts[1] else 1.0,
-        "recall": float(counts[0] / counts[2]) if counts[2] else 1.0,
-        "span_f1": below["f1"],
-    }
+    return {**detected(sums), "span_f1": detected(sums[..., 3:])["f1"]}
 
 
 def _spans(value: Relations) -> Spans:
@@ -183,4 +179,4 @@ def distance(left: Relations, right: Relations) -> float:
     return 1.0 - f1_of(len(one & two), len(one), len(two))
 
 
-RELATIONS = Kind("relations", parse, encode, fuse, majority, measure, "f1", distance)
+RELATIONS = Kind("relations", parse, encode, fuse, majority, Measure(6, _tally, _figures), "f1", distance)

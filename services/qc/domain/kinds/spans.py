@@ -8,6 +8,7 @@ import numpy as np
 from services.qc.domain.answers import Floats
 from services.qc.domain.kinds import tags
 from services.qc.domain.kinds.kind import Fusion, Given, Items, Kind, Label, f1_of
+from services.qc.domain.kinds.measures import Measure, detected
 from services.qc.domain.kinds.tags import Stretch
 from shared.labels import Span, Spans
 
@@ -158,20 +159,16 @@ def _positions(value: Spans) -> set[tuple[int, str]]:
     return {(at, label) for start, end, label in stretches_of(value) for at in range(start, end)}
 
 
-def measure(pairs: Sequence[tuple[Spans, Spans]]) -> dict[str, float]:
+def tally(found: Spans, true: Spans) -> tuple[float, ...]:
+    """Spans that are right, given and true; and the same of positions."""
+    one, two = set(stretches_of(found)), set(stretches_of(true))
+    here, there = _positions(found), _positions(true)
+    return len(one & two), len(one), len(two), len(here & there), len(here), len(there)
+
+
+def _figures(sums: Floats) -> dict[str, Floats]:
     """Micro F1 of spans whose boundaries and class are right; and of positions."""
-    counts, parts = np.zeros(3), np.zeros(3)
-    for found, true in pairs:
-        one, two = set(stretches_of(found)), set(stretches_of(true))
-        counts += (len(one & two), len(one), len(two))
-        here, there = _positions(found), _positions(true)
-        parts += (len(here & there), len(here), len(there))
-    return {
-        "f1": f1_of(*counts),
-        "precision": float(counts[0] / counts[1]) if counts[1] else 1.0,
-        "recall": float(counts[0] / counts[2]) if counts[2] else 1.0,
-        "partial_f1": f1_of(*parts),
-    }
+    return {**detected(sums), "partial_f1": detected(sums[..., 3:])["f1"]}
 
 
 def distance(left: Spans, right: Spans) -> float:
@@ -180,4 +177,4 @@ def distance(left: Spans, right: Spans) -> float:
     return 1.0 - f1_of(len(one & two), len(one), len(two))
 
 
-SPANS = Kind("spans", parse, encode, fuse, majority, measure, "f1", distance, stretches_of)
+SPANS = Kind("spans", parse, encode, fuse, majority, Measure(6, tally, _figures), "f1", distance, stretches_of)

@@ -7,6 +7,7 @@ import numpy as np
 
 from services.qc.domain.answers import Bools, Floats
 from services.qc.domain.kinds.clusters import Drawn, match
+from services.qc.domain.kinds.measures import Interval, bounds, resampled
 from services.qc.domain.kinds.tracks import Path, samples
 
 HIT = 0.5
@@ -85,9 +86,25 @@ def _same(near: Bools) -> int:
     return int(together[match(together, together > 0)].sum())
 
 
+def rows_of(items: Sequence[Followed]) -> Floats:
+    """(items, 5); given, true, hits, switches, same."""
+    return np.array([[getattr(one, name) for name in Followed.__slots__] for one in items], dtype=float).reshape(-1, 5)
+
+
+def figures(sums: Floats) -> dict[str, Floats]:
+    """MOTA and IDF1 of sums of `rows_of`, (..., 5); NaN without a true box."""
+    given, true, hits, switches, same = np.moveaxis(sums, -1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mota, idf1 = 1.0 - (true - hits + given - hits + switches) / true, 2.0 * same / (given + true)
+    return {"mota": np.where(true > 0, mota, np.nan), "idf1": np.where(true > 0, idf1, np.nan)}
+
+
 def tracking(items: Sequence[Followed]) -> dict[str, float | None]:
     """MOTA and IDF1 of all items together; None without a true box."""
-    given, true, hits, switches, same = (sum(getattr(one, name) for one in items) for name in Followed.__slots__)
-    if not true:
-        return {"mota": None, "idf1": None}
-    return {"mota": 1.0 - (true - hits + given - hits + switches) / true, "idf1": 2.0 * same / (given + true)}
+    found = figures(rows_of(items).sum(axis=0))
+    return {name: None if np.isnan(value) else float(value) for name, value in found.items()}
+
+
+def intervals(items: Sequence[Followed]) -> dict[str, Interval | None]:
+    """95 % of MOTA and IDF1, by the bootstrap over items."""
+    return {name: bounds(drawn) for name, drawn in figures(resampled(rows_of(items))).items()}

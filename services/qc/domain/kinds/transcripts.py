@@ -15,6 +15,7 @@ from rapidfuzz.distance import Levenshtein
 
 from services.qc.domain.answers import Floats
 from services.qc.domain.kinds.kind import Fusion, Given, Items, Kind, Label
+from services.qc.domain.kinds.measures import Measure
 from services.qc.domain.kinds.words import Slot, Word, align, edits, keys, text_of, words
 from shared.labels import Transcript
 
@@ -151,14 +152,18 @@ def _written(lines: Lines) -> list[list[Word | None]]:
     return [[next(line) if key else None for key, line in zip(slot.by, rest, strict=True)] for slot in lines.slots]
 
 
-def measure(pairs: Sequence[tuple[Transcript, Transcript]]) -> dict[str, float]:
+def _tally(found: Transcript, true: Transcript) -> tuple[float, ...]:
+    one, two = keys(found.text), keys(true.text)
+    letters = " ".join(two)
+    return edits(one, two), len(two), edits(" ".join(one), letters), len(letters)
+
+
+def _figures(sums: Floats) -> dict[str, Floats]:
     """Word and character error rates over all words; case and punctuation don't count."""
-    word, letter = np.zeros(2), np.zeros(2)
-    for found, true in pairs:
-        one, two = keys(found.text), keys(true.text)
-        word += (edits(one, two), len(two))
-        letter += (edits(" ".join(one), " ".join(two)), len(" ".join(two)))
-    return {"wer": float(word[0] / max(word[1], 1)), "cer": float(letter[0] / max(letter[1], 1))}
+    return {
+        "wer": sums[..., 0] / np.maximum(sums[..., 1], 1.0),
+        "cer": sums[..., 2] / np.maximum(sums[..., 3], 1.0),
+    }
 
 
 def distance(left: Transcript, right: Transcript) -> float:
@@ -166,4 +171,4 @@ def distance(left: Transcript, right: Transcript) -> float:
     return float(Levenshtein.normalized_distance(keys(left.text), keys(right.text)))
 
 
-TRANSCRIPT = Kind("transcript", parse, encode, fuse, None, measure, "wer", distance)
+TRANSCRIPT = Kind("transcript", parse, encode, fuse, None, Measure(4, _tally, _figures), "wer", distance)

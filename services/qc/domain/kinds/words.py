@@ -5,6 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from rapidfuzz.distance import Indel, Levenshtein
 
@@ -47,9 +48,14 @@ def text_of(written: Sequence[str]) -> str:
     return found
 
 
+@lru_cache(maxsize=256)  # each answer to an item is compared with all others
+def _keys(text: str) -> tuple[str, ...]:
+    return tuple(each.key for each in words(text))
+
+
 def keys(text: str) -> list[str]:
     """The words of a text as they are compared."""
-    return [each.key for each in words(text)]
+    return list(_keys(text))
 
 
 def edits(left: Sequence[str], right: Sequence[str]) -> int:
