@@ -2,12 +2,14 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
+from cli.drift.learn import advise, tried, wider
 from cli.drift.run import Run
 from cli.drift.show import draw, show
 from cli.drift.stream import Happened, measure, read_stream
@@ -74,6 +76,10 @@ def command(
         typer.Option("--save-reference", help="Write the reference in use at the end.", show_default=False),
     ] = None,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw the evidence (PNG).", show_default=False)] = None,
+    learn: Annotated[
+        bool,
+        typer.Option("--learn", help="Take the events for a history without incidents: say how to watch for more."),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Find where the class mix of a recorded stream changed: each lasting change is one alarm.
@@ -90,6 +96,10 @@ def command(
     after, delta, low, high; events_since_change, reference_events; state: open or resolved, resolved (offset, null
     while open), returned (it went back); later: the same figures at resolution. evidence: by slice, points of
     log-evidence, each the maximum of `width` events of the slice.
+
+    --learn: drift, to be copied into the project file: mode, budget, reference, and the tolerance where the history
+    moves and no season explains it; strays (how far 95 % of the windows of each slice lie from the mean, less chance);
+    alarms, how many these settings would have raised in the history.
     """
     out = Output(as_json=as_json)
     chosen = _mode(mode, tolerance, seasonality)
@@ -98,6 +108,9 @@ def command(
         extent = measure(events)
     limit = tolerance if tolerance is not None else seasonality / 2.0 if seasonality is not None else None
     wanted = {name: reference or _reference_size(n) for name, n in extent.events.items()}
+    if learn:
+        _learn(out, events, extent.events, wanted, budget)
+        return
     extra = {} if limit is None else {"tolerance": limit}
     run = Run({n: Sensitivity(mode=chosen, budget=budget, reference=r, **extra) for n, r in wanted.items()}, given)
     with out.working("watching events", total=extent.events.total()) as work:
@@ -117,6 +130,20 @@ def command(
     if plot is not None:
         draw(document, plot)
     out.result(document, lambda to: show(to, document, math.log(budget)))
+
+
+def _learn(out: Output, path: Path, sizes: Mapping[str, int], wanted: Mapping[str, int], budget: int) -> None:
+    with out.working("learning", total=sum(sizes.values())) as work:
+        found = advise(sizes, wanted, budget, _counted(read_stream(path), work))
+        while (alarms := tried(wanted, found["drift"], read_stream(path))) and wider(found):
+            work.done = 0
+        found["alarms"] = alarms
+
+    def say(to: Console) -> None:
+        to.print("drift:", *(f"  {key}: {value}" for key, value in found["drift"].items()), sep="\n")
+        to.print(f"# alarms that this would have raised in the history: {found['alarms']}")
+
+    out.result(found, say)
 
 
 def _counted(stream: Iterator[Happened], work: Work) -> Iterator[Happened]:

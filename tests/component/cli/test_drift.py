@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from cli.__main__ import build
 from shared.errors import ConfigurationError
-from tests.support.drift import drawn, named, shifted
+from tests.support.drift import drawn, named, seasonal, shifted
 
 
 def drift(*arguments: object) -> Result:
@@ -117,3 +117,19 @@ def test_a_malformed_line_is_named(tmp_path: Path, text: str, message: str) -> N
 )
 def test_options_that_contradict_are_refused(stream: Path, options: tuple[str, ...]) -> None:
     assert isinstance(drift("--events", stream, *options).exception, ConfigurationError)
+
+
+def test_a_history_says_how_to_watch_what_follows(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    here = np.array([0.55, 0.10, 0.18, 0.12, 0.05])
+    there = np.array([0.25, 0.40, 0.18, 0.12, 0.05])
+    steps = [drawn(rng, int(n), here if k % 2 else there) for k, n in enumerate(rng.integers(700, 3_500, 15))]
+    for name, stream, mode in (
+        ("calm", drawn(rng, 25_000), "sharp"),
+        ("daily", seasonal(rng, 40_000, 0.12, 10_000), "auto"),
+        ("restless", np.concatenate(steps), "tolerant"),
+    ):
+        learned = found("--events", written(tmp_path / f"{name}.csv", named(stream)), "--learn")
+        assert learned["drift"]["mode"] == mode, (name, learned)
+        assert (learned["alarms"] == 0) is (mode != "tolerant"), (name, learned)  # it jumps by more than any tolerance
+        assert ("tolerance" in learned["drift"]) is (mode == "tolerant")
