@@ -20,6 +20,8 @@ from shared.topics import QUALITY
 
 log = structlog.get_logger(__name__)
 EXEMPLARS = 10
+RESOLVED = timedelta(hours=1)
+"""For so long a cause of a resolved alarm is looked for."""
 JUDGED = (Kind.JUDGED, Kind.JUDGED_WEIGHT, Kind.JUDGED_CONFIDENCE, Kind.CONFIDENT)
 
 
@@ -31,10 +33,10 @@ class Diagnosing:
         self._projects = projects
 
     async def diagnose(self) -> None:
-        """Look for the causes of every open alarm."""
+        """Look for the causes of every open alarm, and of those that a fast stream resolved before this job came."""
         for project in self._projects.all():
             async with self._unit() as unit:
-                open_ = await AlarmStore(unit.connection).claim_open(project.project_id)
+                open_ = await AlarmStore(unit.connection).claim_unexplained(project.project_id, unit.now - RESOLVED)
                 for alarm in open_:
                     again = await self._again(project.project_id, alarm, unit)
                     if again is not None:

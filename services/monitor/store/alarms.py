@@ -1,6 +1,7 @@
 """Statements on alarms about drift."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from shared.events import DriftAlarm
@@ -38,6 +39,17 @@ class AlarmStore:
             "SELECT alarm::text AS alarm FROM alarms WHERE project_id = $1 AND resolved_at IS NULL"
             " ORDER BY signal, slice, alarm_id FOR UPDATE",
             project_id,
+        )
+        return [DriftAlarm.model_validate_json(row["alarm"]) for row in rows]
+
+    async def claim_unexplained(self, project_id: str, since: datetime) -> list[DriftAlarm]:
+        """Lock the alarms of a project that are open, or that resolved since then before anybody was suspected."""
+        rows = await self._connection.fetch(
+            "SELECT alarm::text AS alarm FROM alarms WHERE project_id = $1 AND (resolved_at IS NULL"
+            " OR (state = 'resolved' AND resolved_at >= $2 AND alarm->'suspects' = '[]'))"
+            " ORDER BY signal, slice, alarm_id FOR UPDATE",
+            project_id,
+            since,
         )
         return [DriftAlarm.model_validate_json(row["alarm"]) for row in rows]
 

@@ -5,12 +5,14 @@ import random
 from datetime import timedelta
 
 from services.monitor.domain.counters import Kind
-from services.monitor.jobs import Diagnosing
+from services.monitor.jobs import Diagnosing, Drifting
+from services.monitor.settings import MonitorSettings
 from services.monitor.store import AlarmStore, KeptAlarm
-from shared.events import Annotation, DriftAlarm, Erasure, Evidence, Label, Prediction, Quality, Vote
+from shared.events import Annotation, Drift, DriftAlarm, Erasure, Evidence, Label, Prediction, Quality, Vote
+from shared.runtime.settings import KafkaSettings
 from shared.topics import ANNOTATIONS, ERASURES, LABELS, PREDICTIONS, QUALITY
 from tests.support import events as make
-from tests.support.monitor import Monitor
+from tests.support.monitor import Monitor, known_projects
 
 CHANGE = 6 * 3600
 PEOPLE = ("ann", "bob", "cid")
@@ -42,16 +44,16 @@ def vote(by: str, value: str) -> Vote:
     return Vote(annotation_id=make.uid(by, value), annotator_id=by, value=make.choice(value))
 
 
-def sent(rng: random.Random, after: bool) -> tuple[list[Prediction], list[Annotation], list[Label]]:
-    """900 items of three clients and two sources; of one client nothing can be read after the change."""
+def sent(rng: random.Random, n_items: int, after: bool) -> tuple[list[Prediction], list[Annotation], list[Label]]:
+    """Items of three clients and two sources; half of one client's cannot be read after the change."""
     predictions, annotations, labels = [], [], []
-    for n in range(900):
+    for n in range(n_items):
         client, source = f"c{n % 3}", f"s{n // 3 % 2}"
         broken = after and client == "c1" and rng.random() < 0.5
         truth = rng.choice(("positive", "negative"))
         said, confidence = ("neutral", 0.4) if broken else (truth, 0.95)
         where = {"source": source, "client": client}
-        at = make.at(CHANGE + (n + 1 if after else -n - 1))
+        at = make.at(CHANGE + (n + 1 if after else n - n_items))
         name = f"{after}-{n}"
         predictions.append(make.prediction(name, value=said, confidence=confidence, predicted_at=at, **where))
         proposal = make.proposal(said, confidence=confidence, **where)
@@ -68,19 +70,32 @@ def sent(rng: random.Random, after: bool) -> tuple[list[Prediction], list[Annota
 
 
 async def test_a_client_that_sends_what_cannot_be_read_is_found(monitor: Monitor) -> None:
-    rng = random.Random(3)
-    for after in (False, True):
-        predictions, annotations, labels = sent(rng, after)
-        await monitor.handle(PREDICTIONS, predictions)
+    """From the events alone: the detectors alarm, and what is told again names the client."""
+    monitor.projects = known_projects(make.project_spec(drift=Drift(reference=1000)))
+    kafka = KafkaSettings(security_protocol="PLAINTEXT", allow_insecure=True)
+    drifting, rng = Drifting(monitor.unit, monitor.projects, MonitorSettings(kafka=kafka)), random.Random(3)
+    for after, n in ((False, 1500), (True, 600)):
+        predictions, annotations, labels = sent(rng, n, after)
+        for start in range(0, n, 100):
+            await monitor.handle(PREDICTIONS, predictions[start : start + 100])
         await monitor.handle(ANNOTATIONS, annotations)
         await monitor.handle(LABELS, labels)
-    await alarmed(monitor)
+        assert not await told(monitor), "nothing has moved yet"
+        monitor.now = make.at(CHANGE + n)
+        await drifting.detect()
+    opened = {alarm.alarm_id: alarm for alarm in await told(monitor)}
+    assert {alarm.subject.signal for alarm in opened.values()} >= {"predicted_class", "confidence"}
     await Diagnosing(monitor.unit, monitor.projects).diagnose()
-    [alarm] = await told(monitor)
-    first = alarm.suspects[0]
-    assert (first.signature, first.dimension, first.value) == ("pipeline", "client", "c1"), alarm.suspects
-    assert first.score > 0.9
-    assert "what this client sends" in alarm.action
+    explained = [alarm for alarm in await told(monitor) if alarm.suspects]
+    assert {alarm.alarm_id for alarm in explained} == opened.keys()
+    assert {(alarm.alarm_id, alarm.state) for alarm in explained} == {
+        (alarm.alarm_id, alarm.state if alarm.resolved_at else "updated") for alarm in opened.values()
+    }
+    for alarm in explained:
+        first = alarm.suspects[0]
+        assert (first.signature, first.dimension, first.value) == ("pipeline", "client", "c1"), alarm.suspects
+        assert first.score > 0.9
+        assert "what this client sends" in alarm.action
     counts = await monitor.counts()
     assert {key.part for key in counts if key.kind == Kind.AGREED} >= {"source=s0", "source=s1"}
 

@@ -59,7 +59,7 @@ def told(alarm: DriftAlarm, suspects: Sequence[Suspect], impact: AlarmImpact, ex
     return alarm.model_copy(
         update={
             "number": alarm.number + 1,
-            "state": "updated",
+            "state": alarm.state if alarm.resolved_at is not None else "updated",
             "suspects": found,
             "impact": impact,
             "exemplars": alarm.exemplars or tuple(exemplars),
