@@ -94,7 +94,8 @@ class Player:
         page = BATCH
         if spec.training is not None:
             page = max(1, min(BATCH, spec.training.after_labels // PAGES))
-        desk = Desk(self._api, self._crowd, work, spec.project, page=page)
+        choosing = spec.policy.overlap.prefer > 0.0
+        desk = Desk(self._api, self._crowd, work, spec.project, page=page, choosing=choosing)
         if spec.training is not None:
             ended = await self._learn(told, spec, desk)
             last = spec_of(policy, self._crowd, self._contents, self._options, training=False)

@@ -66,6 +66,19 @@ def command(
         bool, typer.Option("--stop", help="Answers arrive one at a time; each task stops when it is sure enough.")
     ] = False,
     target: Annotated[float, typer.Option(min=0.5, max=0.9999, help="Posterior at which a task stops.")] = 0.95,
+    regret: Annotated[
+        float | None,
+        typer.Option(
+            "--regret",
+            min=1e-6,
+            max=0.5,
+            show_default="by --target",
+            help="Stop where all opinions up to --max would raise the chance of a right label by no more than this.",
+        ),
+    ] = None,
+    prefer: Annotated[
+        float, typer.Option("--prefer", min=0, max=8, help="Draw people by what their opinions tell, to this power.")
+    ] = 0.0,
     smallest: Annotated[int, typer.Option("--min", min=1, help="Fewest opinions before that.")] = 2,
     largest: Annotated[
         int | None, typer.Option("--max", min=1, help="Most opinions of a task.", show_default="as recorded")
@@ -99,7 +112,7 @@ def command(
         known = None if truth is None else recorded.truth(truth)
     started = time.perf_counter()
     with out.working("finding labels"):
-        rule = Rule(target, smallest, largest or len(recorded.workers))
+        rule = Rule(target, smallest, largest or int(recorded.answers.opinions.max()), regret, prefer)
         labels = _stopped(recorded, method, rule, seed, known) if stop else _labels(recorded, method)
     seconds = time.perf_counter() - started
     if output is not None:
@@ -126,7 +139,8 @@ def _stopped(recorded: Recorded, method: Method, rule: Rule, seed: int, known: I
         "model": last.model, "temperature": found.stream.temperature, "opinions": len(recorded.answers),
         "opinions_used": used, "opinions_per_item": used / len(recorded.tasks), "accuracy_at_stop": at_stop,
         "refreshes": found.stream.snapshot, "reopened": found.reopened,
-        "target": rule.target, "min": rule.least, "max": rule.most, "seed": seed,
+        "target": rule.target, "regret": rule.regret, "prefer": rule.prefer,
+        "min": rule.least, "max": rule.most, "seed": seed,
     }  # fmt: skip
     return Labels(last.posterior, found.used, about)
 

@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 SOURCE = "labelstream/replay"
 BATCH = 1000
+OFFERED = 200
 IDLE_S = 0.05
 STUCK_S = 120.0
 REST_WITHIN_S = 120.0
@@ -113,13 +114,18 @@ class Desk:
         work: told how many items have ended.
         project: whose items.
         page: slots that are served before the next are asked for.
+        choosing: assignment draws who of those that are left answers, as the project's policy says; else they come in
+            recorded order.
 
     Attributes:
         at_rest: nothing that may be answered was open when it last looked.
     """
 
-    def __init__(self, api: Api, crowd: Crowd, work: Work, project: str, *, page: int = BATCH) -> None:
+    def __init__(
+        self, api: Api, crowd: Crowd, work: Work, project: str, *, page: int = BATCH, choosing: bool = False
+    ) -> None:
         self._api = api
+        self._choosing = choosing
         self._picker = Picker(crowd)
         self._expected = len(crowd.answers)
         self._work = work
@@ -184,13 +190,19 @@ class Desk:
 
     async def _serve(self, slots: Sequence[dict[str, Any]]) -> None:
         """One page of open slots: recorded answers where some are left, an end where none are."""
-        assignments: list[dict[str, str]] = []
+        assignments: list[dict[str, Any]] = []
         answers: dict[tuple[str, str], str] = {}
         used_up: list[str] = []
         for slot in slots:
             item: str = slot["item_id"]
-            taken = self._picker.take(item, slot["free"])
-            assignments += [{"item_id": item, "annotator_id": one.worker} for one in taken]
+            if self._choosing:
+                taken = self._picker.offer(item, OFFERED)
+                who = [one.worker for one in taken]
+                wanted = min(slot["free"], len(who))
+                assignments += [{"item_id": item, "annotator_id": who[0], "others": who[1:]}] * wanted
+            else:
+                taken = self._picker.take(item, slot["free"])
+                assignments += [{"item_id": item, "annotator_id": one.worker} for one in taken]
             answers |= {(item, one.worker): one.label for one in taken}
             if not taken:
                 used_up.append(item)
@@ -199,7 +211,7 @@ class Desk:
         for names in _chunks(used_up):
             await self._api.post(f"{self._path}/exhaust", {"item_ids": names})
 
-    async def _answer(self, assignments: Sequence[dict[str, str]], answers: dict[tuple[str, str], str]) -> None:
+    async def _answer(self, assignments: Sequence[dict[str, Any]], answers: dict[tuple[str, str], str]) -> None:
         leased = await self._api.post(f"{self._path}/assign", {"assignments": assignments})
         submissions = [
             {
@@ -210,6 +222,10 @@ class Desk:
             for one in leased["results"]
             if one["lease_id"] is not None
         ]
+        if self._choosing:
+            for one in leased["results"]:
+                if one["lease_id"] is not None:
+                    self._picker.give(one["item_id"], one["annotator_id"])
         if submissions:
             await self._api.post("/v1/submit", {"submissions": submissions})
 

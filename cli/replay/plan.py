@@ -78,5 +78,13 @@ class Picker:
         left = self._left.get(task, [])
         return [left.pop() for _ in range(min(slots, len(left)))]
 
+    def offer(self, task: str, most: int) -> Sequence[Answer]:
+        """Who may answer a task next, at most so many, in order; they stay in the list until `give`."""
+        return self._left.get(task, [])[: -most - 1 : -1]
+
+    def give(self, task: str, worker: str) -> None:
+        """This worker's answer is used."""
+        self._left[task] = [one for one in self._left[task] if one.worker != worker]
+
     def left(self, task: str) -> int:
         return len(self._left.get(task, ()))

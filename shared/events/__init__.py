@@ -45,6 +45,7 @@ from shared.events.models import (
     TextInput,
 )
 from shared.events.naming import in_present_names
+from shared.events.people import SkillDrift, Worth
 from shared.events.policies import (
     AutoAccept,
     Budget,
@@ -100,7 +101,6 @@ from shared.events.quality import (
     ReliabilityBin,
     RuleFired,
     Skill,
-    SkillDrift,
     Speed,
 )
 from shared.events.rounds import (
@@ -239,6 +239,7 @@ __all__ = [
     "Training",
     "Vote",
     "When",
+    "Worth",
     "alarm_id",
     "content_hash",
     "derived_id",

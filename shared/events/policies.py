@@ -54,6 +54,16 @@ class Overlap(FilePart):
 
     min: Annotated[int, Field(ge=1, le=100)] = 1
     max: Annotated[int, Field(ge=1, le=100)] = 3
+    regret: Annotated[float, Field(gt=0.0, le=0.5)] | None = Field(
+        default=None,
+        description="In place of the target: asking ends where all opinions up to max are expected to raise the chance"
+        " of a right label by no more than this.",
+    )
+    prefer: Annotated[float, Field(ge=0.0, le=8.0)] = Field(
+        default=0.0,
+        description="Of several people who could answer, one is drawn by how much their opinions tell, to this power;"
+        " 0: anybody.",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -21,6 +21,7 @@ from shared.events.base import (
     Timestamp,
     derived_id,
 )
+from shared.events.people import SkillDrift, Worth
 from shared.events.rules import Action, Collected
 from shared.labels.text import NoNul
 from shared.labels.values import Value
@@ -86,19 +87,6 @@ class Skill(Value):
         default=(), description="Of labels that are fused."
     )
     corrections: Corrections | None = None
-
-
-class SkillDrift(Value):
-    """An annotator's accuracy has fallen below what their own earlier answers showed."""
-
-    kind: Literal["skill_drift"] = "skill_drift"
-    annotator_id: Name
-    number: Count = Field(description="Counts the alarms about this person in this project.")
-    before: Probability = Field(description="Accuracy over the baseline.")
-    low: Probability = Field(description="Lower confidence bound of it, which the test is against.")
-    recent: Probability
-    judged: Count = Field(description="Judged answers since the baseline.")
-    false_alarm: Probability = Field(description="Chance of any alarm per baseline for a constant accuracy, at most.")
 
 
 class RuleFired(Value):
@@ -354,6 +342,7 @@ class ClassMix(Value):
 Measurement = Annotated[
     Skill
     | SkillDrift
+    | Worth
     | RuleFired
     | GoldPlan
     | GoldMark

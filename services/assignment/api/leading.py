@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from pydantic import TypeAdapter
 
+from services.assignment.api.choosing import Choosing
 from services.assignment.api.desk import Desk
 from services.assignment.api.identity import Principal
 from services.assignment.api.problems import Problem
@@ -59,6 +60,7 @@ class Leading:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._choosing = Choosing(desk)
 
     async def slots(self, project_id: str, request: SlotsRequest) -> SlotsResponse:
         """Open slots in queue order."""
@@ -85,6 +87,7 @@ class Leading:
     ) -> list[AssignResult]:
         """Lease on behalf: each element is granted, or refused with a reason."""
         project = self._desk.project(project_id)
+        assignments = await self._choosing.settle(project_id, assignments)
         lease_s = project.spec.policy.lease_s if project is not None else 0.0
         async with self._desk.service.unit() as unit:
             people = await get_people(unit.connection, list({one.annotator_id for one in assignments}))

@@ -167,6 +167,10 @@ class SlotsResponse(Part):
 class Assignment(Part):
     item_id: ItemId
     annotator_id: Name
+    others: Annotated[list[Name], Field(max_length=200)] = Field(
+        default=[],
+        description="People who could answer as well: one of all is drawn, as the policy's `overlap.prefer` says.",
+    )
 
 
 class AssignRequest(Part):
@@ -175,7 +179,7 @@ class AssignRequest(Part):
 
 class AssignResult(Part):
     item_id: str
-    annotator_id: str
+    annotator_id: str = Field(description="Who got it, or was drawn for it.")
     lease_id: UUID | None = None
     fencing_token: int | None = None
     expires_at: datetime | None = None

@@ -7,13 +7,14 @@ score's range, never so far that age or urgency would not outweigh it.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from shared.events import Skill
 
 PRIOR = 4.0
+LEAST = 1e-9
 
 Judged = Mapping[str, tuple[int, int]]
 """Class that was true -> answers that were right, and wrong."""
@@ -45,3 +46,19 @@ def fits(own: Judged, crowd: Judged, *, weight: float, seed: int) -> dict[str, f
         drawn = float(chance.beta(mine + PRIOR * usual, not_mine + PRIOR * (1.0 - usual)))
         found[name] = weight * (drawn - usual)
     return found
+
+
+def drawn(people: Sequence[str], worths: Mapping[str, float], *, prefer: float, chance: float) -> str:
+    """One of several people who could answer, by what their opinions tell, to the power `prefer`.
+
+    Somebody unknown is drawn like the mean of those who are known, so that newcomers are tried.
+
+    Args:
+        people: at least one.
+        worths: of those who are known, in any unit.
+        prefer: 0: anybody.
+        chance: in [0, 1).
+    """
+    usual = sum(worths.values()) / len(worths) if worths else 1.0
+    shares = np.cumsum([max(worths.get(name, usual), LEAST) ** prefer for name in people])
+    return people[int(np.searchsorted(shares, chance * shares[-1], side="right"))]

@@ -8,9 +8,9 @@ from services.assignment.store.goldplans import save_gold_plans
 from services.assignment.store.measurements import Measured, Restraint, save_measurements, save_restraints
 from shared.bus.records import Received
 from shared.bus.unit import Unit
-from shared.events import Certificate, ErrorPatterns, GoldPlan, Quality, RuleFired, Skill, SkillDrift
+from shared.events import Certificate, ErrorPatterns, GoldPlan, Quality, RuleFired, Skill, SkillDrift, Worth
 
-KEPT = (Skill, SkillDrift, ErrorPatterns)
+KEPT = (Skill, SkillDrift, ErrorPatterns, Worth)
 
 
 async def keep(batch: Sequence[Received[Quality]], unit: Unit) -> None:

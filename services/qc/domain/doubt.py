@@ -1,8 +1,8 @@
 """Labels that a later snapshot no longer believes.
 
-A label is given when the posterior reaches the target, under what was known of its people then. What is learned of them
-later may leave it short; it is asked for again while it may have more opinions. On recorded crowds those opinions are
-better spent than the same number by a higher target (decision 27).
+A label is given when the posterior reaches the target, or further opinions promise less than the policy's regret, under
+what was known of its people then. What is learned of them later may leave it short; it is asked for again while it may
+have more opinions. On recorded crowds those opinions are better spent than the same number by a higher target (27).
 """
 
 import json
@@ -21,7 +21,7 @@ from services.qc.domain.refresh import Given
 from services.qc.domain.rereview import still_fits
 from services.qc.domain.rounds import Touched, round_of
 from services.qc.domain.scale import Scale
-from services.qc.domain.stopping import pays
+from services.qc.domain.stopping import forgone, pays
 from shared.events import Audience, CostModel, Path, Policy
 
 SLACK = 1.1
@@ -119,9 +119,18 @@ def doubted(item: ItemState, at: Standpoint, prediction: Mapping[str, float] | N
     found = Doubt(label.version, reached, min(shares.get(label.symbol, 0.0), 1.0))
     overlap = at.policy.overlap.model_copy(update={"min": 1, "max": reached.most})
     policy = at.policy.model_copy(update={"overlap": overlap})
-    if not in_doubt(found.posterior, reached.target):
+    if not _falls_short(shares, label.symbol, reached, at, taken=current.taken):
         return None
     return found if pays(current, policy, shares, at.scale, parameters=at.parameters, costs=at.costs) else None
+
+
+def _falls_short(shares: Mapping[str, float], symbol: str, reached: Reached, at: Standpoint, *, taken: int) -> bool:
+    """Whether a label that once was enough clearly is not now: by the policy's regret where it names one."""
+    stands = min(shares.get(symbol, 0.0), 1.0)
+    lost = forgone(at.policy, shares, at.scale, at.parameters, left=max(reached.most - taken, 0))
+    if lost is None or at.policy.overlap.regret is None:
+        return in_doubt(stands, reached.target)
+    return max(shares.values()) - stands + lost > SLACK * at.policy.overlap.regret
 
 
 def _later(item: ItemState, number: int) -> bool:
@@ -160,9 +169,9 @@ def suspects(given: Iterable[Given], standing: Mapping[str, Standing], at: Stand
         said = next((one.predicted for one in told if one.predicted), None) if all(o.blind for o in told) else None
         prediction = None if said is None else json.loads(said)
         opinions = [Opinion(one.annotator_id, one.symbol) for one in told]
-        belief = posterior(opinions, at.scale, at.parameters, method, prediction).get(label.symbol, 0.0)
-        if in_doubt(belief, label.reached.target):
-            found.append((belief, item, prediction))
+        shares = posterior(opinions, at.scale, at.parameters, method, prediction)
+        if _falls_short(shares, label.symbol, label.reached, at, taken=len(told)):
+            found.append((shares.get(label.symbol, 0.0), item, prediction))
     return {item: prediction for _, item, prediction in sorted(found, key=itemgetter(0, 1))}
 
 

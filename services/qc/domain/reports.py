@@ -11,7 +11,7 @@ from services.qc.domain.fusing.told import corrections, part_skills
 from services.qc.domain.pace import pace_of
 from services.qc.domain.rules import Firing
 from services.qc.domain.skill import skill
-from shared.events import Action, ConfusionCell, GoldPlan, Quality, RuleFired, Skill, SkillDrift, Speed
+from shared.events import Action, ConfusionCell, GoldPlan, Quality, RuleFired, Skill, SkillDrift, Speed, Worth
 
 MAX_CELLS = 200
 DIGITS = 6
@@ -141,3 +141,18 @@ def gold_plan_of(
         measurement=plan,
         measured_at=now,
     )
+
+
+def worths_of(project_id: str, worths: Mapping[str, float], *, snapshot: int, now: datetime) -> list[Quality]:
+    """What an opinion of each of these people tells, by a snapshot."""
+    return [
+        Quality(
+            project_id=project_id,
+            subject=about(annotator_id),
+            sequence=f"worth:{snapshot}",
+            measurement=Worth(annotator_id=annotator_id, nats=round(nats, DIGITS)),
+            snapshot=snapshot,
+            measured_at=now,
+        )
+        for annotator_id, nats in sorted(worths.items())
+    ]

@@ -1,15 +1,16 @@
 """When a round ends, and in what: after each annotation a label, one more request, an end without label, or wait.
 
 The order of the rules is their rank: an end is never undone, an expert's word goes before people's, people's skips and
-running out of people before statistics. An opinion is asked for while the posterior is below the target; where the
-project says what a wrong label costs, only while opinions are also expected to save more than they cost. Every state of
-a round has a way to rest: each answer, skip or `exhausted` either ends it or leaves it waiting for what was asked, and
-what never comes becomes `exhausted`.
+running out of people before statistics. An opinion is asked for while the posterior is below the target, or, where the
+policy names a regret, while all that may still be asked for are expected to gain more than that; where the project says
+what a wrong label costs, only while opinions are also expected to save more than they cost. Every state of a round has
+a way to rest: each answer, skip or `exhausted` either ends it or leaves it waiting for what was asked, and what never
+comes becomes `exhausted`.
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.qc.domain import numeric
 from services.qc.domain.consensus import posterior, settled
@@ -22,7 +23,7 @@ from services.qc.domain.models import Method
 from services.qc.domain.rounds import Round
 from services.qc.domain.scale import Kind, Scale, number_of, same
 from services.qc.domain.table import table_of
-from services.qc.domain.worth import worth_asking
+from services.qc.domain.worth import gain, worth_asking
 from shared.events import Ask, CostModel, Path, Policy
 from shared.labels import LabelValue, Rating
 
@@ -49,7 +50,8 @@ class Verdict:
     """The round ends in a label.
 
     `votes` is all it stands on; `agreement` the share of them that equals the value, None for fewer than two; `sure`
-    says whether the posterior reached the target; `fusion` how sure a fused value is of its parts.
+    says whether the posterior reached the target, or more opinions were not worth it by the policy's regret; `fusion`
+    how sure a fused value is of its parts.
     """
 
     value: LabelValue
@@ -219,6 +221,35 @@ def pays(
     return worth_asking(shares, stranger, left=left, opinion=costs.opinion, error=error)
 
 
+def forgone(
+    policy: Policy, believed: Mapping[str, float] | None, scale: Scale, parameters: Parameters, *, left: int
+) -> float | None:
+    """By how much so many more opinions are expected to raise the chance of a right label.
+
+    None where the policy names no regret, or there is no posterior to tell by.
+    """
+    method = Method(policy.consensus.method)
+    if policy.overlap.regret is None or scale.kind is not Kind.CLOSED or method.votes or believed is None:
+        return None
+    asked = table_of(parameters, scale.classes, method).crowd(policy.overlap.prefer)
+    return gain([believed[name] for name in scale.classes], asked.expected, left)
+
+
+def _by_regret(current: Round, policy: Policy, best: _Best, scale: Scale, parameters: Parameters) -> Decision | None:
+    """Enough or one more, by what asking on to the maximum could still bring; None: the target decides."""
+    left = policy.overlap.max - current.taken
+    lost = forgone(policy, best.distribution, scale, parameters, left=max(left, 0))
+    if lost is None or policy.overlap.regret is None or left <= 0:
+        return None
+    said = f"{left} more opinions would gain {lost:.4f}"
+    if lost > policy.overlap.regret:
+        return Request(Ask.OPINION, len(current.fresh) + 1, f"{said} > {policy.overlap.regret:g}", best.posterior)
+    said = f"{said} <= {policy.overlap.regret:g}"
+    if policy.experts and not best.sure:
+        return Request(Ask.EXPERT, len(current.fresh) + 1, said, best.posterior)
+    return replace(_label(current, best, scale, said), sure=best.posterior is not None)
+
+
 def _by_opinions(
     current: Round, policy: Policy, best: _Best, scale: Scale, *, parameters: Parameters, costs: CostModel
 ) -> Decision:
@@ -227,6 +258,9 @@ def _by_opinions(
     missing = overlap.min - number
     if missing > 0:  # of the opinions of before, which count here, some do no more
         return Request(Ask.OPINION, len(current.fresh) + missing, f"{missing} short of the minimum", best.posterior)
+    decided = _by_regret(current, policy, best, scale, parameters)
+    if decided is not None:
+        return decided
     if best.sure:
         return _label(current, best, scale, "target reached")
     if overlap.max == 1 and len(current.opinions) == 1:

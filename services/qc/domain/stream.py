@@ -14,13 +14,14 @@ from operator import add, sub
 import numpy as np
 
 from services.qc.domain.answers import Answers, Floats, answers_of
+from services.qc.domain.asking import Crowd, crowd_of
 from services.qc.domain.calibration import TEMPERATURES, heard_by
 from services.qc.domain.counts import MILLS
 from services.qc.domain.em import Fitted, Kinds, class_logs, count, fit, softmax, sum_by_item
 from services.qc.domain.methods import blended, choose
 from services.qc.domain.rows import Priors, expected_columns
 from services.qc.domain.subtypes import KINDS, kind_columns, kind_logs
-from services.qc.domain.table import log_columns, temperature_of
+from services.qc.domain.table import by_class, log_columns, temperature_of
 
 FIRST = 50
 SCHEDULE = ((20_000, 0.1), (10**12, 0.5))
@@ -149,6 +150,16 @@ class Stream:
         earlier, told = (np.array(rows) for rows in zip(*self._pending, strict=True))
         self.heard += heard_by(earlier, told, np.array(self._prior))
         self._pending.clear()
+
+    def crowd(self, prefer: float) -> Crowd:
+        """Who could be asked, by their indices; as `table.Table.crowd`."""
+        if not self._columns:
+            return Crowd([[self.temperature * one for one in row] for row in self._stranger])
+        logs = [[by_class(row, self._prior, self._kinds) for row in one] for one in self._columns]
+        prior = softmax(np.array(self._prior)).reshape(self.classes, self._kinds).sum(axis=1)
+        answers = self.counts()[: len(logs)].sum(axis=(1, 2))
+        names = [str(index) for index in range(len(logs))]
+        return crowd_of(names, np.array(logs), prior, answers, heat=self.temperature, prefer=prefer)
 
     def labels(self) -> Floats:
         """The shares by which items are labelled that no posterior settles, as those of a batch; (items, classes)."""

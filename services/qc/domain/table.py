@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from services.qc.domain.answers import Floats
+from services.qc.domain.asking import MOST, Crowd, crowd_of
 from services.qc.domain.calibration import TEMPERATURES
 from services.qc.domain.counts import MILLS, Cell, Confusion, Parameters
 from services.qc.domain.em import Kinds, class_logs, softmax
@@ -57,6 +58,16 @@ def soften(scores: Sequence[float]) -> list[float]:
     return [share / mass for share in shares]
 
 
+def by_class(column: Column, prior: Column, kinds: int) -> Column:
+    """A column by class alone: kinds weigh as they are frequent; `prior` and `column` are (classes * kinds,)."""
+    if kinds == 1:
+        return column
+    mass = [math.exp(one) for one in prior]
+    both = [one * math.exp(log) for one, log in zip(mass, column, strict=True)]
+    starts = range(0, len(mass), kinds)
+    return [math.log(math.fsum(both[at : at + kinds]) / math.fsum(mass[at : at + kinds])) for at in starts]
+
+
 class Table:
     """Columns by annotator and symbol.
 
@@ -88,6 +99,7 @@ class Table:
         self.temperature = temperature_of(learned.heard) if method is Method.DEFAULT else 1.0
         self._prediction_weight = learned.prediction_weight
         self._known: dict[str, list[Column]] = {}
+        self._crowds: dict[float, Crowd] = {}
         self._accuracy = crowd_accuracy(self._crowd, self._priors)
 
     def _dense(self, cells: Mapping[Cell, float]) -> Floats:
@@ -193,15 +205,25 @@ class Table:
 
     def stranger(self) -> list[Column]:
         """What each answer of somebody new would add to the scores; (answered, truth)."""
-        return [[self.temperature * one for one in self._told(self.column("", name))] for name in self.classes]
+        told = (by_class(self.column("", name), self.prior, self.kinds) for name in self.classes)
+        return [[self.temperature * one for one in column] for column in told]
 
-    def _told(self, column: Column) -> Column:
-        """A column by class alone: kinds weigh as they are frequent."""
-        if self.kinds == 1:
-            return column
-        mass = [math.exp(one) for one in self.prior]
-        both = self._by_class([one * math.exp(log) for one, log in zip(mass, column, strict=True)])
-        return [math.log(one / all_) for one, all_ in zip(both, self._by_class(mass), strict=True)]
+    def crowd(self, prefer: float) -> Crowd:
+        """Who could be asked, where they are drawn by their worth to this power; before anybody is known: strangers."""
+        found = self._crowds.get(prefer)
+        if found is None:
+            found = self._crowds[prefer] = self._known_crowd(prefer)
+        return found
+
+    def _known_crowd(self, prefer: float) -> Crowd:
+        known = {name: one.total for name, one in self._people.items() if one.total > 0.0}
+        if not known or self.method.votes:
+            return Crowd(self.stranger())
+        names = sorted(known, key=lambda name: (-known[name], name))[:MOST]
+        logs = [[by_class(self.column(who, name), self.prior, self.kinds) for name in self.classes] for who in names]
+        prior = np.array(self._by_class(soften(self.prior)))
+        answers = np.array([known[name] for name in names])
+        return crowd_of(names, np.array(logs), prior, answers, heat=self.temperature, prefer=prefer)
 
 
 def table_of(parameters: Parameters, classes: tuple[str, ...], method: Method = Method.DEFAULT) -> Table:

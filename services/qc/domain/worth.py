@@ -8,10 +8,15 @@ looked at ahead. Of the classes, the two likeliest are looked at: what a third o
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from services.qc.domain.answers import Floats
 
 Column = Sequence[float]
 AHEAD = 6
-"""Opinions looked at ahead, at most."""
+"""Opinions looked at ahead where each is weighed against its price, at most."""
 
 
 def _answers(stranger: Sequence[Column], first: int, second: int) -> list[tuple[float, float]]:
@@ -23,6 +28,14 @@ def _answers(stranger: Sequence[Column], first: int, second: int) -> list[tuple[
     return [scaled[first], scaled[second], (rest[0], rest[1])]
 
 
+@lru_cache(maxsize=256)
+def _outcomes(number: int) -> tuple[Floats, Floats]:
+    """How so many answers can fall on three kinds: in how many ways (outcomes,), and how many of each kind (3, ..)."""
+    found = [(a, b, number - a - b) for a in range(number + 1) for b in range(number + 1 - a)]
+    ways = [float(math.comb(number, a) * math.comb(number - a, b)) for a, b, _ in found]
+    return np.array(ways), np.array(found, dtype=np.float64).T
+
+
 def gain(shares: Sequence[float], stranger: Sequence[Column], number: int) -> float:
     """By how much `number` opinions by strangers are expected to raise the probability of the best class.
 
@@ -32,16 +45,13 @@ def gain(shares: Sequence[float], stranger: Sequence[Column], number: int) -> fl
         number: of opinions.
     """
     first, second = sorted(range(len(shares)), key=lambda place: -shares[place])[:2]
-    (a1, a2), (b1, b2), (c1, c2) = _answers(stranger, first, second)
-    best = []
-    for agree in range(number + 1):
-        for other in range(number + 1 - agree):
-            rest = number - agree - other
-            ways = math.comb(number, agree) * math.comb(number - agree, other)
-            one = shares[first] * a1**agree * b1**other * c1**rest
-            two = shares[second] * a2**agree * b2**other * c2**rest
-            best.append(ways * max(one, two))
-    return max(math.fsum(best) - shares[first], 0.0)
+    told = _answers(stranger, first, second)
+    ways, given = _outcomes(number)
+    one, two = (
+        shares[place] * ways * np.prod(np.array([answer[side] for answer in told])[:, None] ** given, axis=0)
+        for side, place in enumerate((first, second))
+    )
+    return max(float(np.maximum(one, two).sum()) - shares[first], 0.0)
 
 
 def worth_asking(

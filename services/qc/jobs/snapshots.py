@@ -8,7 +8,7 @@ window. What lies behind the window still counts, in the integers.
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -17,10 +17,12 @@ from operator import itemgetter
 import structlog
 
 from services.qc.domain.consensus import Opinion
-from services.qc.domain.counts import CellCount, Learned, Parameters, digest, judged_answers, pack
+from services.qc.domain.counts import CellCount, Learned, Parameters, build, digest, judged_answers, pack
 from services.qc.domain.models import Method
 from services.qc.domain.refresh import Given, counted_only, fits, refresh
+from services.qc.domain.reports import worths_of
 from services.qc.domain.scale import Kind, Scale, scale_of
+from services.qc.domain.table import table_of
 from services.qc.domain.undecided import undecided_cells
 from services.qc.metrics import Metrics
 from services.qc.settings import QcSettings
@@ -29,6 +31,7 @@ from shared.bus.references import References
 from shared.bus.unit import Unit
 from shared.errors import RetryLater
 from shared.events import ConsensusPolicy
+from shared.topics import QUALITY
 
 log = structlog.get_logger(__name__)
 FORGET_ROWS = 1000
@@ -61,6 +64,7 @@ class Snapshots:
         self._looked = -math.inf
         self._missing: dict[str, int] = {}
         self._settled: dict[str, int] = {}
+        self._told: dict[str, dict[str, float]] = {}
 
     def _wanted(self, known: int) -> int:
         """Answers after which a snapshot is due, from one that knew this many."""
@@ -97,8 +101,7 @@ class Snapshots:
             started = time.monotonic()
             if started < self._rests_until:
                 return
-            async with self._unit() as unit:
-                await self._take(project, given, Store(unit.connection, self._references.projects.naming), unit.now)
+            await self._take(project, given)
             took = time.monotonic() - started
             if took > SHORT_S:
                 self._rests_until = started + took / self._settings.snapshot_share
@@ -113,11 +116,18 @@ class Snapshots:
             if self._parameters.behind(project, least, CATCH_UP_AT_MOST):
                 async with self._unit() as unit:
                     given, *_ = (await Store(unit.connection).list_growth()).get(project, (0,))
-                    await self._take(project, given, Store(unit.connection, self._references.projects.naming), unit.now)
+                await self._take(project, given)
 
-    async def _take(self, project: str, given: int, store: Store, now: datetime) -> None:
+    async def _take(self, project: str, given: int) -> None:
+        async with self._unit() as unit:
+            told = await self._taken(project, given, unit)
+        self._told.setdefault(project, {}).update(told)
+
+    async def _taken(self, project: str, given: int, unit: Unit) -> Mapping[str, float]:
+        """Take a snapshot; what it changed of people's worths, which is told where the project asks people by them."""
+        store, now = Store(unit.connection, self._references.projects.naming), unit.now
         if not await store.lock_project(project):
-            return
+            return {}
         started = time.monotonic()
         cells, learned = await self._refreshed(project, store)
         body = await asyncio.to_thread(pack, cells, learned)
@@ -125,12 +135,25 @@ class Snapshots:
         name = digest(body)
         if name == known:
             self._settled[project] = given
-            return
+            return {}
         judged = judged_answers(cells)
         await store.save_snapshot(project, number + 1, now=now, judged=judged, given=given, digest=name, body=body)
         await store.forget_bodies(project, keep=self._settings.snapshots_kept)
         self._metrics.snapshot(project, number + 1, seconds=time.monotonic() - started)
         log.info("snapshot_taken", project_id=project, snapshot=number + 1, judged=judged, model=learned.model)
+        told = await asyncio.to_thread(self._worths, project, cells, learned)
+        unit.emit(QUALITY, *worths_of(project, told, snapshot=number + 1, now=now))
+        return told
+
+    def _worths(self, project: str, cells: list[CellCount], learned: Learned) -> Mapping[str, float]:
+        current = self._references.projects.current(project)
+        policies = () if current is None else current.spec.policies
+        prefer = max((one.overlap.prefer for one in policies), default=0.0)
+        if current is None or prefer == 0.0 or scale_of(current.spec.label).kind is not Kind.CLOSED:
+            return {}
+        method = Method(current.spec.policy.consensus.method)
+        table = table_of(build(0, cells, learned), scale_of(current.spec.label).classes, method)
+        return table.crowd(prefer).news(self._told.get(project, {}))
 
     async def _refreshed(self, project: str, store: Store) -> Body:
         """What the next snapshot holds: a batch fitted to the answers where the scale has classes, else the counts."""

@@ -224,6 +224,26 @@ async def test_leads_see_the_slots_of_every_lane_and_assign_as_they_like(replica
         assert given["lease_id"]
 
 
+async def test_of_several_people_one_is_drawn_by_worth_and_never_twice(replica: Replica) -> None:
+    rules = make.policy(auto_accept=None, gold=NO_GOLD, overlap=ev.Overlap(min=2, max=4, prefer=8.0))
+    replica.project(make.project_spec(policy=rules), version=2)
+    await feed(replica, **{f"i{n}": None for n in range(6)})
+    for who in ("ann", "bea", "cyd"):
+        await add(replica, who)
+    told = {"ann": 0.001, "bea": 0.9, "cyd": 0.3}
+    worths = [
+        make.quality(ev.Worth(annotator_id=who, nats=nats), subject=f"annotator#{who}", sequence="worth:1")
+        for who, nats in told.items()
+    ]
+    await replica.handle(QUALITY, *worths)
+    async with replica.client() as admin:
+        asked = [{"item_id": f"i{n}", "annotator_id": "ann", "others": ["bea", "cyd"]} for n in range(6) for _ in "ab"]
+        path = f"/v1/projects/{make.PROJECT}/assign"
+        given = (await admin.post(path, json={"assignments": asked})).json()["results"]
+        assert all(one["lease_id"] for one in given)
+        assert [one["annotator_id"] for one in given] == ["bea", "cyd"] * 6
+
+
 async def test_lanes_are_read_back_from_the_routes(replica: Replica) -> None:
     replica.project(make.project_spec(policy=people_policy()), version=2)
     await replica.rebuild(ROUTES, make.route("a", lane="annotator:de|", project_version=2))

@@ -9,8 +9,8 @@ from services.qc.domain.consensus import Opinion, posterior
 from services.qc.domain.counts import build
 from services.qc.domain.models import ONE_COIN
 from services.qc.store import Store
-from shared.events import Agreement, Audience, GoldResult, Label, Skill
-from shared.topics import ANNOTATIONS, GOLD_ANSWERS, LABELS, QUALITY
+from shared.events import Agreement, Audience, GoldResult, Label, Overlap, Skill, Worth
+from shared.topics import ANNOTATIONS, GOLD_ANSWERS, LABELS, PROJECTS, QUALITY
 from tests.support import events as make
 from tests.support.qc import Qc
 from tests.support.qc_domain import CLOSED, policy
@@ -40,6 +40,23 @@ async def test_a_snapshot_is_numbered_when_counts_grew_and_decisions_name_it(qc:
     assert [label.evidence.snapshot for label in labels] == [0] * 5 + [1]
     await qc.jobs.take_snapshots()
     assert [row["number"] for row in await snapshots(qc)] == [1, 2]
+
+
+async def test_what_opinions_tell_is_told_where_people_are_asked_by_it(qc: Qc) -> None:
+    def told(events: list[Any]) -> list[tuple[str, int]]:
+        return [(e.measurement.annotator_id, e.snapshot) for e in events if isinstance(e.measurement, Worth)]
+
+    await qc.handle(ANNOTATIONS, agreeing(range(5), "a", "b", "c"))
+    await qc.jobs.take_snapshots()
+    assert told(await qc.published(QUALITY)) == []
+    spec = make.project_spec(policy=policy(overlap=Overlap(min=2, max=3, regret=0.01, prefer=2.0)))
+    qc.reference.publish(PROJECTS, make.project_version(2, spec=spec), make.project_pointer(2))
+    await qc.handle(ANNOTATIONS, agreeing(range(5, 9), "a", "b", "c"))
+    await qc.jobs.take_snapshots()
+    assert told(await qc.published(QUALITY)) == [("a", 2), ("b", 2), ("c", 2)]
+    await qc.handle(ANNOTATIONS, agreeing(range(9, 30), "a", "b") + agreeing(range(9, 30), "c", value="negative"))
+    await qc.jobs.take_snapshots()
+    assert ("c", 3) in told(await qc.published(QUALITY))
 
 
 async def test_a_label_can_be_computed_again_from_the_snapshot_it_names(qc: Qc) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.assignment.domain.fit import fits, judged
+from services.assignment.domain.fit import drawn, fits, judged
 from services.assignment.domain.lanes import PLAIN, Lane, lane_of, lanes_for, language_of
 from shared import events as ev
 from tests.support import events as make
@@ -101,3 +101,18 @@ def test_a_newcomer_is_tried_on_every_class_and_settles_with_evidence() -> None:
     assert fits({}, crowd, weight=1.0, seed=3) == fits({}, crowd, weight=1.0, seed=3)
     assert fits({}, {}, weight=1.0, seed=3) == {}
     assert max(abs(fits({}, crowd, weight=0.2, seed=n)["cats"]) for n in range(300)) <= 0.2
+
+
+def test_of_several_people_one_is_drawn_by_what_their_opinions_tell() -> None:
+    worths = {"good": 0.4, "fair": 0.2}
+    people, chances = ["fair", "good", "new"], [(n + 0.5) / 1000 for n in range(1000)]
+
+    def shares(prefer: float, known: dict[str, float]) -> list[float]:
+        taken = [drawn(people, known, prefer=prefer, chance=chance) for chance in chances]
+        return [taken.count(name) / 1000 for name in people]
+
+    assert shares(0.0, worths) == pytest.approx([0.333, 0.333, 0.333], abs=0.01)
+    assert shares(1.0, worths) == pytest.approx([0.222, 0.444, 0.333], abs=0.01), "a newcomer counts as the mean"
+    assert shares(2.0, worths) == pytest.approx([0.138, 0.552, 0.310], abs=0.01)
+    assert shares(2.0, {}) == pytest.approx([0.333, 0.333, 0.333], abs=0.01)
+    assert drawn(["spam"], {"spam": 0.0}, prefer=2.0, chance=0.999) == "spam"
