@@ -142,7 +142,8 @@ class Snapshots:
         self._metrics.snapshot(project, number + 1, seconds=time.monotonic() - started)
         log.info("snapshot_taken", project_id=project, snapshot=number + 1, judged=judged, model=learned.model)
         told = await asyncio.to_thread(self._worths, project, cells, learned)
-        unit.emit(QUALITY, *worths_of(project, told, snapshot=number + 1, now=now))
+        for event in worths_of(project, told, snapshot=number + 1, now=now):
+            unit.emit(QUALITY, event)
         return told
 
     def _worths(self, project: str, cells: list[CellCount], learned: Learned) -> Mapping[str, float]:
