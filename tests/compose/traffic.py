@@ -151,8 +151,8 @@ class Traffic:
         ended = {name: report[name] for name in ("labelled", "sampled_out", "unlabelable", "unresolved")}
         if sum(ended.values()) != len(items):
             wrong.append(f"{len(items)} items were acknowledged, {ended} have come to an end")
-        if len({item for item, _ in labels}) != report["labelled"]:
-            wrong.append(f"{report['labelled']} items are labelled, {len(labels)} labels came out")
+        if (told := len({item for item, _ in labels})) != report["labelled"]:
+            wrong.append(f"of {len(items)} items {told} have labels in the topic; how they ended: {ended}")
         if changed := [key for key, event_id in before.items() if labels.get(key) != event_id]:
             wrong.append(f"{len(changed)} labels are not what they were before compose down: {changed[:3]}")
         wrong += await self._answers() + await self._letters([sent.sequence for sent, _ in poison])

@@ -1,4 +1,4 @@
-"""Sets of classes and numbers, as kinds beside those of objects: one yes or no per class, and the mean."""
+"""Sets of classes and numbers, as kinds beside those of objects: one yes or no per class; `ratings` for numbers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,10 +9,10 @@ from services.qc.domain.answers import Floats, answers_of
 from services.qc.domain.em import fit
 from services.qc.domain.kinds.kind import Fusion, Given, Items, Kind, Label, f1_of
 from services.qc.domain.kinds.measures import Measure, detected, over
+from services.qc.domain.kinds.ratings import fuse_rating
 from shared.labels import Choices, Rating
 
 KEPT = 0.5
-TOLERANCE = 0.05
 
 
 def parse_choices(raw: Any) -> Choices:
@@ -88,21 +88,6 @@ def parse_rating(raw: Any) -> Rating:
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise ValueError("a rating is a number")  # noqa: TRY004  # it is data, not a call
     return Rating(rating=number)
-
-
-def fuse_rating(items: Items[Rating]) -> Fusion[Rating]:
-    """The mean, as no annotator model beat it (see `numeric`); sure is the share of answers near it."""
-    every = [one.value.rating for answers in items.values() for one in answers]
-    width = (max(every) - min(every)) * TOLERANCE if every else 0.0
-    labels, off = {}, dict[str, list[float]]()
-    for task, answers in items.items():
-        numbers = np.array([one.value.rating for one in answers])
-        centre = float(numbers.mean())
-        near = float(np.mean(np.abs(numbers - centre) <= width + 1e-9))
-        labels[task] = Label(Rating(rating=centre), near, 1.0 - near)
-        for one in answers:
-            off.setdefault(one.annotator, []).append(abs(one.value.rating - centre))
-    return Fusion(labels, {name: {"off": float(np.mean(each))} for name, each in sorted(off.items())})
 
 
 def median_rating(answers: Sequence[Given[Rating]]) -> Rating:
