@@ -333,8 +333,6 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
                 return
 
     async def _once(self, records: Sequence[Record], blame: str | None) -> None:
-        if any(record.offset < self._expected.get(record.partition, 0) for record in records):
-            raise Fenced("done before: its commit was not answered, and a rebalance has found the new place since")
         passed = 0
         if blame is None:
             wanted = self._wanted(records)
@@ -344,6 +342,8 @@ class Consumer(ConsumerRebalanceListener, Generic[E]):  # type: ignore[misc]
             refused = [one for one in judged if isinstance(one, Rejected)]
         else:
             valid, refused = [], [Rejected(record, Reason.UNPROCESSABLE, blame) for record in records]
+        if any(record.offset < self._expected.get(record.partition, 0) for record in records):
+            raise Fenced("done before: while it was tried or judged, a rebalance has found a place behind it")
         ends = {record.partition: record.offset + 1 for record in records}
         poison = await self._apply(valid, refused, ends)
         self._limit.add(len(records), poison)

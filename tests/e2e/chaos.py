@@ -17,6 +17,7 @@ from pathlib import Path
 
 import structlog
 
+from tests.e2e.world import trace
 from tests.e2e.world.faults import WEIGHTS, Fault, schedule
 from tests.e2e.world.plan import Plan
 from tests.e2e.world.proof import INVARIANTS, examine
@@ -55,13 +56,16 @@ async def one_seed(seed: int, directory: Path, *, seconds: float, rate: float, f
     plan = Plan(seed=seed, items_per_second=rate, poison=tuple(KINDS), rest_within_s=REST_WITHIN_S).with_doubts()
     async with World(plan, directory) as world:
         story = ""
+        await trace.install(world)
         try:
             async with world.load():
                 await world.injector.play(faults)
                 await asyncio.sleep(max(0.0, seconds - world.ledger.clock))
         except Broken as broken:
             story = str(broken)
+        (directory / "logs" / "trace.txt").write_text(await trace.told(world))
         proof = await examine(world, replayed=not story)
+        (directory / "logs" / "metrics.txt").write_text(world.scraper.told())
         if proof.findings and not story:
             story = world.story(proof.story())
         ledger = world.ledger

@@ -77,6 +77,15 @@ class Scraper:
                 lines.append(f"{name}: {lag} {ready}")
         return lines
 
+    def told(self) -> str:
+        """What each process counted when it was last asked, a line for each counter that is not 0."""
+        return "".join(
+            f"{name} {pid} {sample} {' '.join(labels)}: {value:g}\n"
+            for (name, pid), page in self.lives.items()
+            for (sample, labels), value in page.items()
+            if value and sample.endswith("_total")
+        )
+
     def now(self, world: "World", name: str) -> Samples:
         """The last page of a service that still runs."""
         return self.lives.get((name, world.stack.services[name].pid), {})

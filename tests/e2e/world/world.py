@@ -138,6 +138,14 @@ class World:
         finally:
             await connection.close(timeout=5)
 
+    async def execute(self, script: str) -> None:
+        """Statements, as superuser."""
+        connection = await asyncpg.connect(self.postgres.admin_url(), timeout=10)
+        try:
+            await connection.execute(script)
+        finally:
+            await connection.close(timeout=5)
+
     async def rows(self, query: str, *parameters: Any) -> list[Any]:
         """All rows, as superuser."""
         connection = await asyncpg.connect(self.postgres.admin_url(), timeout=10)

@@ -200,6 +200,38 @@ async def test_a_commit_whose_answer_was_lost_is_not_done_again_after_a_rebalanc
     assert set((await times_seen(database)).values()) == {1}
 
 
+async def test_a_batch_that_a_rebalance_gave_again_is_not_done_again_while_it_is_judged(
+    stream: KafkaSettings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka's group lags behind the database: what it gives again before the true place is known is judged for long."""
+    service = probe(stream, database)
+    consumer = service.consumers[0]
+    judge = consumer._judge  # where a large batch waits for a thread
+    late = 0
+
+    async def slowly(records: Any) -> Any:
+        nonlocal late
+        if not consumer._expected:
+            late += 1
+            assert consumer.consumer is not None
+            await consumer.on_partitions_assigned(set(consumer.consumer.assignment()))
+        return await judge(records)
+
+    monkeypatch.setattr(consumer, "_judge", slowly)
+    async with running(service):
+        await publish(stream, items(300))
+        await wait_for(database, 300)
+        assert consumer.consumer is not None
+        places = set(consumer.consumer.assignment())
+        await consumer.on_partitions_revoked(places)
+        for place in places:
+            consumer.consumer.seek(place, 0)
+        await publish(stream, items(30, start=300))
+        await wait_for(database, 330)
+    assert late >= 1
+    assert set((await times_seen(database)).values()) == {1}
+
+
 @pytest.mark.timeout(120)
 async def test_a_killed_broker_loses_nothing(own_kafka: Broker, database: Database, prefix: str) -> None:
     kafka = plaintext(own_kafka.bootstrap, prefix, idempotence=True)
