@@ -4,8 +4,8 @@ from collections.abc import Container, Iterator, Mapping
 
 import numpy as np
 
+from services.assignment.domain.fit import drawn
 from services.qc.domain.answers import Answers
-from services.qc.domain.asking import TINY
 
 Given = tuple[int, int, int]
 """Item, annotator, symbol."""
@@ -51,7 +51,5 @@ class Choosing:
         left = self._left[item]
         if not self.worth or len(left) == 1:
             return len(left) - 1
-        usual = sum(self.worth.values()) / len(self.worth)
-        known = np.array([self.worth.get(str(annotator), usual) for annotator, _ in left])
-        shares = np.cumsum(np.maximum(known, TINY) ** self._prefer)
-        return int(np.searchsorted(shares, self._chance.random() * shares[-1], side="right"))
+        people = [str(annotator) for annotator, _ in left]
+        return people.index(drawn(people, self.worth, prefer=self._prefer, chance=self._chance.random()))

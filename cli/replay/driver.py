@@ -195,17 +195,17 @@ class Desk:
         used_up: list[str] = []
         for slot in slots:
             item: str = slot["item_id"]
-            if self._choosing:
-                taken = self._picker.offer(item, OFFERED)
-                who = [one.worker for one in taken]
-                wanted = min(slot["free"], len(who))
-                assignments += [{"item_id": item, "annotator_id": who[0], "others": who[1:]}] * wanted
-            else:
-                taken = self._picker.take(item, slot["free"])
-                assignments += [{"item_id": item, "annotator_id": one.worker} for one in taken]
-            answers |= {(item, one.worker): one.label for one in taken}
+            taken = self._picker.offer(item, OFFERED) if self._choosing else self._picker.take(item, slot["free"])
             if not taken:
                 used_up.append(item)
+                continue
+            answers |= {(item, one.worker): one.label for one in taken}
+            who = [one.worker for one in taken]
+            if self._choosing:
+                drawn = {"item_id": item, "annotator_id": who[0], "others": who[1:]}
+                assignments += [drawn] * min(slot["free"], len(who))
+            else:
+                assignments += [{"item_id": item, "annotator_id": one} for one in who]
         for chunk in _chunks(assignments):
             await self._answer(chunk, answers)
         for names in _chunks(used_up):

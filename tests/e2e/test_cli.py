@@ -131,6 +131,28 @@ def test_what_each_policy_costs_is_measured_on_the_running_services(tmp_path: Pa
     assert (tmp_path / "economics.png").stat().st_size > 10_000
 
 
+@pytest.mark.timeout(120)
+def test_people_are_drawn_by_what_they_tell_until_an_item_has_nobody_left(
+    crowd: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """One item was answered twice and differently, so that it has nobody left while it would be asked on."""
+    with crowd["answers"].open(newline="") as file:
+        head, *rows = csv.reader(file)
+    kept = [row for row in rows if row[0] != "t0"]
+    split = [("t0", "ann", "cat"), ("t0", "ben", "dog")]
+    uneven = tmp_path / "uneven.csv"
+    with uneven.open("w", newline="") as file:
+        csv.writer(file).writerows([head, *kept, *split])
+    found = labelstream(
+        "economics", "--answers", uneven, "--truth", crowd["truth"], "--policy", "crowdsourced", cwd=tmp_path
+    )
+    told = found["policies"]["crowdsourced"]
+    assert found["violations"] == 0
+    assert told["labels"] == 90
+    assert 180 <= told["opinions"] < found["all_opinions"]["opinions"] == 536
+    assert told["accuracy"] > 0.8
+
+
 @contextlib.contextmanager
 def up(cwd: Path) -> Generator[tuple["subprocess.Popen[str]", Mapping[str, Any]]]:
     process = subprocess.Popen(  # noqa: S603  # our own arguments

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aiokafka.admin import NewTopic
 from confluent_kafka import Producer
 
 from cli.project.commands import apply_spec
@@ -40,8 +41,6 @@ class Shop:
         self._rng, self._began = np.random.default_rng(1), datetime.now(UTC) - timedelta(hours=8)
 
     async def create(self) -> None:
-        from aiokafka.admin import NewTopic  # noqa: PLC0415  # used once
-
         admin = make_admin(self.kafka)
         await admin.start()
         try:

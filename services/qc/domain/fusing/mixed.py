@@ -7,7 +7,7 @@ from typing import Any
 from services.qc.domain import numeric
 from services.qc.domain.consensus import Opinion, posterior
 from services.qc.domain.counts import ANY, Parameters, build
-from services.qc.domain.fusing.counted import CONSENSUS, Cells, within
+from services.qc.domain.fusing.counted import CONSENSUS, MILLS, Cells, within
 from services.qc.domain.fusing.judged import Existence, judge
 from services.qc.domain.fusing.outcome import Fusion, Part
 from services.qc.domain.judging import judge as judge_symbol
@@ -90,7 +90,7 @@ def _judge_symbols(
     cells: Cells, name: str, value: Choice | Choices, mills: int | None, given: Sequence[Given[Any]]
 ) -> None:
     truth, kind = symbol_of(value), Kind.CLOSED if isinstance(value, Choice) else Kind.OPEN
-    weights = weights_of(None if mills is None else {truth: mills / 1000}, truth)
+    weights = weights_of(None if mills is None else {truth: mills / MILLS}, truth)
     weights = {symbol: weight for symbol, weight in weights.items() if symbol != ANY or kind is Kind.OPEN}
     for one in given:
         answered = symbol_of(one.value)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.qc.domain.fusing.counted import MILLS
 from services.qc.domain.kinds.tolerance import DISTANCES, distance
 from shared.labels import LabelValue
 
@@ -10,7 +11,6 @@ SAME = 0.02
 """Distance up to which a proposal was left as it is: tools round."""
 OTHER = 0.5
 """Distance from which more is new than was kept."""
-MILLS = 1000
 
 
 class Deed(StrEnum):
