@@ -4,6 +4,7 @@ import asyncio
 import atexit
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,6 +22,11 @@ T = TypeVar("T")
 
 _LIVE: "weakref.WeakSet[Child]" = weakref.WeakSet()
 _POLL_S = 0.03
+_LOWEST_PORT = 10_000
+_USUAL_LOWEST_OUTGOING = 32_768
+_OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_PORT_DRAWS = 100
+_PORTS = random.SystemRandom()
 
 
 class ChildFailed(LabelstreamError):  # noqa: N818  # it is what happened
@@ -184,10 +190,23 @@ def run(
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free a moment ago; whoever binds it must be ready to be refused."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of 127.0.0.1 that was free a moment ago; whoever binds it must be ready to be refused.
+
+    It lies below those that the system gives to outgoing connections: one of these would take it in the seconds between
+    here and the start of the service that is to listen there.
+    """
+    for _ in range(_PORT_DRAWS):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", _PORTS.randrange(_LOWEST_PORT, _lowest_outgoing())))
+            return int(probe.getsockname()[1])
+    raise ChildFailed(f"no free port of 127.0.0.1 between {_LOWEST_PORT} and {_lowest_outgoing()} was found")
+
+
+def _lowest_outgoing() -> int:
+    try:
+        return max(int(_OUTGOING.read_text().split()[0]), 2 * _LOWEST_PORT)
+    except (OSError, ValueError, IndexError):
+        return _USUAL_LOWEST_OUTGOING
 
 
 def _popen(command: Sequence[str], output: IO[bytes], env: Mapping[str, str] | None) -> "subprocess.Popen[bytes]":

@@ -275,6 +275,11 @@ async def test_a_service_that_cannot_start_shows_its_log(tmp_path: Path) -> None
         await service.start(within_s=10)
 
 
+def test_an_outgoing_connection_never_takes_a_free_port() -> None:
+    lowest_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert all(free_port() < lowest_outgoing for _ in range(50))
+
+
 async def test_what_ignores_sigterm_is_killed_with_its_children(tmp_path: Path) -> None:
     script = "trap '' TERM; sleep 60 & echo $! ; while true; do sleep 0.1; done"
     child = Child("stubborn", ["sh", "-c", script], log=tmp_path / "log")

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import httpx
 
+from tests.e2e.world.faults import READY_WITHIN_S
 from tests.e2e.world.ledger import Ledger
 from tests.e2e.world.plan import CLASSES, Person, Plan, truth_of
 
@@ -19,7 +20,8 @@ IDLE_S = 0.2
 THINK_S = 0.02
 UNANSWERED_S = 5.0
 RETRY_S = 0.2
-GIVE_UP_S = 45.0
+GIVE_UP_S = 2 * READY_WITHIN_S
+"""Faults of one target come one after the other, and a call may have to wait out two recoveries."""
 LATE_S = 0.7
 REFUSED_LATE = frozenset({"lease_expired"})
 Task = Mapping[str, Any]
