@@ -165,7 +165,7 @@ def consensus(out: Output, answers: Path, truth: Path | None, name: str, output:
         "judged": len(judged), "opinions": crowd.opinions, "workers": crowd.workers, "seconds": seconds,
         "seconds_per_item": seconds / len(crowd.items),
         "expected_wrong": sum(label.wrong for label in fused.labels.values()) / len(crowd.items),
-        "skills": fused.skills,
+        "skills": fused.told(),
     }  # fmt: skip
     out.result(document, lambda to: _show(to, document))
 

@@ -179,7 +179,13 @@ def _painted(items: Sequence[Sequence[Answer[Any]]]) -> Labelled:
         lambda item: semantic_masks.fuse(item, equal).masks,
         None,
         [one.wrong for one in found],
-        {name: {"accuracy": accuracy} for name, accuracy in painters.accuracy.items()},
+        {
+            name: {
+                "accuracy": accuracy,
+                "intervals": {"accuracy": list(painters.intervals[name])} if name in painters.intervals else {},
+            }
+            for name, accuracy in painters.accuracy.items()
+        },
         {"classes": len(painters.classes), "semantic": True},
     )
 

@@ -43,6 +43,10 @@ class Speed(Value):
     answers: Count
 
 
+Interval = tuple[float, float]
+Intervals = Annotated[dict[Name, Interval], Field(max_length=20)]
+
+
 class PartSkill(Value):
     """What an annotator is like beside fused labels of objects, words or pixels; null: nothing to tell by."""
 
@@ -54,6 +58,8 @@ class PartSkill(Value):
     extent: Probability | None = Field(default=None, description="Mean similarity of these to the labels' extents.")
     words: Probability | None = Field(default=None, description="Word error rate.")
     pixels: Probability | None = Field(default=None, description="Share of disputed pixels that they had right.")
+    spread: NonNegative | None = Field(default=None, description="Root mean square of 1 - similarity of extents.")
+    intervals: Intervals = Field(default_factory=dict, description="95 %, by figure; from counts by answer.")
 
 
 class Corrections(Value):
@@ -166,8 +172,6 @@ class GoldResult(Value):
 
 Coefficient = Annotated[float, Field(le=1.0, allow_inf_nan=False)]
 """1: perfect; 0: as by chance."""
-Interval = tuple[float, float]
-Intervals = Annotated[dict[Name, Interval], Field(max_length=20)]
 
 
 class Agreement(Value):

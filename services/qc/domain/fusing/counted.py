@@ -14,6 +14,7 @@ import numpy as np
 from services.qc.domain.answers import Floats
 from services.qc.domain.kinds.objects import OFF, OWN_EXTENTS, Crowd, Skill
 from services.qc.domain.kinds.presence import EDGE, Anchors
+from services.qc.domain.kinds.ratios import Sums
 from services.qc.domain.rows import Priors, columns, expected_columns
 
 FOUND, FALSE, CLASS, EXTENT, TAGS, WORDS, PIXELS, PROPOSAL = (
@@ -27,6 +28,9 @@ ARCS: Final = "~arcs"
 """The part of relations that holds them; their spans are the part without a name."""
 YES, NO, GIVEN = "=", "!", ""
 """Right, wrong; and an answer as such."""
+SQUARES, CROSS = "==", "=!"
+"""Squares over answers, so that intervals know what errs together: the weight of `SQUARES` is of what is right, its
+answers are the mills of what was seen; the weight of `CROSS` is of their product, its answers are answers."""
 MILLS = 1000
 ANSWERS = 3.0
 """Answers that the assumed density is worth."""
@@ -53,6 +57,12 @@ class Cells:
         key = (who, truth, answered, source)
         self.answers[key] += number
         self.weights[key] += MILLS * number if mills is None else mills
+
+    def add_squares(self, who: str, source: str, right: int, seen: int, answers: int = 1) -> None:
+        """Count what one answer adds to a share, of whose trials so many mills are right."""
+        if seen:
+            self.add(who, (source, "", SQUARES), seen * seen // MILLS, right * right // MILLS)
+            self.add(who, (source, "", CROSS), answers, right * seen // MILLS)
 
 
 def part_of(source: str) -> tuple[str, str]:
@@ -94,6 +104,19 @@ def number(cells: Mapping[Cell, tuple[float, float]], source: str, answered: str
     return cells.get((source, "", answered), (0.0, 0.0))[0]
 
 
+def sums(cells: Mapping[Cell, tuple[float, float]], source: str, right: str, wrong: str) -> Sums:
+    """What is known of a share: of one annotator, or of everybody."""
+    hits = weight(cells, source, right)
+    cross = weight(cells, source, CROSS)
+    turned = right != YES  # squares are of what is under YES
+    seen = hits + weight(cells, source, wrong)
+    whole, squares = number(cells, source, SQUARES) / MILLS, weight(cells, source, SQUARES)
+    if turned:
+        squares, cross = whole - 2.0 * cross + squares, whole - cross
+    each = (hits, seen, number(cells, source, CROSS), squares, cross, whole)
+    return Sums(*(np.array([max(one, 0.0)]) for one in each))
+
+
 def matrix(cells: Mapping[Cell, tuple[float, float]], source: str, names: Sequence[str]) -> Floats:
     """(answered, truth); of these names alone."""
     place = {name: index for index, name in enumerate(names)}
@@ -117,6 +140,7 @@ class Rates:
     false: float
     off: float
     near: float
+    spread: float = OFF
 
 
 def crowd_rates(counted: Counted) -> Rates:
@@ -131,6 +155,7 @@ def crowd_rates(counted: Counted) -> Rates:
         rate(marks, marks + left, anchors.false, anchors.crowd),
         rate(apart, close + apart, OFF, OWN_EXTENTS),
         rate(near, near + far, NEAR, NEAR_ANSWERS),
+        _root(cells, OFF),
     )
 
 
@@ -148,7 +173,26 @@ def rates_of(who: str, counted: Counted, crowd: Rates) -> Rates:
         false,
         rate(apart, close + apart, crowd.off, OWN_EXTENTS),
         rate(near, near + far, crowd.near, own),
+        _root(cells, crowd.spread),
     )
+
+
+def spread(cells: Mapping[Cell, tuple[float, float]]) -> float | None:
+    """The root mean square of how far extents are from those of labels; None where none was compared."""
+    met, apart = number(cells, EXTENT, CROSS), _apart(cells)
+    return (apart / met) ** 0.5 if met > 0.0 else None
+
+
+def _apart(cells: Mapping[Cell, tuple[float, float]]) -> float:
+    """The sum of the squares of distances: of 1 - similarity."""
+    close, met = weight(cells, EXTENT, CROSS), number(cells, EXTENT, CROSS)
+    return max(met - 2.0 * close + weight(cells, EXTENT, SQUARES), 0.0)
+
+
+def _root(cells: Mapping[Cell, tuple[float, float]], prior: float) -> float:
+    """The spread, shrunk."""
+    met = max(number(cells, EXTENT, CROSS), 0.0)
+    return float(((_apart(cells) + OWN_EXTENTS * prior**2) / (met + OWN_EXTENTS)) ** 0.5)
 
 
 def crowd_of(counted: Counted, classes: Sequence[str], people: Iterable[str]) -> Crowd:
@@ -170,10 +214,10 @@ def crowd_of(counted: Counted, classes: Sequence[str], people: Iterable[str]) ->
     rates = {name: rates_of(name, counted, typical) for name in names}
     return Crowd(
         {
-            name: Skill(one.detection, one.false, float(np.diag(told[at]) @ share), one.off)
+            name: Skill(one.detection, one.false, float(np.diag(told[at]) @ share), one.off, spread=one.spread)
             for at, (name, one) in enumerate(rates.items())
         },
-        Skill(typical.detection, typical.false, float(np.diag(nobody) @ share), typical.off),
+        Skill(typical.detection, typical.false, float(np.diag(nobody) @ share), typical.off, spread=typical.spread),
         tuple(classes),
         share,
         {name: told[at] for at, name in enumerate(names)},

@@ -93,6 +93,7 @@ def _judge_shapes(
     if isinstance(label, Masks):
         for one, share in zip(given, right_share(objects, given) or (), strict=False):
             right = round(MILLS * share)
+            cells.add_squares(one.annotator, within(part, PIXELS), right, MILLS)
             cells.add(one.annotator, (within(part, PIXELS), "", YES), 1, right)
             cells.add(one.annotator, (within(part, PIXELS), "", NO), 0, MILLS - right)
 
@@ -106,17 +107,20 @@ def _judge_drawn(cells: Cells, label: _Drawing, answers: Sequence[Answer[Any]], 
         cells.add(who, (within(part, FOUND), "", GIVEN), 1)
         for at, mills in enumerate(label.mills):
             cells.add(who, (within(part, FOUND), "", YES if at in found else NO), 1, mills)
+        cells.add_squares(who, within(part, FOUND), sum(label.mills[at] for at in found), sum(label.mills))
         for at, (to, alike) in found.items():
             if votes[at] > 1:
                 classes = label.objects[at].label, answer.objects[to].label
                 cells.add(who, (within(part, CLASS), *classes), 1, label.mills[at])
                 close = round(MILLS * alike)
+                cells.add_squares(who, within(part, EXTENT), close, MILLS)
                 cells.add(who, (within(part, EXTENT), "", YES), int(alike >= label.near), close)
                 cells.add(who, (within(part, EXTENT), "", NO), int(alike < label.near), MILLS - close)
         taken = {to for to, _ in found.values()}
         rest.append(Answer(who, tuple(one for to, one in enumerate(answer.objects) if to not in taken)))
     false = cluster(rest, label.geometry).number
     for one in rest:
+        cells.add_squares(one.annotator, within(part, FALSE), MILLS * len(one.objects), MILLS)
         if false:
             cells.add(one.annotator, (within(part, FALSE), "", NO), len(one.objects))
             cells.add(one.annotator, (within(part, FALSE), "", YES), false - len(one.objects))
@@ -167,3 +171,4 @@ def _judge_words(cells: Cells, label: Transcript, answers: Iterable[Given[Transc
         wrong = min(edits(keys(one.value.text), truth), len(truth))
         cells.add(one.annotator, (within(part, WORDS), "", YES), len(truth) - wrong)
         cells.add(one.annotator, (within(part, WORDS), "", NO), wrong)
+        cells.add_squares(one.annotator, within(part, WORDS), MILLS * (len(truth) - wrong), MILLS * len(truth))

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from services.qc.domain.answers import Floats
+from services.qc.domain.kinds.certainty import certainty
 from services.qc.domain.kinds.clusters import match
 from services.qc.domain.kinds.kind import Fusion, Given, Items, Label, f1_of
 from services.qc.domain.kinds.measures import Measure, detected, over
@@ -45,7 +46,8 @@ class Drawings(Generic[V, E]):
             task: self._label(fused, [one.value for one in items[task]])
             for task, fused in zip(every, found, strict=True)
         }
-        return Fusion(labels, {who: told(skill) for who, skill in crowd.people.items()})
+        skills = {who: told(skill) for who, skill in crowd.people.items()}
+        return Fusion(labels, skills, {who: certainty(skill) for who, skill in crowd.people.items()})
 
     def _label(self, fused: Fused[E], values: Sequence[V]) -> Label[V]:
         kept = [Drawn(each.extent, each.label) for each in fused.kept]

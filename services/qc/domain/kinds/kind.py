@@ -40,10 +40,21 @@ class Label(Generic[V]):
 
 @dataclass(frozen=True, slots=True)
 class Fusion(Generic[V]):
-    """All labels, and what was learned about people: annotator -> name of the skill -> number."""
+    """All labels, and what was learned about people.
+
+    Attributes:
+        labels: by task.
+        skills: annotator -> name of the skill -> number.
+        intervals: annotator -> name of the skill -> 95 % of it.
+    """
 
     labels: Mapping[str, Label[V]]
     skills: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+
+    def told(self) -> dict[str, dict[str, Any]]:
+        """The skills of each annotator with their intervals, ready for JSON."""
+        return {who: {**own, "intervals": dict(self.intervals.get(who, {}))} for who, own in self.skills.items()}
 
 
 @dataclass(frozen=True, slots=True)

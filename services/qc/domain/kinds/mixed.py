@@ -8,6 +8,7 @@ import numpy as np
 from services.qc.domain.answers import answers_of
 from services.qc.domain.kinds.kind import Fusion, Given, Items, Kind, Label
 from services.qc.domain.kinds.plain import CHOICES, RATING
+from services.qc.domain.kinds.ratios import shares_of, summed
 from services.qc.domain.kinds.relations import RELATIONS
 from services.qc.domain.kinds.segments import SEGMENTS
 from services.qc.domain.kinds.shapes import SHAPES
@@ -42,12 +43,12 @@ def fuse_choice(items: Items[Choice]) -> Fusion[Choice]:
         return Fusion({task: Label(Choice(choice=classes[0]), 1.0, 0.0) for task in tasks})
     found = resolve(answers_of(item, who, said, (len(tasks), len(people), len(classes))), Method.DEFAULT)
     best, sure = found.posterior.argmax(axis=1).tolist(), found.posterior.max(axis=1).tolist()
-    return Fusion(
-        {
-            task: Label(Choice(choice=classes[best[at]]), sure[at], 1.0 - sure[at], ({"posterior": sure[at]},))
-            for at, task in enumerate(tasks)
-        }
-    )
+    labels = {
+        task: Label(Choice(choice=classes[best[at]]), sure[at], 1.0 - sure[at], ({"posterior": sure[at]},))
+        for at, task in enumerate(tasks)
+    }
+    own = summed(who, found.posterior[item, said], np.ones(len(item)), len(people))
+    return Fusion(labels, *shares_of(people, {"accuracy": own}))
 
 
 def majority_choice(answers: Sequence[Given[Choice]]) -> Choice:
@@ -120,11 +121,16 @@ def fuse(items: Items[Mixed]) -> Fusion[Mixed]:
             sum(label.wrong for label in own.values()),
             tuple(parts),
         )
-    skills: dict[str, dict[str, float]] = {}
+    return Fusion(labels, _by_part(fused, "skills"), _by_part(fused, "intervals"))
+
+
+def _by_part(fused: Mapping[str, Fusion[Any]], what: str) -> dict[str, dict[str, Any]]:
+    """What is known of people, by annotator and `part.skill`."""
+    found: dict[str, dict[str, Any]] = {}
     for name, one in fused.items():
-        for who, told in one.skills.items():
-            skills.setdefault(who, {}).update({f"{name}.{skill}": number for skill, number in told.items()})
-    return Fusion(labels, skills)
+        for who, told in getattr(one, what).items():
+            found.setdefault(who, {}).update({f"{name}.{skill}": number for skill, number in told.items()})
+    return found
 
 
 def majority(answers: Sequence[Given[Mixed]]) -> Mixed:

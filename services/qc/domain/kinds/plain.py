@@ -10,6 +10,7 @@ from services.qc.domain.em import fit
 from services.qc.domain.kinds.kind import Fusion, Given, Items, Kind, Label, f1_of
 from services.qc.domain.kinds.measures import Measure, detected, over
 from services.qc.domain.kinds.ratings import fuse_rating
+from services.qc.domain.kinds.ratios import shares_of, summed
 from shared.labels import Choices, Rating
 
 KEPT = 0.5
@@ -38,15 +39,15 @@ def fuse_choices(items: Items[Choices]) -> Fusion[Choices]:
     flat = [(at, seat[one.annotator], one.value.choices) for at, task in enumerate(tasks) for one in items[task]]
     item, who = np.array([[at, one] for at, one, _ in flat], dtype=np.int32).reshape(-1, 2).T
     shares = np.zeros((len(tasks), len(classes)))
-    right: Floats = np.zeros((len(people), 2))
+    right: Floats = np.zeros(len(flat))
     for place, name in enumerate(classes):
         given = np.array([name in chosen for *_, chosen in flat], dtype=np.int32)
         fitted = fit(answers_of(item, who, given, (len(tasks), len(people), 2)))
         shares[:, place] = fitted.posterior[:, 1]
-        right += np.stack([np.einsum("akk->a", fitted.counts), fitted.counts.sum(axis=(1, 2))], axis=1)
+        right += fitted.posterior[item, given]
     labels = {task: _label(shares[at], classes) for at, task in enumerate(tasks)}
-    rates = right[:, 0] / np.maximum(right[:, 1], 1e-9)
-    return Fusion(labels, {name: {"accuracy": float(rates[seat[name]])} for name in people})
+    sums = summed(who, right, np.full(len(flat), float(len(classes))), len(people))
+    return Fusion(labels, *shares_of(people, {"accuracy": sums}))
 
 
 def _label(shares: Floats, classes: Sequence[str]) -> Label[Choices]:

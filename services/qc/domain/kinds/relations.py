@@ -12,6 +12,7 @@ import numpy as np
 
 from services.qc.domain.answers import Floats
 from services.qc.domain.kinds import spans
+from services.qc.domain.kinds.certainty import certainty
 from services.qc.domain.kinds.kind import Fusion, Given, Items, Kind, Label, f1_of
 from services.qc.domain.kinds.measures import Measure, detected
 from services.qc.domain.kinds.objects import Answer, Drawn, learn
@@ -149,7 +150,12 @@ def fuse(items: Items[Relations]) -> Fusion[Relations]:
         who: {**found.skills.get(who, {}), "relation_detection": skill.detection, "relation_class": skill.accuracy}
         for who, skill in crowd.people.items()
     }
-    return Fusion(labels, skills)
+    known = {who: certainty(skill) for who, skill in crowd.people.items()}
+    intervals = {
+        who: {**found.intervals.get(who, {}), "relation_detection": own["detection"], "relation_class": own["class"]}
+        for who, own in known.items()
+    }
+    return Fusion(labels, skills, intervals)
 
 
 def majority(answers: Sequence[Given[Relations]]) -> Relations:

@@ -6,12 +6,14 @@ with rates shrunk to the crowd's). Work goes by run lengths, never by pixels.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from services.qc.domain.answers import Floats, Ints
 from services.qc.domain.kinds.clusters import Answer, Drawn
+from services.qc.domain.kinds.measures import Interval
+from services.qc.domain.kinds.ratios import around, interval, summed
 from services.qc.domain.kinds.runs import Runs, tidy
 from services.qc.domain.kinds.strips import Places
 
@@ -47,11 +49,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Painters:
-    """The classes, and how much of what is disputed each annotator has right; `typical` of anyone else."""
+    """The classes, and how much of what is disputed each annotator has right; `typical` of anyone else.
+
+    `intervals`: 95 % of the accuracy, of those who were in a dispute.
+    """
 
     classes: tuple[str, ...]
     accuracy: Mapping[str, float]
     typical: float
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
 
 
 def picture(answers: Sequence[Answer[Runs]], classes: Sequence[str]) -> Picture | None:
@@ -83,17 +89,28 @@ def learn(items: Sequence[Sequence[Answer[Runs]]]) -> Painters:
         if (found := picture(item, classes)) is not None
     ]
     told = [(who, found) for who, found in seen if found.disputed.any()]
-    for _ in range(ROUNDS):
-        right, mass = np.zeros(len(names)), np.zeros(len(names))
-        for who, found in told:
-            shares = posterior(found, accuracy[who])
-            pixels = found.disputed / found.disputed.sum()
-            each = np.arange(len(pixels))[:, None]
-            right[who] += pixels @ shares[each, found.said]
-            mass[who] += 1.0
+    sums = None
+    for _ in range(ROUNDS if told else 0):
+        rows = [(who, _right(found, accuracy[who])) for who, found in told]
+        people, shares = (np.concatenate([row[at] for row in rows]) for at in (0, 1))
+        sums = summed(people.astype(np.int32), shares, np.ones(len(shares)), len(names))
+        right, mass = sums.hits, sums.seen
         typical = float((right.sum() + CROWD_ITEMS * ANCHOR) / (mass.sum() + CROWD_ITEMS))
         accuracy = (right + OWN_ITEMS * typical) / (mass + OWN_ITEMS)
-    return Painters(classes, dict(zip(names, accuracy.tolist(), strict=True)), typical)
+    skill = dict(zip(names, accuracy.tolist(), strict=True))
+    if sums is None:
+        return Painters(classes, skill, typical)
+    ends = interval(sums, whole=False)
+    known = {name: around(skill[name], ends[at]) for at, name in enumerate(names)}
+    return Painters(classes, skill, typical, known)
+
+
+def _right(found: Picture, accuracy: Floats) -> Floats:
+    """The expected share of the disputed pixels that each answer has right; (answers,)."""
+    shares = posterior(found, accuracy)
+    pixels = found.disputed / found.disputed.sum()
+    right: Floats = pixels @ shares[np.arange(len(pixels))[:, None], found.said]
+    return right
 
 
 def posterior(found: Picture, accuracy: Floats) -> Floats:

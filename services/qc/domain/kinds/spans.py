@@ -8,7 +8,8 @@ import numpy as np
 from services.qc.domain.answers import Floats
 from services.qc.domain.kinds import tags
 from services.qc.domain.kinds.kind import Fusion, Given, Items, Kind, Label, f1_of
-from services.qc.domain.kinds.measures import Measure, detected
+from services.qc.domain.kinds.measures import Interval, Measure, detected
+from services.qc.domain.kinds.ratios import shares_of, summed
 from services.qc.domain.kinds.tags import Stretch
 from shared.labels import Span, Spans
 
@@ -59,7 +60,7 @@ def fuse(items: Items[Spans]) -> Fusion[Spans]:
     for place, task in enumerate(items):
         shares = fitted.posterior[found.starts[place] : found.starts[place + 1]]
         labels[task] = _label(shares, steps, found.edges[place], found.classes, named[place])
-    return Fusion(labels, _skills(found, fitted.counts))
+    return Fusion(labels, *_skills(found, fitted.posterior))
 
 
 def labelled(shares: Floats, found: tags.Tagged, place: int, given: Mapping[str, Sequence[Stretch]]) -> Label[Spans]:
@@ -124,21 +125,34 @@ def _questions(
     return found
 
 
-def _skills(found: tags.Tagged, counts: Floats) -> dict[str, dict[str, float]]:
-    """Of each annotator: the share of what is marked that they mark, of what they mark that is, and the class."""
-    told = {}
-    for place, name in enumerate(found.annotators):
-        own = counts[place]
-        there, marked = own[:, 1:].sum(), own[1:, :].sum()
-        both = own[1:, 1:].sum()
-        right = sum(own[1 + 2 * at : 3 + 2 * at, 1 + 2 * at : 3 + 2 * at].sum() for at in range(len(found.classes)))
-        told[name] = {
-            "detection": float(both / there) if there else 1.0,
-            "false": float(1.0 - both / marked) if marked else 0.0,
-            "class": float(right / both) if both else 1.0,
-            "extent": float(np.diag(own)[1:].sum() / right) if right else 1.0,
-        }
-    return told
+def _skills(
+    found: tags.Tagged, posterior: Floats
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, Interval]]]:
+    """Of each annotator: the share of what is there that they mark, of what they mark that is not, class and extent.
+
+    Args:
+        found: the items as they were tagged.
+        posterior: (atoms, tags).
+    """
+    given, people = found.answers, len(found.annotators)
+    shares = np.take_along_axis(posterior[given.item], given.symbol[:, None].astype(np.int64), axis=1)[:, 0]
+    other = np.where(given.symbol % 2 == 1, given.symbol + 1, given.symbol - 1)  # B for I, and I for B
+    other = np.minimum(np.maximum(other, 0), given.classes - 1)
+    marked = np.where(given.symbol > 0, 1.0, 0.0)
+    there = 1.0 - posterior[given.item, 0]
+    both, same = marked * there, marked * shares
+    right = same + marked * posterior[given.item, other]
+    task = np.searchsorted(found.starts, given.item, side="right") - 1
+    rows, row = np.unique(task.astype(np.int64) * people + given.annotator, return_inverse=True)
+    by_task = [np.bincount(row, each, minlength=len(rows)) for each in (there, marked, both, right, same)]
+    there, marked, both, right, same = (each.astype(np.float64) for each in by_task)
+    who = (rows % max(people, 1)).astype(np.int32)
+    pairs: dict[str, tuple[Floats, Floats]] = {
+        "detection": (both, there), "false": (marked - both, marked), "class": (right, both), "extent": (same, right),
+    }  # fmt: skip
+    skills, known = shares_of(found.annotators, {name: summed(who, *pair, people) for name, pair in pairs.items()})
+    nothing = {"detection": 1.0, "false": 0.0, "class": 1.0, "extent": 1.0}
+    return {name: nothing | own for name, own in skills.items()}, known
 
 
 def majority(answers: Sequence[Given[Spans]]) -> Spans:

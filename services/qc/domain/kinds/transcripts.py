@@ -15,7 +15,8 @@ from rapidfuzz.distance import Levenshtein
 
 from services.qc.domain.answers import Floats
 from services.qc.domain.kinds.kind import Fusion, Given, Items, Kind, Label
-from services.qc.domain.kinds.measures import Measure
+from services.qc.domain.kinds.measures import Interval, Measure
+from services.qc.domain.kinds.ratios import shares_of, summed
 from services.qc.domain.kinds.words import Slot, Word, align, edits, keys, text_of, words
 from shared.labels import Transcript
 
@@ -93,23 +94,42 @@ def errors(items: Sequence[Lines], fused: Sequence[Sequence[str]]) -> dict[str, 
     """Each annotator's word error rate against the fused texts, shrunk to the crowd's, which is anchored."""
     wrong: dict[str, float] = defaultdict(float)
     total: dict[str, float] = defaultdict(float)
-    for lines, truth in zip(items, fused, strict=True):
-        for who, line in zip(lines.annotators, lines.words, strict=True):
-            wrong[who] += min(edits([each.key for each in line], truth), len(truth))
-            total[who] += len(truth)
+    for who, errors_there, number in _compared(items, fused):
+        wrong[who] += errors_there
+        total[who] += number
     crowd = (sum(wrong.values()) + CROWD_WORDS * ERROR) / (sum(total.values()) + CROWD_WORDS)
     return {who: max((wrong[who] + OWN_WORDS * crowd) / (total[who] + OWN_WORDS), LEAST_ERROR) for who in total}
 
 
+def _compared(items: Sequence[Lines], fused: Sequence[Sequence[str]]) -> list[tuple[str, int, int]]:
+    """Of each answer, who gave it, its words to edit, and the words of the fused text."""
+    return [
+        (who, min(edits([each.key for each in line], truth), len(truth)), len(truth))
+        for lines, truth in zip(items, fused, strict=True)
+        for who, line in zip(lines.annotators, lines.words, strict=True)
+    ]
+
+
 def fuse(items: Items[Transcript]) -> Fusion[Transcript]:
-    """The fused text of each item, and each annotator's word error rate and share of words left out and invented."""
+    """The fused text of each item, and each annotator's word error rate against these."""
     every = [aligned(answers) for answers in items.values()]
     rates: dict[str, float] = {}
+    fused: list[list[str]] = []
     for _ in range(ROUNDS):
         fused = [[key for key, _ in voted(lines, _weights(lines, rates)) if key] for lines in every]
         rates = errors(every, fused)
     labels = {task: _label(lines, _weights(lines, rates)) for task, lines in zip(items, every, strict=True)}
-    return Fusion(labels, {who: {"wer": rate} for who, rate in sorted(rates.items())})
+    skills = {who: {"wer": rate} for who, rate in sorted(rates.items())}
+    return Fusion(labels, skills, _known(_compared(every, fused) if every else [], rates))
+
+
+def _known(told: Sequence[tuple[str, int, int]], rates: Mapping[str, float]) -> dict[str, dict[str, Interval]]:
+    """95 % of the word error rates; words of one text are wrong together."""
+    people = sorted(rates)
+    seat = {who: at for at, who in enumerate(people)}
+    rows = np.array([(seat[who], wrong, number) for who, wrong, number in told], dtype=np.float64).reshape(-1, 3)
+    sums = summed(rows[:, 0].astype(np.int32), rows[:, 1], rows[:, 2], len(people))
+    return shares_of(people, {"wer": sums}, {"wer": np.array([rates[who] for who in people])})[1]
 
 
 def _weights(lines: Lines, rates: Mapping[str, float]) -> Floats:
