@@ -2,7 +2,7 @@
 
 Each folder of DATASETS whose README.md says `kind: spans`, `transcription` or another kind of objects is fused and
 measured against its truth. Then generated annotators, of whom every fifth is careless, and the time that one item of
-nine opinions with fifty objects each takes. Reports only, asserts nothing.
+nine opinions with fifty objects each takes; `--speed` takes that time alone. Reports only, asserts nothing.
 """
 
 import argparse
@@ -21,10 +21,10 @@ from services.qc.domain.calibration import reliability
 from services.qc.domain.kinds.clusters import match
 from services.qc.domain.kinds.kind import Kind
 from services.qc.domain.kinds.measures import intervals_of
-from services.qc.domain.kinds.objects import fuse, learn
 from services.qc.domain.kinds.registry import KINDS
 from services.qc.domain.kinds.segments import DRAWN
-from tests.bench.kinds.annotators import Settings, item_of_many, segments
+from tests.bench.kinds.annotators import Settings, segments
+from tests.bench.kinds.speed import OBJECTS, OPINIONS, speed
 
 SEEDS = 10
 NAMED = {"transcription": "transcript"}
@@ -104,26 +104,23 @@ def _real(extents: list[Any], truth: Any) -> list[bool]:
     return [place in set(rows.tolist()) for place in range(len(extents))]
 
 
-def _speed() -> float:
-    """Milliseconds of CPU per item of nine opinions with fifty objects each."""
-    items = [item_of_many(9, 50, seed) for seed in range(10)]
-    crowd = learn(items, DRAWN.geometry)
-    best = min(_timed(items, crowd) for _ in range(3))
-    return 1000.0 * best / len(items)
-
-
-def _timed(items: Any, crowd: Any) -> float:
-    started = time.process_time()
-    for item in items:
-        fuse(item, DRAWN.geometry, crowd)
-    return time.process_time() - started
+def _tell_speed(to: Console) -> None:
+    headings = ("kind", "fastest", "median", "90th percentile")
+    about = f"ms of CPU to fuse an item of {OPINIONS} opinions with {OBJECTS} objects each"
+    to.print(table(headings, [(kind, *(f"{each:.1f}" for each in row)) for kind, *row in speed()], title=about))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("datasets", type=Path)
+    parser.add_argument("datasets", type=Path, nargs="?")
+    parser.add_argument("--speed", action="store_true", help="the time alone, without any datasets")
     chosen = parser.parse_args()
     to = Console(width=180, soft_wrap=True, highlight=False)
+    if chosen.speed:
+        _tell_speed(to)
+        return
+    if chosen.datasets is None:
+        parser.error("needs DATASETS, or --speed")
     rows = []
     for folder in sorted(chosen.datasets.iterdir()):
         kind = _kind(folder)
@@ -135,7 +132,8 @@ def main() -> None:
     gains = ("less the best annotator's", "less the majority's")
     headings = ("opinions", "f1", *gains, "mean_iou", *gains, "calibration error")
     to.print(table(headings, drawn, title=f"generated segments, {SEEDS} crowds each: {Settings()}"))
-    to.print(f"\n{_speed():.1f} ms of CPU for an item of 9 opinions with 50 objects each")
+    to.print()
+    _tell_speed(to)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 import shapely
 import shapely.affinity
 
-from services.qc.domain.kinds import areas, runs, strips, tracks
+from services.qc.domain.kinds import areas, polygons, runs, slices, strips, tracks
 from services.qc.domain.kinds.boxes import Rect
 from services.qc.domain.kinds.intervals import Line
 from tests.bench.shapes.drawing import DRAWS, GEOMETRIES, crowded, moved, somewhere
@@ -69,6 +69,38 @@ def test_areas_that_polygons_share_are_those_of_shapely(seed: int, monkeypatch: 
     monkeypatch.setattr(areas, "TOO_MANY", 900)
     far = shapely.transform(every, lambda points: points + 1e5)
     assert areas.shared(far, far.copy(), at, to) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", list(DRAWS))
+def test_likeness_is_near_to_similarity_where_objects_may_be_one(kind: str) -> None:
+    scene = crowded(kind, 4, 12, 1)
+    extents = [each.extent for answer in scene.answers[0] for each in answer.objects]
+    exact, found = scene.geometry.similarity(extents, extents), scene.geometry.likeness(extents)
+    assert found[exact > 0.2] == pytest.approx(exact[exact > 0.2], abs=0.03)
+    assert (found[exact < 0.2] < 0.25).all()
+    assert (found == found.T).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_slices_of_polygons_share_what_shapely_says(seed: int) -> None:
+    """Holes, several parts and upright edges, too; rings that fold too much are left to the exact way."""
+    every = np.array(regions(np.random.default_rng(seed)), dtype=object)
+    at, to = (each.ravel().astype(np.int32) for each in np.indices((len(every), len(every))))
+    whole = shapely.area(shapely.union(every[at], every[to]))
+    found = slices.overlap(every, at, to)
+    assert found == pytest.approx(shapely.area(shapely.intersection(every[at], every[to])) / whole, abs=0.03)
+    comb = [(x / 2, 9 * (x % 4 in {1, 2})) for x in range(40)]
+    folded = np.array([shapely.Polygon([(y, x) for x, y in [*comb, (20, -1), (0, -1)]])], dtype=object)
+    assert slices.overlap(folded, at[:1], to[:1]) is None
+    assert polygons.likeness(list(folded))[0, 0] == pytest.approx(1.0)
+
+
+def test_a_brief_track_in_a_long_film_is_alike_to_itself_alone() -> None:
+    edges = np.array([[0.0, 0.0, 10.0, 10.0]] * 2)
+    paths = [tracks.Path(np.array(ends, dtype=np.int32), edges) for ends in ((0, 2000), (700, 712), (700, 712))]
+    found = tracks.likeness(paths)
+    assert found[1, 2] == pytest.approx(1.0)
+    assert found[0, 1] < 0.05
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -179,6 +179,10 @@ class BoxGeometry:
         rows = rows_of(left)
         return iou(rows, rows if left is right else rows_of(right))
 
+    def likeness(self, extents: Sequence[Rect]) -> Floats:
+        """Intersection over union."""
+        return self.similarity(extents, extents)
+
     def fuse(self, extents: Sequence[Rect], weights: Floats) -> Rect:
         """See `fused`."""
         return fused(rows_of(extents), weights, [len(extents)])[0]

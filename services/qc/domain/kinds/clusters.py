@@ -47,6 +47,10 @@ class Geometry(Protocol[E]):
         """From 0 to 1 for each pair; (left, right). Neither is empty."""
         ...
 
+    def likeness(self, extents: Sequence[E]) -> Floats:
+        """The similarity of all with each other, near enough to cluster by; 0 where it is far below `least`."""
+        ...
+
     def fuse(self, extents: Sequence[E], weights: Floats) -> E:
         """One extent of one or more; weights (extents,) are positive."""
         ...
@@ -87,9 +91,9 @@ def match(scores: Floats, allowed: Bools) -> tuple[Ints, Ints]:
 
 
 def likeness_of(answers: Sequence[Answer[E]], geometry: Geometry[E]) -> Floats:
-    """The similarity of all objects of an item with each other, in the order of its answers."""
+    """How alike all objects of an item are, in the order of its answers; see `Geometry.likeness`."""
     extents = [each.extent for answer in answers for each in answer.objects]
-    return geometry.similarity(extents, extents) if extents else np.zeros((0, 0))
+    return geometry.likeness(extents) if extents else np.zeros((0, 0))
 
 
 def cluster(
@@ -141,7 +145,7 @@ class _Assignment:
         self.size = np.zeros(total)
         self._names, self._least = names, least
         self._classes = np.zeros((total, int(names.max()) + 1))  # objects by cluster and class
-        at, to = np.nonzero(likeness)
+        at, to = np.divmod(np.flatnonzero(likeness.ravel() > 0.0), total)
         other = owner[at] != owner[to]
         self._at, self._to = at[other], to[other]
         self._alike = likeness[self._at, self._to]

@@ -31,6 +31,9 @@ class Line:
     def similarity(self, left: Sequence[Interval], right: Sequence[Interval]) -> Floats:
         return overlap(left, right)
 
+    def likeness(self, extents: Sequence[Interval]) -> Floats:
+        return overlap(extents, extents)
+
     def fuse(self, extents: Sequence[Interval], weights: Floats) -> Interval:
         return self.fuse_all([extents], [weights])[0]
 

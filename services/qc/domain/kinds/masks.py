@@ -6,7 +6,7 @@ import numpy as np
 
 from services.qc.domain.answers import Floats
 from services.qc.domain.kinds.grouped import Grouped
-from services.qc.domain.kinds.runs import Runs, iou, tidy
+from services.qc.domain.kinds.runs import Runs, iou, likeness, tidy
 
 TIE = 1e-6
 
@@ -52,6 +52,10 @@ class MaskGeometry:
     def similarity(self, left: Sequence[Runs], right: Sequence[Runs]) -> Floats:
         """Intersection over union."""
         return iou(left, right)
+
+    def likeness(self, extents: Sequence[Runs]) -> Floats:
+        """See `runs.likeness`."""
+        return likeness(extents)
 
     def fuse(self, extents: Sequence[Runs], weights: Floats) -> Runs:
         """See `fused`."""

@@ -7,18 +7,21 @@ import numpy as np
 import shapely
 from shapely.geometry import MultiPolygon, Polygon
 
-from services.qc.domain.answers import Floats
+from services.qc.domain.answers import Floats, Ints, Whole
 from services.qc.domain.kinds.areas import shared as areas_of
 from services.qc.domain.kinds.boxes import near
 from services.qc.domain.kinds.estimates import centres
 from services.qc.domain.kinds.grouped import Grouped
 from services.qc.domain.kinds.rays import Rings, reach, reach_of_stars, star
+from services.qc.domain.kinds.slices import overlap
 
 ROUGH = 0.005
 """How far a fused outline may lie from the vote, in parts of the root of its area."""
 TIE = 1e-6
 RAYS = 48
 """Directions in which outlines are averaged, beside those of all their corners."""
+DETAIL = 2
+"""Rays are no more than so many times `RAYS`, or the corners of the finest outline."""
 FOLDED = 0.05
 """The part of the rays that may meet an outline more than once for it to be averaged along them."""
 POLYGON = 3
@@ -55,14 +58,8 @@ def iou(left: Sequence[Region], right: Sequence[Region]) -> Floats:
     """Intersection over union of each pair; (left, right)."""
     one = np.array(left, dtype=object)
     two = one if left is right else np.array(right, dtype=object)
-    at, to = near(_bounds(one), _bounds(two))
-    if left is right:
-        half = at <= to
-        at, to = at[half], to[half]
+    at, to = _worth(one, two)
     areas = shapely.area(one), shapely.area(two)
-    most = np.minimum(np.minimum(areas[0][at], areas[1][to]), _shared_bounds(one[at], two[to]))
-    worth = most > UNLIKE * (areas[0][at] + areas[1][to] - most)
-    at, to = at[worth], to[worth]
     shared = areas_of(one, two, at, to)
     found = np.zeros((len(left), len(right)))
     found[at, to] = shared / np.maximum(areas[0][at] + areas[1][to] - shared, np.finfo(float).tiny)
@@ -71,18 +68,32 @@ def iou(left: Sequence[Region], right: Sequence[Region]) -> Floats:
     return found
 
 
-def _bounds(regions: Floats) -> Floats:
-    found: Floats = shapely.bounds(regions).T
+def likeness(regions: Sequence[Region]) -> Floats:
+    """About the intersection over union of all with each other, along slices; exact where they are folded."""
+    one = np.array(regions, dtype=object)
+    at, to = _worth(one, one)
+    shared = overlap(one, at, to)
+    if shared is None:
+        return iou(regions, regions)
+    found = np.zeros((len(one), len(one)))
+    found[at, to] = found[to, at] = shared
     return found
 
 
-def _shared_bounds(one: Floats, two: Floats) -> Floats:
-    """The area that the bounding boxes of each pair share."""
-    a, b = _bounds(one), _bounds(two)
-    found: Floats = (np.minimum(a[2], b[2]) - np.maximum(a[0], b[0])) * (
-        np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
-    )
-    return found
+def _worth(one: Any, two: Any) -> tuple[Ints, Ints]:
+    """The pairs whose bounding boxes allow some overlap, each once; indices into one and into two."""
+    a = shapely.bounds(one).T
+    b = a if one is two else shapely.bounds(two).T
+    at, to = near(a, b)
+    if one is two:
+        half = at <= to
+        at, to = at[half], to[half]
+    left, right = shapely.area(one)[at], shapely.area(two)[to]
+    wide = np.minimum(a[2, at], b[2, to]) - np.maximum(a[0, at], b[0, to])
+    high = np.minimum(a[3, at], b[3, to]) - np.maximum(a[1, at], b[1, to])
+    most = np.minimum(np.minimum(left, right), wide * high)
+    worth = most > UNLIKE * (left + right - most)
+    return at[worth], to[worth]
 
 
 def fused(regions: Sequence[Region], weights: Floats, sizes: Sequence[int]) -> list[Region]:
@@ -133,55 +144,62 @@ def averaged(regions: Sequence[Region], precision: Floats, sizes: Sequence[int])
     points, ring = points[kept] - middle[grouped.group[ring[kept]]], ring[kept]
     corners = np.bincount(ring, minlength=len(every)).astype(np.int32)
     rings = Rings(points, (np.cumsum(corners) - corners).astype(np.int32), corners)
-    directions = [
-        _directions(angles, int(most))
-        for angles, most in zip(
-            np.split(rings.angle, np.cumsum(grouped.sums(corners.astype(np.float64))).astype(int)[:-1]),
-            np.maximum.reduceat(corners, first),
-            strict=True,
-        )
-    ]
+    directions = _directions(rings.angle, grouped.group[ring], np.maximum.reduceat(corners, first))
     outlines = _along(rings, directions, grouped, precision, middle)
     return [
         None if parts else each for parts, each in zip((grouped.sums(~whole) > 0.0).tolist(), outlines, strict=True)
     ]
 
 
-def _directions(corners: Floats, most: int) -> Floats:
-    """Evenly spread directions and those of all corners; where that is more than the drawn detail is worth, fewer."""
-    found = np.unique(np.concatenate([corners, EVEN]))
-    limit = max(2 * RAYS, 2 * most)
-    if len(found) > limit:
-        found = found[np.round(np.linspace(0, len(found) - 1, limit)).astype(np.int32)]
-    return found
+def _directions(corners: Floats, group: Ints, most: Ints) -> tuple[Floats, Whole]:
+    """Evenly spread directions and those of all corners; where that is more than the drawn detail is worth, fewer.
+
+    Args:
+        corners: (corners,); from -pi to pi.
+        group: (corners,); whose.
+        most: (groups,); corners of the outline that has most of them.
+
+    Returns:
+        The directions of all groups, increasing in each, one after the other; and how many each has.
+    """
+    groups = len(most)
+    turns = np.concatenate([corners, np.tile(EVEN, groups)]) / (4.0 * np.pi) + 0.5  # within a whole
+    found = np.unique(np.concatenate([group, np.repeat(np.arange(groups), RAYS)]) + turns)
+    owner = found.astype(np.int64)
+    number = np.bincount(owner, minlength=groups)
+    told = np.minimum(number, np.maximum(DETAIL * RAYS, DETAIL * most).astype(np.int64))
+    place = np.arange(int(told.sum())) - np.repeat(np.cumsum(told) - told, told)
+    step = np.repeat((number - 1) / (told - 1), told)
+    chosen = np.repeat(np.cumsum(number) - number, told) + np.round(place * step).astype(np.int64)
+    return (found - owner - 0.5)[chosen] * (4.0 * np.pi), told
 
 
 def _along(
-    rings: Rings, directions: Sequence[Floats], grouped: Grouped, precision: Floats, middle: Floats
+    rings: Rings, directions: tuple[Floats, Whole], grouped: Grouped, precision: Floats, middle: Floats
 ) -> list[Region | None]:
     """The mean outlines along rays.
 
     Args:
         rings: of all regions.
-        directions: of the rays of each group.
+        directions: of the rays of all groups, and how many each has; as `_directions` gives.
         grouped: the rings.
         precision: (rings,).
         middle: (groups, 2).
     """
-    number = np.array([len(each) for each in directions], dtype=np.int64)
+    rays, number = directions
     start, owner = np.cumsum(number) - number, np.repeat(np.arange(len(number)), number)
-    rays = np.concatenate(directions)
     angle = rings.angle
     stars = star(rings, angle)
     own = number[grouped.group]
     ring = np.repeat(np.arange(len(stars), dtype=np.int32), own)
     column = np.arange(len(ring)) - np.repeat(np.cumsum(own) - own - start[grouped.group], own)
     reached = reach_of_stars(rings, angle, ring, column, rays)
-    folded = np.zeros(len(number))
+    folded, begin = np.zeros(len(number)), np.cumsum(own) - own
     for at in np.nonzero(~stars)[0].tolist():
-        points = rings.points[rings.first[at] : rings.first[at] + rings.size[at]]
-        reached[ring == at], more = reach(points, directions[grouped.group[at]])
-        folded[grouped.group[at]] += precision[at] * more
+        points, group = rings.points[rings.first[at] : rings.first[at] + rings.size[at]], grouped.group[at]
+        along = rays[start[group] : start[group] + number[group]]
+        reached[begin[at] : begin[at] + own[at]], more = reach(points, along)
+        folded[group] += precision[at] * more
     radii, heavy = np.zeros((2, int(grouped.sizes.max()), len(rays)))
     radii[grouped.place[ring], column] = reached
     heavy[grouped.place[ring], column] = precision[ring]
@@ -225,6 +243,10 @@ class PolygonGeometry:
     def similarity(self, left: Sequence[Region], right: Sequence[Region]) -> Floats:
         """Intersection over union."""
         return iou(left, right)
+
+    def likeness(self, extents: Sequence[Region]) -> Floats:
+        """See `likeness`."""
+        return likeness(extents)
 
     def fuse(self, extents: Sequence[Region], weights: Floats) -> Region:
         """See `fused`."""

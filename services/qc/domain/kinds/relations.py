@@ -35,6 +35,9 @@ class Pairs:
     def similarity(self, left: Sequence[Arc], right: Sequence[Arc]) -> Floats:
         return np.array([[float(one == two) for two in right] for one in left])
 
+    def likeness(self, extents: Sequence[Arc]) -> Floats:
+        return self.similarity(extents, extents)
+
     def fuse(self, extents: Sequence[Arc], weights: Floats) -> Arc:  # noqa: ARG002  # all of them are the same
         return extents[0]
 

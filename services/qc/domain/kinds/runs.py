@@ -16,6 +16,10 @@ from services.qc.domain.kinds.strips import shared as shared_of_strips
 MAX_PIXELS = 100_000_000
 AT_ONCE = 4_000_000
 """Runs that are looked at in one go."""
+COLUMNS = 24
+"""Of a mask that are enough to tell it from others."""
+UNLIKE = 0.1
+"""Pairs whose bounds allow no more overlap than this are taken to have none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,6 +139,11 @@ class _Flat:
     height: int
     pixels: int
 
+    @property
+    def turns(self) -> bool:
+        """Whether any run goes on in the next column."""
+        return bool((self.starts // self.height != (self.ends - 1) // self.height).any())
+
     def strips(self) -> Strips | None:
         return strips_of(self.starts, self.ends, self.sizes, self.height)
 
@@ -153,6 +162,17 @@ class _Flat:
         bounds[:, there] = left[first], np.where(turned, 0, top), right[last] + 1, np.where(turned, self.height, bottom)
         areas[there] = np.add.reduceat(self.ends - self.starts, first)
         return bounds, areas
+
+    def coarse(self, masks: Ints, stride: int) -> "_Flat":
+        """Of some masks, one column of so many, put together."""
+        column = self.starts // self.height
+        place = np.full(len(self.sizes), -1, dtype=np.int64)
+        place[masks] = np.arange(len(masks))
+        owner = np.repeat(place, self.sizes)
+        kept = (owner >= 0) & (column % stride == 0)
+        away = (column[kept] - column[kept] // stride) * self.height
+        sizes = np.bincount(owner[kept], minlength=len(masks))
+        return _Flat(self.starts[kept] - away, self.ends[kept] - away, sizes, self.height, self.pixels)
 
 
 def _flat(masks: Sequence[Runs]) -> _Flat:
@@ -222,6 +242,39 @@ def iou(left: Sequence[Runs], right: Sequence[Runs]) -> Floats:
     """Intersection over union of each pair; 0 for two empty masks."""
     shared, one, two = overlaps(left, right)
     found: Floats = shared / np.maximum(one[:, None] + two - shared, 1.0)
+    return found
+
+
+def likeness(masks: Sequence[Runs]) -> Floats:
+    """About `iou` of all with each other: by some columns of wide masks; 0 where bounds allow next to nothing."""
+    flat = _flat(masks)
+    bounds, area = flat.edges()
+    at, to = near(bounds, bounds)
+    half = at < to
+    at, to = at[half], to[half]
+    wide = np.minimum(bounds[2, at], bounds[2, to]) - np.maximum(bounds[0, at], bounds[0, to])
+    high = np.minimum(bounds[3, at], bounds[3, to]) - np.maximum(bounds[1, at], bounds[1, to])
+    most = np.minimum(np.minimum(area[at], area[to]), wide * high)
+    worth = most > UNLIKE * (area[at] + area[to] - most)
+    at, to = at[worth], to[worth]
+    found = np.eye(len(masks))
+    columns = np.maximum(bounds[2] - bounds[0], 1.0) * (not flat.turns)
+    level = np.floor(np.log2(np.maximum(columns / COLUMNS, 1.0))).astype(np.int32)
+    coarser = np.maximum(level[at], level[to])
+    for each in np.unique(coarser).tolist():
+        pairs = np.flatnonzero(coarser == each)
+        found[at[pairs], to[pairs]] = found[to[pairs], at[pairs]] = _by_columns(flat, at[pairs], to[pairs], 1 << each)
+    return found
+
+
+def _by_columns(flat: _Flat, at: Ints, to: Ints, stride: int) -> Floats:
+    """Intersection over union of pairs, where one column of so many is looked at; (pairs,)."""
+    masks, place = np.unique(np.concatenate([at, to]), return_inverse=True)
+    some = flat.coarse(masks, stride)
+    one, two = place[: len(at)].astype(np.int32), place[len(at) :].astype(np.int32)
+    area = some.edges()[1]
+    shared = _intersections(some, some, one, two)
+    found: Floats = shared / np.maximum(area[one] + area[two] - shared, 1.0)
     return found
 
 

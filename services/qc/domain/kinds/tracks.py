@@ -17,6 +17,16 @@ SAMPLES = 256
 AT_ONCE = 32_000
 STRETCH = 20
 """Frames over which two tracks must come near each other at all for their boxes to be compared."""
+LOOKS = 48
+"""Frames at which tracks are compared to cluster them, where the shortest is long enough to be seen in some."""
+FEW = 6
+"""Of these frames, in which any track is seen."""
+BRIEF = 3
+"""Frames of a glance that say too little of a track."""
+GLANCE = 4
+"""One of so many of them is looked at first."""
+UNLIKE = 0.05
+"""Tracks that share less than this at a glance are of different objects."""
 FEWEST_KEYS = 32
 """Keyframes at which a track is fused, if anyone gave so many; else twice as many as anyone gave."""
 FRAMES = 1 << 40
@@ -43,12 +53,12 @@ class Path:
         return found
 
 
-def samples(paths: Sequence[Path]) -> Floats:
-    """Frames at which to look at tracks: all that any covers, or evenly spread ones."""
+def samples(paths: Sequence[Path], most: int = SAMPLES) -> Floats:
+    """Frames at which to look at tracks: all that any covers, or so many that are evenly spread."""
     first, last = min(int(p.frames[0]) for p in paths), max(int(p.frames[-1]) for p in paths)
-    if last - first < SAMPLES:
+    if last - first < most:
         return np.arange(first, last + 1, dtype=np.float64)
-    return np.linspace(first, last, SAMPLES)
+    return np.linspace(first, last, most)
 
 
 def seen(paths: Sequence[Path], frames: Floats) -> Floats:
@@ -95,6 +105,49 @@ def iou(left: Sequence[Path], right: Sequence[Path]) -> Floats:
     found[at, to] = both / np.maximum(volumes[0][at] + volumes[1][to] - both, np.finfo(float).tiny)
     if left is right:
         found[to, at] = found[at, to]
+    return found
+
+
+def likeness(paths: Sequence[Path]) -> Floats:
+    """As `iou` of all with each other, at fewer frames; 0 where a few of these show next to nothing in common."""
+    frames = samples(paths, _looks(paths))
+    boxes = np.nan_to_num(seen(paths, frames))
+    at, to = near(_reach(boxes), _reach(boxes))
+    half = at < to
+    at, to = at[half], to[half]
+    few = boxes[:, :, ::GLANCE]
+    brief = (few[2] > few[0]).sum(axis=1) < BRIEF
+    worth = (_overlap(few, at, to) > UNLIKE) | brief[at] | brief[to]
+    at, to = at[worth], to[worth]
+    found = np.eye(len(paths))
+    found[at, to] = found[to, at] = _overlap(boxes, at, to)
+    return found
+
+
+def _looks(paths: Sequence[Path]) -> int:
+    """Frames that are enough to tell tracks apart: the shortest one is seen in some of them."""
+    first, last = min(int(p.frames[0]) for p in paths), max(int(p.frames[-1]) for p in paths)
+    shortest = min(int(p.frames[-1] - p.frames[0]) + 1 for p in paths)
+    return int(np.clip(FEW * (last - first + 1) / shortest, LOOKS, SAMPLES))
+
+
+def _overlap(boxes: Floats, at: Ints, to: Ints) -> Floats:
+    """Intersection over union of the volumes of pairs; (pairs,).
+
+    Args:
+        boxes: (4, paths, frames); zeros where there is no box.
+        at: (pairs,); indices into the paths.
+        to: (pairs,); likewise.
+    """
+    left, top, right, bottom = (np.ascontiguousarray(side) for side in boxes)
+    volume = np.einsum("pf,pf->p", right - left, bottom - top)
+    both, step = np.empty(len(at)), max(AT_ONCE // boxes.shape[2], 1)
+    for low in range(0, len(at), step):
+        a, b = at[low : low + step], to[low : low + step]
+        wide = np.minimum(right[a], right[b]) - np.maximum(left[a], left[b])
+        high = np.minimum(bottom[a], bottom[b]) - np.maximum(top[a], top[b])
+        both[low : low + step] = np.einsum("pf,pf->p", np.maximum(wide, 0.0), np.maximum(high, 0.0))
+    found: Floats = both / np.maximum(volume[at] + volume[to] - both, np.finfo(float).tiny)
     return found
 
 
@@ -252,6 +305,10 @@ class TrackGeometry:
     def similarity(self, left: Sequence[Path], right: Sequence[Path]) -> Floats:
         """Intersection over union of volumes."""
         return iou(left, right)
+
+    def likeness(self, extents: Sequence[Path]) -> Floats:
+        """See `likeness`."""
+        return likeness(extents)
 
     def fuse(self, extents: Sequence[Path], weights: Floats) -> Path:
         """See `fused`."""
