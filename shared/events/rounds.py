@@ -249,6 +249,9 @@ class Evidence(Value):
         default=(), description="What somebody gave and the label has not, the likeliest first; place counts them."
     )
     unseen: NonNegative | None = Field(default=None, description="Expected number of objects that nobody gave.")
+    error: NonNegative | None = Field(
+        default=None, description="Standard error of a rating; its posterior is the chance to be within the tolerance."
+    )
 
 
 class Label(ItemEvent):

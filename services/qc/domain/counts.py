@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from services.qc.domain.fusing.counted import SOURCES, Counted, part_of, within
+from services.qc.domain.raters import Raters, raters_of
 from shared.labels import Names
 
 ANY = ""
@@ -24,8 +25,9 @@ Cell = tuple[str, str]
 class Source(StrEnum):
     """Who says what the truth is; consensus and gold are stored, the rest is in snapshots only.
 
-    Fitted, hard: by a batch, on items of the first and of the second kind. From found on: what is counted of people by
-    labels that were fused, all stored; see `fusing.counted`.
+    Fitted, hard: by a batch, on items of the first and of the second kind. Number: how people give numbers, no counts,
+    by a batch as well; see `raters`. The others from found on: what is counted of people by labels that were fused,
+    all stored; see `fusing.counted`.
     """
 
     CONSENSUS = "consensus"
@@ -41,6 +43,7 @@ class Source(StrEnum):
     WORDS = "words"
     PIXELS = "pixels"
     PROPOSAL = "proposal"
+    NUMBER = "number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,8 @@ class Parameters:
     """Everything a decision depends on beside the answers; `snapshot` is the number it is known by.
 
     `fused`: what is counted of people by labels that were fused, by part of the label; `parts`: of a mix of kinds,
-    those of its choices and sets. `tables` remembers what was computed already; it changes no result.
+    those of its choices and sets; `raters`: how people give numbers. `tables` remembers what was computed already; it
+    changes no result.
     """
 
     snapshot: int
@@ -149,12 +153,14 @@ class Parameters:
     priors: Priors = Priors()
     fused: Mapping[str, Counted] = field(default_factory=dict)
     parts: Mapping[str, "Parameters"] = field(default_factory=dict)
+    raters: Raters | None = None
     tables: dict[tuple[tuple[str, ...], str], Any] = field(default_factory=dict, compare=False)
 
 
 def judged_answers(cells: Iterable[CellCount]) -> int:
     """Answers behind these cells: of a fused label its other cells speak of the same ones."""
-    return round(sum(one.weight for one in cells if not one.part and one.source not in SOURCES) / MILLS)
+    told = (one for one in cells if not one.part and one.source not in SOURCES and one.source is not Source.NUMBER)
+    return round(sum(one.weight for one in told) / MILLS)
 
 
 def build(snapshot: int, cells: Iterable[CellCount], learned: Learned | None = None) -> Parameters:
@@ -175,20 +181,24 @@ def build(snapshot: int, cells: Iterable[CellCount], learned: Learned | None = N
     }
     priors = Priors()
     annotators: defaultdict[str, Confusion] = defaultdict(Confusion)
-    crowd, fused = Confusion(), defaultdict[str, Counted](Counted)
+    crowd, fused, numbers = Confusion(), defaultdict[str, Counted](Counted), list[tuple[str, str, int]]()
     for one in sorted(several, key=lambda c: (c.annotator_id, c.truth, c.answered, c.source, c.part)):
         if one.source in SOURCES:
             cell = (one.source.value, one.truth, one.answered)
             fused[one.part].add(one.annotator_id, cell, float(one.answers), one.weight / MILLS)
             continue
-        if one.part:
+        if one.source is Source.NUMBER:
+            numbers.append((one.annotator_id, one.answered, one.weight))
+        if one.part or one.source is Source.NUMBER:
             continue
         weight = one.weight / MILLS * (priors.gold if one.source is Source.GOLD else 1.0)
         hard = one.source is Source.HARD
         if one.annotator_id:  # answers of erased people say something about the crowd, and about nobody in it
             annotators[one.annotator_id].add(one.truth, one.answered, weight, hard=hard)
         crowd.add(one.truth, one.answered, weight, hard=hard)
-    return Parameters(snapshot, dict(annotators), crowd, learned or Learned(), priors, dict(fused), of_parts)
+    return Parameters(
+        snapshot, dict(annotators), crowd, learned or Learned(), priors, dict(fused), of_parts, raters_of(numbers)
+    )
 
 
 def named_cells(cells: Iterable[CellCount], names: Names) -> list[CellCount]:

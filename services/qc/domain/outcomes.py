@@ -109,6 +109,7 @@ def label_of(
             snapshot=snapshot,
             agreement=verdict.agreement,
             reason=verdict.reason,
+            error=None if verdict.error is None else float(f"{verdict.error:.6g}"),
             **_sureness(verdict.fusion),
         ),
         opinions=len(fresh),

@@ -43,6 +43,7 @@ class Scale:
         size: how many values an open scale has, at most MAX_OPEN.
         tolerance: two numbers this near are the same opinion.
         ordered: the classes stand from lowest to highest.
+        low, high: of numbers.
         fuser: of a fused scale; parts: of one that is a mix of kinds, instead.
     """
 
@@ -52,6 +53,8 @@ class Scale:
     tolerance: float = 0.0
     stepped: bool = False
     ordered: bool = False
+    low: float = field(default=-math.inf, compare=False)
+    high: float = field(default=math.inf, compare=False)
     fuser: Fuser | None = field(default=None, compare=False)
     parts: Mapping[str, "Scale"] = field(default_factory=dict, compare=False)
 
@@ -77,7 +80,8 @@ def scale_of(schema: LabelSchema) -> Scale:
             return Scale(Kind.OPEN, size=_subsets(len(schema.classes), schema.min, schema.max))
         case RatingSchema():
             tolerance = schema.step or (schema.max - schema.min) * RANGE_SHARE
-            return Scale(Kind.NUMERIC, tolerance=tolerance, stepped=schema.step is not None)
+            stepped = schema.step is not None
+            return Scale(Kind.NUMERIC, tolerance=tolerance, stepped=stepped, low=schema.min, high=schema.max)
         case MixedSchema():
             return Scale(Kind.FUSED, parts={name: scale_of(part) for name, part in sorted(schema.parts.items())})
         case _:

@@ -51,7 +51,7 @@ class Verdict:
 
     `votes` is all it stands on; `agreement` the share of them that equals the value, None for fewer than two; `sure`
     says whether the posterior reached the target, or more opinions were not worth it by the policy's regret; `fusion`
-    how sure a fused value is of its parts.
+    how sure a fused value is of its parts; `error` is the standard error of a number.
     """
 
     value: LabelValue
@@ -63,6 +63,7 @@ class Verdict:
     distribution: Mapping[str, float] | None = None
     sure: bool = False
     fusion: Fusion | None = None
+    error: float | None = None
 
 
 Decision = Wait | Request | Verdict
@@ -73,7 +74,8 @@ class _Best:
     """The value that the opinions speak for, and whether that is enough.
 
     `shares`: by which it was chosen, and label and posterior are given; `posterior` and `distribution` say whether to
-    go on asking. `fusion`: of a fused scale, where the posterior is that of the most doubtful part.
+    go on asking. `fusion`: of a fused scale, where the posterior is that of the most doubtful part. `error`: of a
+    number by people who are known, whose posterior is the chance that it is within the tolerance.
     """
 
     value: LabelValue
@@ -83,15 +85,27 @@ class _Best:
     share: float | None = None
     shares: Mapping[str, float] | None = None
     fusion: Fusion | None = None
+    error: float | None = None
 
 
 def _tie(salt: str, symbol: str) -> bytes:
     return hashlib.sha256(f"{salt}\x1f{symbol}".encode()).digest()
 
 
-def _best_number(opinions: tuple[Answer, ...], scale: Scale) -> _Best:
-    numbers = [number for a in opinions if a.value is not None and (number := number_of(a.value)) is not None]
-    return _Best(Rating(rating=numeric.estimate(numbers, scale)), numeric.settled(numbers, scale))
+def _best_number(opinions: Sequence[Answer], policy: Policy, scale: Scale, parameters: Parameters) -> _Best:
+    """By what is known of people how sure it is; while nothing is known, whether most are near to each other."""
+    told = sorted(opinions, key=lambda one: one.annotation_id)
+    given = [
+        (a.annotator_id or "", number)
+        for a in told
+        if a.value is not None and (number := number_of(a.value)) is not None
+    ]
+    numbers = [number for _, number in given]
+    if parameters.raters is None:
+        return _Best(Rating(rating=numeric.estimate(numbers, scale)), numeric.settled(numbers, scale))
+    found = numeric.judged(given, scale, parameters.raters)
+    sure = found.posterior >= policy.target_posterior
+    return _Best(Rating(rating=found.number), sure, found.posterior, share=found.posterior, error=found.error)
 
 
 def fused(answers: Sequence[Answer], scale: Scale, parameters: Parameters) -> Fusion:
@@ -121,7 +135,7 @@ def _best(current: Round, policy: Policy, scale: Scale, parameters: Parameters, 
     are told apart by a hash of the item and the value, which favours no class.
     """
     if scale.kind is Kind.NUMERIC:
-        return _best_number(current.opinions, scale)
+        return _best_number(current.opinions, policy, scale, parameters)
     if scale.kind is Kind.FUSED:
         return _best_fused(current.opinions, policy, scale, parameters)
     method = Method(policy.consensus.method)
@@ -158,6 +172,7 @@ def _label(current: Round, best: _Best, scale: Scale, reason: str) -> Verdict:
         distribution=best.shares,
         sure=best.sure and best.posterior is not None,
         fusion=best.fusion,
+        error=best.error,
     )
 
 

@@ -19,6 +19,7 @@ import structlog
 from services.qc.domain.consensus import Opinion
 from services.qc.domain.counts import CellCount, Learned, Parameters, build, digest, judged_answers, pack
 from services.qc.domain.models import Method
+from services.qc.domain.rated import rated, readable
 from services.qc.domain.refresh import Given, counted_only, fits, refresh
 from services.qc.domain.reports import worths_of
 from services.qc.domain.scale import Kind, Scale, scale_of
@@ -170,6 +171,9 @@ class Snapshots:
             given = await store.list_given(project, self._settings.snapshot_answers)
             if fits(len({one.annotator_id for one in given}), scale):
                 return await asyncio.to_thread(_fitted, given, counted, scale, before, current.spec.policy.consensus)
+        if scale.kind is Kind.NUMERIC:
+            given = await store.list_given(project, self._settings.snapshot_answers)
+            return counted + await asyncio.to_thread(rated, readable(given), scale.tolerance), counted_only({})
         learned = counted_only(await store.list_answered(project))
         if scale.kind is Kind.FUSED:
             return counted, learned

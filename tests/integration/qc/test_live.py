@@ -3,7 +3,7 @@
 from random import Random
 
 from shared.events import Agreement, Annotation, Label, Outcome, Path, Proposal, Skill
-from shared.labels import LabelValue
+from shared.labels import LabelValue, Rating, RatingSchema
 from shared.topics import ANNOTATIONS, ESCALATIONS, LABELS, QUALITY
 from tests.support import events as make
 from tests.support.live import CAREFUL, CARELESS, KINDS, seen, things
@@ -91,3 +91,38 @@ async def test_an_erased_person_leaves_counts_and_an_erased_item_none(qc: Qc) ->
         assert await unit.connection.fetchval("SELECT count(*) FROM items WHERE label_value IS NOT NULL") == 0
     assert not (await qc.stored()).answers
     assert sum(event.outcome is Outcome.ANSWERED for event in events) == 24
+
+
+async def test_numbers_are_judged_by_what_is_known_of_people_and_a_replay_decides_nothing_again(
+    qc: Qc, qc_empty: Qc
+) -> None:
+    spec = make.project_spec(label=RatingSchema(min=0, max=100))
+    for one in (qc, qc_empty):
+        one.reference = Reference(spec)
+    rng, rules = Random(4), policy(2, 4, target=0.9)
+    events = []
+    for n in range(24):
+        true = rng.uniform(20.0, 80.0)
+        for who, lean in (("ada", 0.0), ("ben", 0.0), ("cyd", 0.0), ("high", 20.0)):
+            value = Rating(rating=round(min(true + rng.gauss(lean, 2.0), 100.0), 2))
+            events.append(make.annotation(f"i{n}", by=who, value=value, policy=rules))
+    for at in range(0, len(events), 16):
+        await qc.handle(ANNOTATIONS, events[at : at + 16])
+        await qc.jobs.take_snapshots()
+    labels: list[Label] = await qc.published(LABELS)
+    known = [label for label in labels if label.posterior is not None]
+    assert len(known) > 10
+    assert all(label.evidence.error is not None and label.evidence.snapshot > 0 for label in known)
+    for label in known[-5:]:
+        given = {one.annotator_id: one.value for one in label.evidence.votes}
+        own = [value.rating for who, value in given.items() if who != "high" and isinstance(value, Rating)]
+        assert isinstance(label.value, Rating)
+        assert own[0] - 6.0 < label.value.rating < own[0] + 6.0
+    stored = await qc.stored()
+    assert stored == await qc.recomputed()
+
+    await qc_empty.handle(LABELS, labels, "rebuild_labels")
+    await qc_empty.handle(ESCALATIONS, await qc.published(ESCALATIONS), "rebuild_escalations")
+    await qc_empty.handle(ANNOTATIONS, events)
+    assert await qc_empty.stored() == stored
+    assert not await qc_empty.published(LABELS)

@@ -22,6 +22,7 @@ from shared.labels import Rating
 TOLERANCE = 0.05
 """Of the range of all answers: what is near a label."""
 ROUNDS = 15
+STEPS = 3
 OFFSET_ANSWERS = 5.0
 """So many answers without an offset stand behind each person's."""
 SPREAD_ANSWERS = 5.0
@@ -86,12 +87,8 @@ def estimate(given: Numbers) -> tuple[Floats, People]:
         return mean, flat
     people, told, bound = flat, others, one
     for _ in range(ROUNDS):
-        weight = bound / people.spread[given.who] ** 2
-        own = given.number - people.offset[given.who]
-        rest = np.maximum(given.by_item(weight)[given.item] - weight, 1e-12)
-        told = np.where(met, (given.by_item(weight * own)[given.item] - weight * own) / rest, own)
-        away_now, doubt = np.where(met, given.number - told, 0.0), np.where(met, 1.0 / rest, 0.0)
-        people, bound = _learned(given, people, away_now, doubt, crowd)
+        told, doubt = _others(given, people, bound)
+        people, bound = _learned(given, people, np.where(met, given.number - told, 0.0), doubt, crowd)
     weight = bound / people.spread[given.who] ** 2
     own = given.number - people.offset[given.who]
     trust = np.where(met, people.spread[given.who] ** -2.0, 0.0)
@@ -99,6 +96,32 @@ def estimate(given: Numbers) -> tuple[Floats, People]:
     if better <= GAIN + 2.0 * given.people / len(given.number):  # two numbers were learned of each person
         return mean, flat
     return given.by_item(weight * own) / np.maximum(given.by_item(weight), 1e-300), people
+
+
+def bounded(given: Numbers, people: People) -> Floats:
+    """How much of each answer counts beside the others of its item, by people who are known; (answers,), in (0, 1]."""
+    bound = np.ones_like(given.number)
+    for _ in range(STEPS):
+        told, doubt = _others(given, people, bound)
+        bound = _bound(given, people, np.where(doubt > 0.0, given.number - told, 0.0), doubt)
+    return bound
+
+
+def _others(given: Numbers, people: People, bound: Floats) -> tuple[Floats, Floats]:
+    """What the others of its item say to each answer, and the variance of that; 0 where nobody else answered."""
+    met = given.by_item(np.ones_like(given.number))[given.item] > 1.0
+    weight = bound / people.spread[given.who] ** 2
+    own = given.number - people.offset[given.who]
+    rest = np.maximum(given.by_item(weight)[given.item] - weight, 1e-12)
+    told = np.where(met, (given.by_item(weight * own)[given.item] - weight * own) / rest, own)
+    return told, np.where(met, 1.0 / rest, 0.0)
+
+
+def _bound(given: Numbers, people: People, away: Floats, doubt: Floats) -> Floats:
+    """How much of each answer counts: all of it up to so many standard errors from what the others say."""
+    left = np.abs(away - people.offset[given.who])
+    bound = HUBER * np.sqrt(people.spread[given.who] ** 2 + doubt) / np.maximum(left, 1e-300)
+    return np.minimum(np.where(doubt > 0.0, bound, 1.0), 1.0)
 
 
 def _learned(given: Numbers, people: People, away: Floats, doubt: Floats, crowd: float) -> tuple[People, Floats]:
@@ -111,14 +134,14 @@ def _learned(given: Numbers, people: People, away: Floats, doubt: Floats, crowd:
     met = doubt > 0.0
     trust = np.where(met, 1.0 / (variance + doubt), 0.0)
     offset = given.by_person(trust * away) / (given.by_person(trust) + OFFSET_ANSWERS / crowd)
-    offset -= offset[given.who].mean()
+    offset -= np.median(offset[given.who])  # who leans, leans from most of the others
     left = away - offset[given.who]
     share = variance / (variance + doubt)
     square = np.where(met, (share * left) ** 2 + share * doubt, 0.0)
     found = (given.by_person(square) + SPREAD_ANSWERS * crowd) / (given.by_person(met * 1.0) + SPREAD_ANSWERS)
     spread = np.sqrt(np.maximum(found, LEAST_SPREAD * crowd))
-    bound = HUBER * np.sqrt(spread[given.who] ** 2 + doubt) / np.maximum(np.abs(left), 1e-300)
-    return People(offset, spread), np.minimum(np.where(met, bound, 1.0), 1.0)
+    people = People(offset, spread)
+    return people, _bound(given, people, away, doubt)
 
 
 def fuse_rating(items: Items[Rating]) -> Fusion[Rating]:
