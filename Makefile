@@ -38,11 +38,11 @@ bench bench-peers: setup
 	$(BIN)/python -m tests.bench $(if $(filter bench-peers,$@),annotators studio,$(PARTS))
 bench-peers: build/studio/installed
 
-# The quality engine beside crowd-kit, cleanlab and peerannot, drift beside River; those have environments of their own.
+# Quality beside crowd-kit, cleanlab, peerannot; drift beside River, Evidently, NannyML (PEERS=river: that alone). Own environments.
 bench-quality: setup build/peers/installed
 	@test -n "$(DATASETS)" || { echo "give the folder of recorded crowds: make bench-quality DATASETS=..." >&2; exit 1; }
 	$(BIN)/python -m tests.bench.quality $(DATASETS) $(BENCH)
-bench-drift: setup build/river/installed
+bench-drift: setup $(patsubst %,build/%/installed,$(or $(PEERS),river evidently nannyml))
 	$(BIN)/python -m tests.bench.drift $(BENCH)
 build/%/installed: tests/bench/environments/%.txt
 	$(call VENV,build/$*)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.monitor.domain.drift import Sensitivity, Watch
-from tests.bench.drift.streams import Scenario
+from tests.bench.drift.streams import STEADY_ONES, Scenario
 from tests.support.drift import NAMES, SHARES, drawn
 
 MERGED, BLOCK = 1_000, 64
@@ -25,6 +25,7 @@ OURS: dict[str, Sensitivity] = {
 PEERS = {"ADWIN one-vs-rest": "river", "Evidently's default": "evidently", "NannyML's chi-squared": "nannyml"}
 """Each runs in an environment of its own, below build/."""
 TIMED, TIMED_FROM, ROUNDS = 19_968, 50_000, 5
+PAIRED, PAIRS = "ADWIN one-vs-rest", 7
 
 
 class Task(NamedTuple):
@@ -88,16 +89,16 @@ def _peer(detector: str, streams: NDArray[np.int8], scenario: Scenario) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         given, said = Path(folder, "streams.npz"), Path(folder, "said.json")
         np.savez(given, y=streams, classes=len(SHARES), skip=scenario.reference, stop=stop)
-        program = f"tests/bench/drift/peers/{PEERS[detector]}_.py"
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        subprocess.run([interpreter(detector), program, given, said], check=True, env=environment)  # noqa: S603
+        program = f"tests.bench.drift.peers.{PEERS[detector]}_"
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+        subprocess.run([interpreter(detector), "-m", program, given, said], check=True, env=environment)  # noqa: S603
         return json.loads(said.read_text())
 
 
-def cost() -> float:
+def cost(sensitivity: Sensitivity, *, sticky: float = 0.0) -> float:
     """Our microseconds of processor time per event in blocks of 64, once the reference is full; the best of five."""
-    symbols = named(drawn(np.random.default_rng(5), TIMED_FROM + ROUNDS * TIMED))
-    watch = Watch(Sensitivity())
+    symbols = named(drawn(np.random.default_rng(5), TIMED_FROM + ROUNDS * TIMED, sticky=sticky))
+    watch = Watch(sensitivity)
     watch.observe(symbols[:TIMED_FROM])
     best = float("inf")
     for part in range(ROUNDS):
@@ -107,3 +108,15 @@ def cost() -> float:
             watch.observe(symbols[start : start + BLOCK])
         best = min(best, time.process_time() - started)
     return 1e6 * best / TIMED
+
+
+def pairs() -> list[tuple[float, float]]:
+    """Microseconds per event of auto, our default, and of ADWIN, in turns; none where ADWIN is not installed."""
+    if not interpreter(PAIRED).exists():
+        return []
+    streams = STEADY_ONES[0].streams((0,))[:, : TIMED_FROM + TIMED]
+    found = []
+    for _ in range(PAIRS):
+        ours, said = cost(Sensitivity()), _peer(PAIRED, streams, STEADY_ONES[0])
+        found.append((ours, 1e6 * said["seconds"] / said["events"]))
+    return found

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from services.monitor.domain.drift import (
     UNSEEN,
@@ -17,7 +18,7 @@ from services.monitor.domain.drift import (
     Tables,
     Watch,
 )
-from services.monitor.domain.drift.alternatives import alternatives, project_on_ball, project_on_hull
+from services.monitor.domain.drift.alternatives import alternatives, project_on_ball, project_on_hull, splits
 from services.monitor.domain.drift.detector import BLOCK
 from services.monitor.domain.drift.history import History
 from tests.support.drift import SHARES, drawn, named, seasonal, shifted
@@ -36,18 +37,25 @@ def watched(symbols: list[str], sensitivity: Sensitivity = ROOMY, *, step: int =
     return [found for start in range(0, len(symbols), step) for found in watch.observe(symbols[start : start + step])]
 
 
-@pytest.mark.parametrize("sticky", [0.0, 0.4])
-def test_a_block_is_exactly_its_events_one_by_one(sticky: float) -> None:
+@pytest.mark.parametrize(("sticky", "tolerance"), [(0.0, 0.0), (0.4, 0.0), (0.4, 0.04)])
+def test_a_block_is_exactly_its_events_one_by_one(sticky: float, tolerance: float) -> None:
+    """In blocks of every size: those below a run, whole runs, and runs with some left over."""
     rng = np.random.default_rng(1)
-    tables = Tables.of(learned(named(drawn(rng, 5_000, sticky=sticky))), tolerance=0.0, seasonal=True)
+    reference = learned(named(drawn(rng, 5_000, sticky=sticky)))
+    tables = Tables.of(reference, tolerance=tolerance, seasonal=True)
+    assert tables.chained == (sticky > 0.0)
     blocks, single = Detector(tables, 1e300), Detector(tables, 1e300)
-    codes = rng.integers(0, tables.size, 640)
-    for start in range(0, 640, 40):
-        blocks.update(codes[start : start + 40])
-    for code in codes:
-        single.update(np.array([code]))
-    assert np.allclose(blocks.r, single.r, rtol=1e-9)
-    assert blocks.last == single.last == codes[-1]
+    codes = drawn(rng, 1_000 + BLOCK * (BLOCK + 1) // 2, shifted(rng, 0.1), sticky=sticky)
+    codes[::500] = tables.size - 1  # never seen
+    place = 0
+    for size in (*[50] * 20, *range(1, BLOCK + 1)):
+        blocks.update(codes[place : place + size].astype(np.uint8))
+        for code in codes[place : place + size]:
+            single.update(np.array([code]))
+        place += size
+        assert np.allclose(blocks.r, single.r, rtol=1e-9)
+        assert blocks.last == single.last == codes[place - 1]
+    assert place == len(codes)
 
 
 def test_an_alarm_is_at_the_same_event_in_blocks_and_alone() -> None:
@@ -159,6 +167,30 @@ def test_no_member_of_the_null_makes_the_ratio_grow() -> None:
     assert (points @ ratios.T).max() < 1.003
 
 
+@pytest.mark.parametrize("shares", [SHARES, np.array([0.97, 0.03]), np.full(30, 1 / 30)])
+def test_what_lies_beyond_a_tolerance_is_sought_in_every_direction(shares: NDArray[np.float64]) -> None:
+    p = np.append(shares, 1e-5) / (1.0 + 1e-5)
+    found = splits(p, 0.04)
+    assert np.allclose(found.sum(axis=1), 1.0)
+    assert (found > 0.0).all()
+    distances = np.abs(found - p).sum(axis=1) / 2.0
+    assert {round(d, 6) for d in distances.tolist()} <= {0.09, 0.18}
+    directions = {tuple(row) for row in np.sign(np.round(found - p, 6)).tolist()}
+    # of two sides, what would take more of the losing one than it has is left out
+    assert len(directions) == {2: 1, 5: 29, 30: 30}[len(shares)]
+    assert splits(np.array([1.0]), 0.04).shape == (0, 1)
+
+
+def test_tolerant_finds_a_shift_that_many_classes_share() -> None:
+    """Twice the tolerance and a half, in random directions; with one class or a pair at a time it took 2,400 events."""
+    rng = np.random.default_rng(15)
+    tolerant, waits = Sensitivity("tolerant", reference=5_000), []
+    for _ in range(9):
+        symbols = named(np.concatenate([drawn(rng, 5_000), drawn(rng, 3_000, shifted(rng, 0.1))]))
+        waits.append(next((one.offset - 5_000 for one in watched(symbols, tolerant)), 5_000))
+    assert 500 < np.median(waits) < 2_000
+
+
 def test_the_evidence_is_at_most_the_events_while_nothing_changes() -> None:
     """The property behind the guarantee: evidence - t is a supermartingale."""
     rng = np.random.default_rng(13)
@@ -185,6 +217,22 @@ def test_the_interval_of_the_change_holds_it() -> None:
     assert held >= 54
 
 
+def test_events_are_counted_alike_however_they_come() -> None:
+    rng = np.random.default_rng(16)
+    codes, whole, parts = rng.integers(0, 3, 9_000), History(3, 0), History(3, 0)
+    whole.add(codes)
+    place = 0
+    while place < len(codes):
+        size = int(rng.integers(1, 64))
+        parts.add(codes[place : place + size].astype(np.uint8))
+        place += size
+        if rng.random() < 0.1:
+            parts = History.load(json.loads(json.dumps(parts.state())), 3)
+    assert (parts.bins() == whole.bins()).all()
+    assert parts.state() == whole.state()
+    assert whole.bins().sum(axis=0).tolist() == np.bincount(codes).tolist()
+
+
 def test_old_bins_and_marks_get_coarser_and_stay_right() -> None:
     history, marks = History(2, 0), Marks()
     for offset in range(0, 200_000, 50):
@@ -204,3 +252,5 @@ def test_rare_classes_share_a_code_and_new_ones_have_their_own() -> None:
     alphabet = Alphabet.of({"a": 900, "b": 98, "c": 1, "d": 1})
     assert alphabet.named == ("a", "b")
     assert alphabet.codes(["a", "b", "c", "d", "new"]) == [0, 1, 2, 2, 3]
+    for symbols in (["b"], ["b", "d"], ["new"], ["a", "new"], []):
+        assert alphabet.encoded(symbols).tolist() == alphabet.codes(symbols)

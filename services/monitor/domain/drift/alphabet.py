@@ -1,8 +1,13 @@
 """The finite alphabet of a detector: the frequent symbols of its reference, `other` for its rare ones, and `unseen`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
+
+import numpy as np
+from numpy.typing import NDArray
 
 OTHER, UNSEEN = "(other)", "(unseen)"
 RARE = 0.005
@@ -40,6 +45,13 @@ class Alphabet:
     @cached_property
     def _codes(self) -> dict[str, int]:
         return {symbol: code for code, symbol in enumerate(self.named)} | dict.fromkeys(self.rare, len(self.named))
+
+    def encoded(self, symbols: Sequence[str]) -> NDArray[np.uint8]:
+        """(symbols,) their codes; fast where all of them are known."""
+        if len(symbols) > 1:  # of one, itemgetter gives no tuple
+            with suppress(KeyError):
+                return np.frombuffer(bytes(itemgetter(*symbols)(self._codes)), dtype=np.uint8)
+        return np.array(self.codes(symbols), dtype=np.uint8)
 
     def codes(self, symbols: Iterable[str]) -> list[int]:
         known, unseen = self._codes, self.size - 1

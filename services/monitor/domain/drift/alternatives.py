@@ -17,6 +17,10 @@ TINY = 0.001
 MOST = 160
 NARROW = 0.005
 """Alternatives that lie within the tolerance and this are left out."""
+GROUPS, BEYOND = 5, (0.05, 0.14)
+"""Of symbols, which are split in two in every way; and how far beyond the tolerance these splits lie."""
+MOST_TAKEN = 0.8
+"""Of the share of the symbols that lose some."""
 _EM_STEPS, _BISECTIONS = 200, 50
 
 
@@ -38,6 +42,42 @@ def alternatives(p: Floats) -> Floats:
                 q[source] *= 1.0 - part
                 found.append(q)
     return np.array(found)
+
+
+def splits(p: Floats, tolerance: float) -> Floats:
+    """(alternatives, symbols) distributions a little beyond a ball around `p`: each side of a split in two gains.
+
+    Symbols are split as up to five groups of about the same share. The losing side loses as much, each symbol in
+    proportion to about the square root of its share. A ball is as wide in all directions as in that of one symbol, so
+    one symbol or a pair of them says little of a change that many share.
+    """
+    groups = np.zeros((GROUPS, len(p)), dtype=np.bool_)
+    for k in np.argsort(-p, kind="stable"):
+        if p[k] >= TINY:
+            groups[(groups @ p).argmin(), k] = True
+    groups = groups[groups.any(axis=1)]
+    found = []
+    for subset in range(1, (1 << len(groups)) - 1):
+        gains = (subset >> np.arange(len(groups))) & 1 == 1
+        more, less = groups[gains].any(axis=0), groups[~gains].any(axis=0)
+        for moved in (tolerance + beyond for beyond in BEYOND):
+            if moved < MOST_TAKEN * p[less].sum():
+                q = p.copy()
+                q[more] += moved * np.sqrt(p[more]) / np.sqrt(p[more]).sum()
+                q[less] = _less(p[less], moved)
+                found.append(q)
+    return np.array(found).reshape(-1, len(p))
+
+
+def _less(p: Floats, moved: float) -> Floats:
+    """`p` less `moved` in all: p exp(-c / sqrt(p)), which is about p - c sqrt(p) and never below 0."""
+    low, high = 0.0, 10.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2.0
+        lost = float((p * -np.expm1(-middle / np.sqrt(p))).sum())
+        low, high = (middle, high) if lost < moved else (low, middle)
+    result: Floats = p * np.exp(-high / np.sqrt(p))
+    return result
 
 
 def _with_share(p: Floats, k: int, share: float) -> Floats:

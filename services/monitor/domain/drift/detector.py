@@ -26,12 +26,13 @@ from services.monitor.domain.drift.alternatives import (
     alternatives,
     project_on_ball,
     project_on_hull,
+    splits,
 )
 from services.monitor.domain.drift.reference import Reference
 from services.monitor.domain.drift.season import regimes
 
 Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
+Codes = NDArray[np.integer[Any]]
 SAMPLING, SEASONAL_SAMPLING = 0.65, 1.0
 """Standard errors of the reference that g_j pays for; found by simulation, see the decision record."""
 SEASONAL_PARAMETERS = 3.0
@@ -39,6 +40,9 @@ SEASONAL_PARAMETERS = 3.0
 LARGEST_RATIO = 1e4
 BLOCK = 64
 """Events per update at most: the product of so many ratios stays finite."""
+RUN = 8
+"""Events whose ratios are multiplied one by one, for all runs of a block at once; then the runs are."""
+_ONES = np.ones(RUN)
 NEAR = 30.0
 """A block is looked at event by event where its evidence comes within this factor of the threshold."""
 
@@ -50,11 +54,14 @@ class Tables:
     Attributes:
         ratios: (2 * size, alternatives) L_j.
         fading: (alternatives,) g_j.
+        faded: their product.
+        chained: whether a repeat has another ratio than what repeats nothing.
     """
 
     ratios: Floats
     fading: Floats
     faded: Floats
+    chained: bool = True
 
     @property
     def size(self) -> int:
@@ -66,6 +73,7 @@ class Tables:
         p = reference.p
         sought = alternatives(p)
         if tolerance > 0.0:
+            sought = np.concatenate([sought, splits(p, tolerance)])
             far = np.abs(sought - p).sum(axis=1) / 2.0 > tolerance + NARROW
             sought = sought[far]
             null = project_on_ball(sought, p, tolerance)
@@ -83,7 +91,7 @@ class Tables:
         )
         fading = 1.0 / (1.0 + errors * spread * (1.0 - stay) * temper)
         ratios = np.ascontiguousarray(np.concatenate([ratio.T, repeated.T]) ** temper)
-        return cls(ratios, fading, ratios * fading)
+        return cls(ratios, fading, ratios * fading, stay > 0.0)
 
 
 class Detector:
@@ -121,16 +129,42 @@ class Detector:
         """
         if not len(codes) or not len(self.r):
             return None
-        before = self.evidence
-        rows = codes.copy()
-        rows[1:] += self.tables.size * (codes[1:] == codes[:-1])
-        rows[0] += self.tables.size * int(codes[0] == self.last)
-        products = np.multiply.accumulate(self.tables.faded.take(rows[::-1], axis=0), axis=0)
-        after = products[-1] * self.r + products.sum(axis=0) / self.tables.fading
+        before, rows = self.evidence, self._rows(codes)
+        single = len(rows) % RUN
+        after = self.r
+        if single:
+            products = np.multiply.accumulate(self.tables.faded.take(rows[single - 1 :: -1], axis=0), axis=0)
+            after = products[-1] * after + products.sum(axis=0) / self.tables.fading
+        if single < len(rows):
+            product, total = self._runs(rows[single:])
+            after = product * after + total / self.tables.fading
         if max(before, float(after @ self._weights)) * NEAR >= self.threshold:
             return self._one_by_one(codes, rows)
         self.r, self.last = after, int(codes[-1])
         return None
+
+    def _rows(self, codes: Codes) -> Codes:
+        """Of the tables."""
+        if not self.tables.chained:
+            return codes
+        repeated = np.empty(len(codes), dtype=np.bool_)
+        repeated[0] = codes[0] == self.last
+        np.equal(codes[1:], codes[:-1], out=repeated[1:])
+        rows: Codes = codes + repeated.view(np.uint8) * np.uint8(self.tables.size)
+        return rows
+
+    def _runs(self, rows: Codes) -> tuple[Floats, Floats]:
+        """The product of all ratios, and the sum of the products of the last 1, 2, ... of them.
+
+        Cumulative products wait for each other; those of all runs are independent.
+        """
+        order = rows[::-1].reshape(-1, RUN).T
+        parts = self.tables.faded.take(order, axis=0)
+        for k in range(1, RUN):
+            np.multiply(parts[k], parts[k - 1], out=parts[k])
+        totals = (_ONES @ parts.reshape(RUN, -1)).reshape(parts.shape[1:])
+        products = np.multiply.accumulate(parts[-1], axis=0)
+        return products[-1], totals[0] + np.einsum("ij,ij->j", totals[1:], products[:-1])
 
     def _one_by_one(self, codes: Codes, rows: Codes) -> int | None:
         r, ratios, fading, weights = self.r, self.tables.ratios, self.tables.fading, self._weights

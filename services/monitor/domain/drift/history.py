@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 BIN = 32
 MOST_BINS = 96
+HELD = 1024
+"""Events that wait, at most, until they are counted."""
 PRIOR = 20.0
 """Weight of the reference, in events, in the prior of the shares after a change."""
 
@@ -34,39 +36,47 @@ class History:
         self.start = self.end = start
         self._counts = np.zeros((MOST_BINS, size), dtype=np.int64)
         self._used = 0
-        self._open = np.zeros(size, dtype=np.int64)
-        self._filled = 0
+        self._waiting: list[NDArray[np.integer[Any]]] = []
+        self._held = 0
 
     @property
     def size(self) -> int:
-        return len(self._open)
+        return self._counts.shape[1]
 
-    def add(self, codes: NDArray[np.int64]) -> None:
-        """Take in the next events."""
-        place = 0
-        while place < len(codes):
-            part = codes[place : place + BIN - self._filled]
-            self._open += np.bincount(part, minlength=len(self._open))
-            self._filled += len(part)
-            place += len(part)
-            if self._filled == BIN:
-                self._close()
+    def add(self, codes: NDArray[np.integer[Any]]) -> None:
+        """Take in the next events; they are counted when many wait, or when asked for."""
+        self._waiting.append(codes)
+        self._held += len(codes)
         self.end += len(codes)
+        if self._held >= HELD:
+            self._count()
 
-    def _close(self) -> None:
-        if self._used == MOST_BINS:  # the older half is merged by twos
-            half, quarter = MOST_BINS // 2, MOST_BINS // 4
-            self._counts[:quarter] = self._counts[0:half:2] + self._counts[1:half:2]
-            self._counts[quarter : quarter + half] = self._counts[half:].copy()
-            self._used = quarter + half
-        self._counts[self._used] = self._open
-        self._used += 1
-        self._open[:] = 0
-        self._filled = 0
+    def _count(self) -> None:
+        """Full bins of what waits; the rest waits on."""
+        codes = np.concatenate(self._waiting)
+        full = len(codes) // BIN
+        rows = _counted(codes[: full * BIN].reshape(full, BIN), self.size)
+        while len(rows):
+            if self._used == MOST_BINS:
+                self._halve()
+            part = rows[: MOST_BINS - self._used]
+            self._counts[self._used : self._used + len(part)] = part
+            self._used += len(part)
+            rows = rows[len(part) :]
+        self._waiting, self._held = [codes[full * BIN :]], len(codes) - full * BIN
+
+    def _halve(self) -> None:
+        """Merge the older half by twos."""
+        half, quarter = MOST_BINS // 2, MOST_BINS // 4
+        self._counts[:quarter] = self._counts[0:half:2] + self._counts[1:half:2]
+        self._counts[quarter : quarter + half] = self._counts[half:].copy()
+        self._used = quarter + half
 
     def bins(self) -> NDArray[np.int64]:
         """(bins, size) counts, the oldest first; the last one may be part of a bin."""
-        tail = self._open[None] if self._filled else self._open[:0].reshape(0, len(self._open))
+        if self._held:
+            self._count()
+        tail = _counted(np.concatenate(self._waiting)[None], self.size) if self._held else self._counts[:0]
         return np.concatenate([self._counts[: self._used], tail])
 
     def change(self, p: Floats, inflation: float) -> tuple[ChangePoint, NDArray[np.int64]]:
@@ -95,7 +105,8 @@ class History:
         return ChangePoint(int(edges[best]), low, high), bins[best:].sum(axis=0)
 
     def state(self) -> dict[str, Any]:
-        return {"end": self.end, "bins": self.bins().tolist(), "filled": self._filled}
+        bins = self.bins()
+        return {"end": self.end, "bins": bins.tolist(), "filled": self._held}
 
     @classmethod
     def load(cls, state: Mapping[str, Any], size: int) -> "History":
@@ -104,10 +115,16 @@ class History:
         closed = rows[:-1] if state["filled"] else rows
         found._counts[: len(closed)], found._used = closed, len(closed)
         if state["filled"]:
-            found._open, found._filled = rows[-1].copy(), state["filled"]
+            found._waiting, found._held = [np.repeat(np.arange(size), rows[-1])], state["filled"]
         found.end = state["end"]
         found.start = found.end - int(rows.sum())
         return found
+
+
+def _counted(codes: NDArray[np.integer[Any]], size: int) -> NDArray[np.int64]:
+    """(rows, size) how often each code occurs in a row."""
+    places = codes + np.arange(len(codes))[:, None] * size
+    return np.bincount(places.ravel(), minlength=len(codes) * size).reshape(len(codes), size)
 
 
 def _log_gamma(values: Floats) -> Floats:

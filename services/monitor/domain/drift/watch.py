@@ -166,7 +166,7 @@ class Watch:
     def _take(self, symbols: Sequence[str]) -> tuple[int, Finding | None]:
         taken = len(symbols)
         if self.detector is not None and self.reference is not None:
-            codes = np.array(self.reference.alphabet.codes(symbols), dtype=np.int64)
+            codes = self.reference.alphabet.encoded(symbols)
             index = self.detector.update(codes)
             taken = taken if index is None else index + 1
             self._history.add(codes[:taken])

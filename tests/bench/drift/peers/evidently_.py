@@ -1,48 +1,25 @@
-"""Evidently's default for a categorical column over streams in a file; in an environment of its own.
+"""Evidently's default for a categorical column: Jensen-Shannon distance of windows of 1,000 events, from 0.1 on."""
 
-Jensen-Shannon distance of windows of 1,000 events from the reference, drift from 0.1 on. Usage: as river_.py.
-"""
+from collections.abc import Iterator
 
-import json
-import sys
-import time
-from pathlib import Path
-
-import numpy as np
 import pandas as pd
 from evidently.legacy.calculations.stattests import jensenshannon_stat_test
 from evidently.legacy.core import ColumnType
-from numpy.typing import NDArray
 
-WINDOW, THRESHOLD = 1000, 0.1
+from tests.bench.drift.peers.common import MERGED, Given, main
 
-
-def alarms(y: NDArray[np.int8], skip: int, *, stop: int | None) -> list[int]:
-    """Offsets after `skip` at which a window ended that had drifted; neighbours are one."""
-    reference, found = pd.Series(y[:skip].astype(str)), list[int]()
-    for start in range(skip, len(y) - WINDOW + 1, WINDOW):
-        window = pd.Series(y[start : start + WINDOW].astype(str))
-        told = jensenshannon_stat_test(reference, window, ColumnType.Categorical, THRESHOLD)
-        at = start + WINDOW - 1 - skip
-        if told.drifted and (not found or at - found[-1] > WINDOW):
-            found.append(at)
-            if stop is not None and at >= stop:
-                break
-    return found
+THRESHOLD = 0.1
 
 
-def main() -> None:
-    """Write the alarms of each stream, the events seen, and the processor time that they took."""
-    given = np.load(sys.argv[1])
-    stop, skip = int(given["stop"]), int(given["skip"])
-    started, events, found = time.process_time(), 0, []
-    for y in given["y"]:
-        one = alarms(y, skip, stop=None if stop < 0 else stop)
-        found.append(one)
-        events += len(y)
-    spent = time.process_time() - started
-    Path(sys.argv[2]).write_text(json.dumps({"alarms": found, "events": events, "seconds": spent}))
+def fired(given: Given) -> Iterator[int]:
+    """See `common.Peer`."""
+    names = given.y.astype(str)
+    reference = pd.Series(names[: given.skip])
+    for start in range(given.skip, len(names) - MERGED + 1, MERGED):
+        window = pd.Series(names[start : start + MERGED])
+        if jensenshannon_stat_test(reference, window, ColumnType.Categorical, THRESHOLD).drifted:
+            yield start + MERGED - 1 - given.skip
 
 
 if __name__ == "__main__":
-    main()
+    main(fired)
