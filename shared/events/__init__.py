@@ -10,6 +10,7 @@ from shared.events.alarms import (
     AlarmWindow,
     ClassShift,
     DriftAlarm,
+    Mechanism,
     Suspect,
     alarm_id,
 )
@@ -191,6 +192,7 @@ __all__ = [
     "Manifest",
     "Mapping",
     "Measurement",
+    "Mechanism",
     "MediaContent",
     "ModelCalibration",
     "ModelPointer",

@@ -114,7 +114,21 @@ class AlarmImpact(Value):
     accuracy_high: Probability | None = None
     affected: BigCount | None = Field(default=None, description="Items since the change.")
     auto_accepted: BigCount | None = Field(default=None, description="Of them labelled without a person.")
-    cost: NonNegative | None = None
+    cost: NonNegative | None = Field(
+        default=None,
+        description="Of wrong labels among those without a person, in the project's currency: by how much audits say"
+        " that they are wrong more often than before, times `cost.error`.",
+    )
+
+
+class Mechanism(Value):
+    """A part of how disagreement between people and the model comes about, and what it adds to the change of it."""
+
+    name: Literal["traffic", "model", "people"] = Field(
+        description="traffic: how much comes of each source; model: what is predicted there; people: what they answer"
+        " to that."
+    )
+    contribution: Signed = Field(description="Shapley value, a share of the answers; together they are the change.")
 
 
 class Suspect(Value):
@@ -149,6 +163,9 @@ class DriftAlarm(Value):
     impact: AlarmImpact | None = None
     suspects: Annotated[tuple[Suspect, ...], Field(max_length=20)] = Field(
         default=(), description="The likeliest first."
+    )
+    mechanisms: Annotated[tuple[Mechanism, ...], Field(max_length=3)] = Field(
+        default=(), description="What the change of the disagreement is made of, where several moved; empty: not known."
     )
     exemplars: Annotated[tuple[ItemId, ...], Field(max_length=20)] = Field(
         default=(), description="Items since the change, of the symbols that became more frequent."

@@ -57,10 +57,22 @@ async def test_everything_is_drawn_and_stays_current(chromium: Browser, url: str
     await page.clock.install()
     await page.goto(url)
     assert page.url == f"{url}/status"
-    for heading in ("Flow", "Alarms", "Class mix against reference", "Quality by path", "Objects", "Annotators"):
+    for heading in (
+        "Flow",
+        "Alarms",
+        "Evidence of drift",
+        "Class mix against reference",
+        "Quality by path",
+        "Objects",
+        "Annotators",
+    ):
         await expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
     lines = page.locator("svg polyline")
-    assert await lines.count() == 8
+    assert await lines.count() == 8 + 4
+    near = page.locator("tbody tr", has_text="10.0 of 16.1 nats")
+    await expect(near).to_contain_text("62.0%")
+    await expect(page.get_by_text("at most 0.10 false alarms per 100,000 events, all of them together")).to_be_visible()
+    await expect(page.locator("tbody tr", has_text="disagreement")).to_contain_text("traffic +3.1, model +0.4")
     box = await lines.first.bounding_box()
     assert box is not None
     assert box["width"] > 200

@@ -15,8 +15,9 @@ from PIL import Image
 from starlette.requests import Request
 
 from services.monitor.api.application import Reading, make_api
-from services.monitor.api.view import Lag, Rates, View
+from services.monitor.api.view import Lag, Rates, View, Watching
 from services.monitor.domain.accuracy import Rate
+from services.monitor.domain.drift.standing import DetectorState, Standing
 from services.monitor.domain.figures import Audited, Figures, People
 from services.monitor.domain.kinds import Kinds
 from services.monitor.domain.overview import ClassShare, Mix, Overview, PathFigures
@@ -65,7 +66,10 @@ def alarm() -> DriftAlarm:
         "effect": {"tvd": 0.12, "low": 0.09, "high": 0.15, "classes": classes, "change": 118_240, "change_low": 118_100,
                    "change_high": 118_420, "changed_at": NOW - hour, "changed_from": NOW - 1.1 * hour,
                    "changed_to": NOW - 0.9 * hour},
-        "impact": {"affected": 3_660, "auto_accepted": 2_741},
+        "impact": {"affected": 3_660, "auto_accepted": 2_741, "accuracy_before": 0.981, "accuracy_after": 0.962,
+                   "accuracy_low": 0.93, "accuracy_high": 0.98, "cost": 104.2},
+        "mechanisms": [{"name": "traffic", "contribution": 0.031}, {"name": "model", "contribution": 0.004},
+                       {"name": "people", "contribution": -0.002}],
         "suspects": [
             {"score": 0.81, "dimension": "source", "value": "shop-mobile", "signature": "traffic",
              "explanation": "Predictions and people's labels moved alike, in one source."},
@@ -176,6 +180,30 @@ def accuracy() -> dict[tuple[str, str], Accuracy]:
     return {(one.of, one.name): one for one in measured}
 
 
+def watching() -> Watching:
+    """One alarm open, one signal on its way, people's labels still learning."""
+    limits = {"predicted_class": 15.7, "confidence": 16.1, "label_class": 16.4, "agreement": 16.4}
+    risen = {"predicted_class": 1.0, "confidence": 0.62, "label_class": 0.11, "agreement": 0.28}
+    past = {
+        signal: [
+            (NOW - timedelta(seconds=10 * (POINTS - n)),
+             min(max(top * (n - 20) / 40, 0.04 + 0.03 * math.sin(n / 5)), top) * (1 - 0.05 * math.sin(n / 3) ** 2))
+            for n in range(POINTS)
+        ]
+        for signal, top in risen.items()
+    }  # fmt: skip
+    states = dict.fromkeys(limits, DetectorState.WATCHING) | {
+        "predicted_class": DetectorState.ALARMED, "label_class": DetectorState.LEARNING,
+    }  # fmt: skip
+    surest = [
+        Standing(signal, "", states[signal], risen[signal] * limits[signal], limits[signal],
+                 412 if states[signal] is DetectorState.LEARNING else 40_000, 1_000 if "label" in signal else 10_000,
+                 121_900)
+        for signal in sorted(limits, key=lambda one: -risen[one])
+    ]  # fmt: skip
+    return Watching(1_000_000, {"learning": 1, "watching": 4, "alarmed": 1}, surest, past)
+
+
 def objects() -> dict[str, Mix]:
     """Of spans that name what a review is about."""
     parts = (("food", 0.41, 0.44), ("service", 0.33, 0.3), ("place", 0.17, 0.17), ("price", 0.09, 0.09))
@@ -222,7 +250,7 @@ def fixed(**changes: Any) -> View:
     shown: dict[str, Any] = {
         "projects": [PROJECT, "toxicity"], "at": NOW, "overview": about, "rates": rates(),
         "lags": [Lag("predictions.v1", 120, 0.4)], "alarms": [alarm()], "people": people, "after": "", "more": False,
-        "stopped": {},
+        "stopped": {}, "watching": watching(),
     }  # fmt: skip
     return View(**(shown | changes))
 

@@ -14,6 +14,8 @@ from cli.docs.dashboards.shared import (
     LATENCY,
     OBJECTS,
     OVERVIEW,
+    SHARE,
+    SUREST,
     SUSPECTS,
     people_present,
 )
@@ -222,6 +224,24 @@ WORTH = Row(
         ),
     ),
 )
+WATCHED = Row(
+    "Evidence",
+    (
+        EVIDENCE,
+        SHARE,
+        Panel(
+            "Detectors",
+            "Of all signals, slices and annotators. While a reference is learned, only large changes are found.",
+            ((f"sum by (project, state) ({one('labelstream_drift_detectors')})", "{{project}} {{state}}"),),
+            stacked=True,
+        ),
+        Panel(
+            "False alarms to expect",
+            "Per 100,000 events at most, of all detectors of a project together, while nothing changes.",
+            ((f"100000 * {one('labelstream_drift_false_alarm_ratio')}", "{{project}}"),),
+        ),
+    ),
+)
 ALARMS = Row(
     "Alarms",
     (
@@ -231,7 +251,7 @@ ALARMS = Row(
             ((one("labelstream_alarms_open"), "{{project}} {{severity}}"),),
             stacked=True,
         ),
-        EVIDENCE,
+        SUREST,
         Panel(
             "Distance from the reference",
             "Total variation distance of the largest open alarm, by signal.",
@@ -266,7 +286,7 @@ BOARDS = (
         "labelstream-drift",
         "Labelstream: drift",
         "What has moved, how surely, how far, and what is suspected. Who and which items: monitor's status page.",
-        (ALARMS, CLASSES, OBJECTS),
+        (ALARMS, WATCHED, CLASSES, OBJECTS),
         since="now-24h",
     ),
     Board(
@@ -274,7 +294,7 @@ BOARDS = (
         "Labelstream: project",
         "One project: its flow, its latency, its quality, its alarms.",
         (OVERVIEW, FLOW, LATENCY, CLASSES, ACCURACY, Row("Quality", (AGREEMENT, GOLD, AUDITS, COST)), OBJECTS,
-         Row("Drift", (EVIDENCE, SUSPECTS))),
+         Row("Drift", (SHARE, SUSPECTS))),
         choice="one",
         since="now-6h",
     ),

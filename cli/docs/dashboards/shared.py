@@ -204,7 +204,21 @@ DISAGREEMENT = Panel(
     "percentunit",
     most=1,
 )
+SURE = one("labelstream_drift_evidence_nats")
+NEAR = one("labelstream_drift_limit_nats")
 EVIDENCE = Panel(
+    "Evidence of drift",
+    "Natural logarithm of the evidence against the reference, of each signal's surest detector, and its limit.",
+    ((SURE, "{{project}} {{signal}}"), (NEAR, "{{project}} {{signal}}, limit")),
+)
+SHARE = Panel(
+    "Evidence as a share of its limit",
+    "How far each signal's surest detector is on the way to an alarm: at 100 % it alarms, also while none is open.",
+    ((f"{SURE} / {NEAR}", "{{project}} {{signal}}"),),
+    "percentunit",
+    most=1,
+)
+SUREST = Panel(
     "Evidence of open alarms",
     "Natural logarithm of the e-value of the surest open alarm; 13.8 is a million to one.",
     ((one("labelstream_alarm_evidence_nats"), "{{project}} {{signal}}"),),

@@ -44,10 +44,7 @@ def _open(alarm: DriftAlarm) -> Element:
         ("compared with", f"{count(alarm.reference.n)} events",
          f"model {alarm.reference.model_version or '-'}, guideline {alarm.reference.guideline_version}"),
     ]  # fmt: skip
-    if alarm.impact is not None and alarm.impact.affected is not None:
-        facts.append(
-            ("items since", count(alarm.impact.affected), f"{count(alarm.impact.auto_accepted or 0)} of them alone")
-        )
+    facts += _impact(alarm)
     return E(
         "article",
         E("h3", E("span", alarm.severity, class_=f"tag {alarm.severity}"), f" {name_of(alarm)}"),
@@ -58,6 +55,23 @@ def _open(alarm: DriftAlarm) -> Element:
         E("p", E("strong", "Do: "), alarm.action) if alarm.action else None,
         class_="alarm",
     )
+
+
+def _impact(alarm: DriftAlarm) -> list[Sequence[str | Element]]:
+    """What the change has cost so far, and what the change of the disagreement is made of."""
+    facts: list[Sequence[str | Element]] = []
+    known = alarm.impact
+    if known is not None and known.affected is not None:
+        facts.append(("items since", count(known.affected), f"{count(known.auto_accepted or 0)} of them alone"))
+    if known is not None and known.accuracy_after is not None:
+        cost = "" if known.cost is None else f"; what is accepted alone has cost {number(known.cost)} more in errors"
+        before = percent(known.accuracy_before)
+        facts.append(("right, by audits", f"{before} → {percent(known.accuracy_after)}", f"before → since{cost}"))
+    if alarm.mechanisms:
+        whole = sum(one.contribution for one in alarm.mechanisms)
+        parts = ", ".join(f"{one.name} {points(one.contribution)}" for one in alarm.mechanisms)
+        facts.append(("disagreement", f"{points(whole)} points", f"of these {parts}"))
+    return facts
 
 
 def _classes(alarm: DriftAlarm) -> Element:

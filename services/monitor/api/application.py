@@ -16,6 +16,7 @@ from services.monitor.api.access import Guard
 from services.monitor.api.documents import (
     alarms_of,
     classes_of,
+    detectors_of,
     flow_of,
     item_of,
     people_of,
@@ -23,10 +24,19 @@ from services.monitor.api.documents import (
     relabels_of,
 )
 from services.monitor.api.page import live, page
-from services.monitor.api.view import ALARMS_AT_MOST, PEOPLE_AT_MOST, Lag, View, overview_of, rates_of
+from services.monitor.api.view import (
+    ALARMS_AT_MOST,
+    DETECTORS_AT_MOST,
+    PEOPLE_AT_MOST,
+    Lag,
+    View,
+    overview_of,
+    rates_of,
+    watching_of,
+)
 from services.monitor.domain.overview import Overview
 from services.monitor.metrics import FlowCollector
-from services.monitor.store import AlarmStore
+from services.monitor.store import AlarmStore, DriftStore
 from services.monitor.store.reading import ReadingStore
 from shared.bus.unit import Unit
 
@@ -90,6 +100,14 @@ class Reading:
             found = await AlarmStore(unit.connection).list_alarms(project, open_only=open_only, limit=limit_of(request))
         return JSONResponse(alarms_of(project, [kept.alarm for kept in found]))
 
+    async def detectors(self, request: Request) -> Response:
+        project, limit = self._project(request).project_id, limit_of(request)
+        signal, _, slice_ = text_of(request, "after").partition("/")
+        async with self._unit() as unit:
+            found = await DriftStore(unit.connection).list_standings(project, after=(signal, slice_), limit=limit + 1)
+        about = watching_of(self._collector, project, found[:limit])
+        return JSONResponse(detectors_of(project, about, more=len(found) > limit))
+
     async def annotators(self, request: Request) -> Response:
         project, limit = self._project(request).project_id, limit_of(request)
         async with self._unit() as unit:
@@ -136,6 +154,7 @@ class Reading:
             people = await ReadingStore(unit.connection).list_people(chosen, after=after, limit=PEOPLE_AT_MOST + 1)
             store = AlarmStore(unit.connection)
             alarms = [kept.alarm for kept in await store.list_alarms(chosen, open_only=True, limit=ALARMS_AT_MOST)]
+            surest = await DriftStore(unit.connection).list_surest(chosen, DETECTORS_AT_MOST)
             ended = [kept.alarm for kept in await store.list_alarms(chosen, limit=ALARMS_AT_MOST)]
         return View(
             projects=names,
@@ -148,6 +167,7 @@ class Reading:
             after=after,
             more=len(people) > PEOPLE_AT_MOST,
             stopped=self._stopped(),
+            watching=watching_of(self._collector, chosen, surest),
         )
 
 
@@ -217,6 +237,7 @@ def make_api(reading: Reading, *, token: str | None) -> Any:
         Route(f"{project}/classes", reading.classes),
         Route(f"{project}/quality", reading.quality),
         Route(f"{project}/alarms", reading.alarms),
+        Route(f"{project}/detectors", reading.detectors),
         Route(f"{project}/annotators", reading.annotators),
         Route(f"{project}/relabels", reading.relabels),
         Route(project + "/items/{item:path}", reading.item),

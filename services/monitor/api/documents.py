@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from services.monitor.api.view import Lag, Rates
+from services.monitor.api.view import Lag, Rates, Watching
 from services.monitor.domain.facts import Facts
 from services.monitor.domain.overview import Mix, Overview
 from services.monitor.store.reading import Asked, Person
@@ -70,6 +70,31 @@ def _dumped(value: Any) -> Any:
 
 def alarms_of(project: str, alarms: Sequence[DriftAlarm]) -> Document:
     return {"project": project, "alarms": [one.model_dump(mode="json") for one in alarms]}
+
+
+def detectors_of(project: str, about: Watching, *, more: bool) -> Document:
+    """`next`: give it as `after` for the page behind this one."""
+    rows = [
+        {
+            "signal": one.signal,
+            "slice": one.slice,
+            "state": one.state.value,
+            "log_evidence": one.log_evidence,
+            "log_limit": one.log_limit,
+            "share": one.share,
+            "reference_events": one.learned,
+            "reference_wanted": one.wanted,
+            "events": one.seen,
+        }
+        for one in about.surest
+    ]
+    last = f"{about.surest[-1].signal}/{about.surest[-1].slice}" if more else None
+    return {
+        "project": project,
+        "expected_false_alarms_per_100k": about.false_alarms,
+        "detectors": rows,
+        "next": last,
+    }
 
 
 def people_of(project: str, people: Sequence[Person], *, more: bool) -> Document:

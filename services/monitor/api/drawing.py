@@ -57,12 +57,12 @@ def rounded_up(value: float) -> float:
     return next((step * power for step in STEPS if step * power >= value), 10 * power) if value > 0 else 1.0
 
 
-def lines(title: str, drawn: Sequence[Line]) -> Element:
-    """Several lines over the same time, from 0 up to the largest value."""
+def lines(title: str, drawn: Sequence[Line], *, least_top: float = 0.0) -> Element:
+    """Several lines over the same time, from 0 up to the largest value, or to `least_top` where that is more."""
     shown = [line for line in drawn if len(line.points) >= TWO]
     if not shown:
         return E("p", "Nothing to draw yet: it begins with the second reading.", class_="none")
-    top = rounded_up(max(value for line in shown for _, value in line.points))
+    top = rounded_up(max(least_top, *(value for line in shown for _, value in line.points)))
     start = min(line.points[0][0] for line in shown)
     seconds = max((line.points[-1][0] - start).total_seconds() for line in shown) or 1.0
     across, down = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
@@ -135,6 +135,17 @@ def interval(value: float, low: float, high: float, *, least: float = 0.0, most:
     if least < 0:
         parts.insert(1, E("line", x1=place(0.0), x2=place(0.0), y1=1.0, y2=13.0, class_="grid"))
     return _svg(width, height, f"{value:.3f}, {low:.3f} to {high:.3f}", *parts)
+
+
+def scale(share: float) -> Element:
+    """How much of a whole there is, 0 to 1."""
+    width, height = 120, 14
+    parts = [
+        E("line", x1=2.0, x2=float(width - 2), y1=7.0, y2=7.0, class_="grid"),
+        E("line", x1=2.0, x2=2 + (width - 4) * min(max(share, 0.0), 1.0), y1=7.0, y2=7.0, class_="range"),
+        E("line", x1=float(width - 2), x2=float(width - 2), y1=1.0, y2=13.0, class_="mark"),
+    ]
+    return _svg(width, height, f"{share:.3f} of 1", *parts)
 
 
 def flow(stages: Sequence[Stage]) -> Element:

@@ -1,6 +1,7 @@
 """The status page: a whole document, and the part of it that is replaced while somebody looks."""
 
 from services.monitor.api.alarms import alarms
+from services.monitor.api.detectors import detectors
 from services.monitor.api.elements import E, Element, written
 from services.monitor.api.sections import classes, objects, people, quality, the_flow
 from services.monitor.api.view import View
@@ -52,6 +53,7 @@ def _live(view: View | None) -> Element:
         *stopped,
         the_flow(view),
         alarms(view),
+        detectors(view),
         classes(view),
         quality(view),
         objects(view),

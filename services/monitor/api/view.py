@@ -1,9 +1,10 @@
 """What one page shows, gathered: the metrics' snapshot, the last minutes, and two bounded statements."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from services.monitor.domain.drift.standing import DetectorState, Standing
 from services.monitor.domain.history import STREAMS
 from services.monitor.domain.overview import Overview, overview
 from services.monitor.metrics import FlowCollector
@@ -12,6 +13,7 @@ from shared.events import DriftAlarm, Path
 
 PEOPLE_AT_MOST = 25
 ALARMS_AT_MOST = 20
+DETECTORS_AT_MOST = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,28 @@ class Rates:
 
     now: Mapping[str, float | None]
     past: Mapping[str, Sequence[tuple[datetime, float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """How the detectors of a project stand.
+
+    Attributes:
+        budget: events between false alarms, of all of them together; None: drift is not watched.
+        counts: detectors by state.
+        surest: those that are nearest to an alarm.
+        past: signal -> how far its surest one was on the way to an alarm, over the last minutes.
+    """
+
+    budget: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    surest: Sequence[Standing] = ()
+    past: Mapping[str, Sequence[tuple[datetime, float]]] = field(default_factory=dict)
+
+    @property
+    def false_alarms(self) -> float | None:
+        """Per 100,000 events, at most."""
+        return None if self.budget is None else 100_000 / self.budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +77,7 @@ class View:
     after: str
     more: bool
     stopped: Mapping[str, str]
+    watching: Watching = Watching()
 
 
 def overview_of(collector: FlowCollector, project: str) -> Overview | None:
@@ -80,3 +105,13 @@ def rates_of(collector: FlowCollector, project: str) -> Rates:
         {stream: history.rate(project, stream) for stream in streams},
         {stream: history.rates(project, stream) for stream in streams},
     )
+
+
+def watching_of(collector: FlowCollector, project: str, surest: Sequence[Standing]) -> Watching:
+    """How a project's detectors stood at the last snapshot; none of a project that is not watched."""
+    shown = collector.snapshot
+    if shown is None or project not in shown.drift_budgets:
+        return Watching()
+    own = [one for (name, _), one in shown.watched.items() if name == project]
+    counts = {state.value: sum(getattr(one, state.value) for one in own) for state in DetectorState}
+    return Watching(shown.drift_budgets[project], counts, surest, collector.evidence.of(project))

@@ -1,7 +1,7 @@
 """The last minutes of the flow, from one reading of the counters to the next: rates to show, kept in memory only."""
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
@@ -53,6 +53,30 @@ class History:
     def rates(self, project: str, stream: str) -> Sequence[tuple[datetime, float]]:
         """Per second between each two readings, by the time of the later one."""
         return [(later.at, _per_second(earlier, later, (project, stream))) for earlier, later in pairwise(self._points)]
+
+
+class Levels:
+    """Levels of the last `KEPT`, by project and name."""
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[datetime, Mapping[tuple[str, str], float]]] = deque()
+
+    def add(self, at: datetime, levels: Mapping[tuple[str, str], float]) -> None:
+        """Take a reading in; an earlier one than the last is passed over."""
+        if self._points and at <= self._points[-1][0]:
+            return
+        self._points.append((at, levels))
+        while self._points[0][0] < at - KEPT:
+            self._points.popleft()
+
+    def of(self, project: str) -> Mapping[str, Sequence[tuple[datetime, float]]]:
+        """Name -> its levels, by time."""
+        found: dict[str, list[tuple[datetime, float]]] = {}
+        for at, levels in self._points:
+            for (owner, name), level in levels.items():
+                if owner == project:
+                    found.setdefault(name, []).append((at, level))
+        return found
 
 
 def _summed(totals: Counts) -> Counter[tuple[str, str]]:

@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 import structlog
 
 from services.monitor.domain.accuracy import HOUR_S
-from services.monitor.domain.cause import diagnose
+from services.monitor.domain.cause import diagnose, mechanisms
 from services.monitor.domain.cause.periods import BUCKET_S, KINDS, alike, period
 from services.monitor.domain.cause.telling import impact, news, spans, told
 from services.monitor.domain.counters import Counts, Kind
 from services.monitor.domain.windows import named
 from services.monitor.jobs.flow import OpenUnit
 from services.monitor.store import AlarmStore, DoubtStore, KeptAlarm, Store
-from shared.bus.references import Projects
+from shared.bus.references import CurrentProject, Projects
 from shared.bus.unit import Unit
 from shared.events import DriftAlarm, Quality
 from shared.topics import QUALITY
@@ -38,12 +38,13 @@ class Diagnosing:
             async with self._unit() as unit:
                 open_ = await AlarmStore(unit.connection).claim_unexplained(project.project_id, unit.now - RESOLVED)
                 for alarm in open_:
-                    again = await self._again(project.project_id, alarm, unit)
+                    again = await self._again(project, alarm, unit)
                     if again is not None:
                         await self._tell(project.project_id, again, unit)
 
-    async def _again(self, project_id: str, alarm: DriftAlarm, unit: Unit) -> DriftAlarm | None:
+    async def _again(self, project: CurrentProject, alarm: DriftAlarm, unit: Unit) -> DriftAlarm | None:
         """The alarm with its suspects; None where there is nothing new to tell."""
+        project_id = project.project_id
         start, change, end = spans(alarm, unit.now)
         store = Store(unit.connection)
         since, border, until = (_bucket(at, BUCKET_S) for at in (start, change, end + timedelta(seconds=BUCKET_S)))
@@ -54,9 +55,9 @@ class Diagnosing:
         if not news(alarm, suspects):
             return None
         hours = await store.list_counts(_bucket(start, HOUR_S), until, kinds=JUDGED, project=project_id)
-        cost = impact(Counts(hours), project_id, change, after)
+        cost = impact(Counts(hours), project_id, change, after, error_cost=project.spec.cost.error)
         exemplars = await DoubtStore(unit.connection).list_items(project_id, change, EXEMPLARS)
-        return told(alarm, suspects, cost, exemplars)
+        return told(alarm, suspects, mechanisms(before, after), cost, exemplars)
 
     async def _tell(self, project_id: str, alarm: DriftAlarm, unit: Unit) -> None:
         fresh = await AlarmStore(unit.connection).save_alarms([KeptAlarm(project_id, alarm)])

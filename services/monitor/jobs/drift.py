@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 
 from services.monitor.domain.drift.keeper import Keeper, Taken, same_change
+from services.monitor.domain.drift.standing import Standing
 from services.monitor.jobs.flow import OpenUnit
 from services.monitor.settings import MonitorSettings
 from services.monitor.store import OLD_COHORTS, AlarmStore, DriftStore, KeptAlarm, Store
@@ -70,7 +71,7 @@ class Drifting:
         keepers = self._keepers(project, states, taken)
         told, changed = await asyncio.to_thread(_fold_all, keepers, taken, len({*states, *keepers}), name)
         await store.save(project_id, changed)
-        for key, text in changed.items():
+        for key, (text, _) in changed.items():
             self._kept[project_id, key] = text, (policy, bool(project.spec.slices)), keepers[key]
         await self._tell(project_id, told, unit)
         return len(taken)
@@ -123,7 +124,12 @@ def _after(known: Mapping[UUID, DriftAlarm]) -> Callable[[DriftAlarm], DriftAlar
         last = known.get(alarm.alarm_id)
         if last is None:
             return alarm
-        kept = {"number": last.number + 1, "suspects": last.suspects, "impact": last.impact}
+        kept = {
+            "number": last.number + 1,
+            "suspects": last.suspects,
+            "impact": last.impact,
+            "mechanisms": last.mechanisms,
+        }
         return alarm.model_copy(update=kept)
 
     return after
@@ -131,11 +137,11 @@ def _after(known: Mapping[UUID, DriftAlarm]) -> Callable[[DriftAlarm], DriftAlar
 
 def _fold_all(
     keepers: Mapping[Key, Keeper], taken: list[Taken], detectors: int, name: Callable[[str], str]
-) -> tuple[list[DriftAlarm], dict[Key, str]]:
+) -> tuple[list[DriftAlarm], dict[Key, tuple[str, Standing]]]:
     told = [
         alarm for one in taken for alarm in keepers[one.group.signal, one.group.slice].fold(one, detectors, name)
     ]  # fmt: skip
-    return told, {key: keeper.state() for key, keeper in keepers.items()}
+    return told, {key: (keeper.state(), keeper.standing()) for key, keeper in keepers.items()}
 
 
 def _event(project_id: str, alarm: DriftAlarm) -> Quality:

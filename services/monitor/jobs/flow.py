@@ -15,7 +15,7 @@ from services.monitor.domain.relabel import BUDGET_WINDOW
 from services.monitor.domain.windows import Window, anchoring_events, measurements, named
 from services.monitor.metrics import FlowCollector, Snapshot
 from services.monitor.settings import MonitorSettings
-from services.monitor.store import OLD_BUCKETS, OLD_EVENTS, OLD_RELABELS, AlarmStore, Store
+from services.monitor.store import OLD_BUCKETS, OLD_EVENTS, OLD_RELABELS, AlarmStore, DriftStore, Store
 from services.monitor.store.reading import ReadingStore
 from shared.bus.references import Projects
 from shared.bus.unit import Unit
@@ -79,8 +79,10 @@ class Jobs:
             spent = await store.count_relabels(names, since=unit.now - BUDGET_WINDOW)
             slowly = await self._slowly(unit, names)
             alarms = await AlarmStore(unit.connection).list_alarms(open_only=True)
+            watched = await DriftStore(unit.connection).watched()
             week = int((unit.now - timedelta(days=WINDOW_DAYS)).timestamp())
             answers = await store.list_counts(week, kind=Kind.ANCHORED)
+        drift = {p.project_id: p.spec.drift.budget for p in projects if p.spec.drift.mode != "off"}
         budgets = {p.project_id: p.spec.policy.relabel.budget_per_day - spent[p.project_id] for p in projects}
         snapshot = Snapshot(
             taken_at=unit.now,
@@ -92,6 +94,8 @@ class Jobs:
             anchoring={project: found.difference for project, found in anchoring(answers).items()},
             figures=slowly.figures,
             alarms=alarms,
+            watched={place: one for place, one in watched.items() if place[0] in drift},
+            drift_budgets=drift,
         )
         self._collector.show(snapshot)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import Metric
 
+from services.monitor.domain.drift.standing import DetectorState
 from services.monitor.metrics.declared import filled, gauge
 from services.monitor.metrics.snapshot import Snapshot
 
@@ -28,7 +29,26 @@ SUSPECT = gauge(
     "dimension",
 )
 AFFECTED = gauge("alarm_affected_items", "Items since the change, of the open alarm with most.", "project", "signal")
-DECLARED = (OPEN, EVIDENCE, DISTANCE, SUSPECT, AFFECTED)
+GATHERED = gauge(
+    "drift_evidence_nats",
+    "Natural logarithm of the evidence against the reference, of the surest detector of a signal, 0 or more.",
+    "project",
+    "signal",
+)
+LIMIT = gauge("drift_limit_nats", "Evidence from which on a signal's detectors alarm.", "project", "signal")
+DETECTORS = gauge(
+    "drift_detectors",
+    "Detectors of a signal, of all slices and annotators: learning a reference, watching, or with an open alarm.",
+    "project",
+    "signal",
+    "state",
+)
+FALSE_ALARMS = gauge(
+    "drift_false_alarm_ratio",
+    "False alarms per event, at most, of all detectors of a project together, while nothing changes.",
+    "project",
+)
+DECLARED = (OPEN, EVIDENCE, DISTANCE, SUSPECT, AFFECTED, GATHERED, LIMIT, DETECTORS, FALSE_ALARMS)
 
 
 def drift(shown: Snapshot) -> Iterator[Metric]:
@@ -53,3 +73,16 @@ def drift(shown: Snapshot) -> Iterator[Metric]:
     yield filled(DISTANCE, distance)
     yield filled(SUSPECT, suspects)
     yield filled(AFFECTED, affected)
+    yield from _detectors(shown)
+
+
+def _detectors(shown: Snapshot) -> Iterator[Metric]:
+    yield filled(GATHERED, {place: one.log_evidence for place, one in shown.watched.items()})
+    yield filled(LIMIT, {place: one.log_limit for place, one in shown.watched.items()})
+    counts = {
+        (*place, state.value): float(getattr(one, state.value))
+        for place, one in shown.watched.items()
+        for state in DetectorState
+    }
+    yield filled(DETECTORS, counts)
+    yield filled(FALSE_ALARMS, {(project,): 1.0 / budget for project, budget in shown.drift_budgets.items()})

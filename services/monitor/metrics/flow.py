@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from services.monitor.domain.counters import LATENCY_EDGES_S, MILLION, Counts, Key, Kind
 from services.monitor.domain.facts import State
 from services.monitor.domain.figures import MAX_MODELS
-from services.monitor.domain.history import History
+from services.monitor.domain.history import History, Levels
 from services.monitor.domain.windows import bounded, class_mix, disagreement
 from services.monitor.metrics.declared import Declared, counter, filled, gauge, histogram
 from services.monitor.metrics.drift import DECLARED as DRIFT
@@ -88,12 +88,14 @@ class FlowCollector(Collector):
     def __init__(self, *, max_classes: int) -> None:
         self.snapshot: Snapshot | None = None
         self.history = History()
+        self.evidence = Levels()
         self._max_classes = max_classes
 
     def show(self, snapshot: Snapshot) -> None:
         """Take in a newer snapshot."""
         self.snapshot = snapshot
         self.history.add(snapshot.taken_at, snapshot.totals)
+        self.evidence.add(snapshot.taken_at, {place: one.share for place, one in snapshot.watched.items()})
 
     def describe(self) -> Iterable[Metric]:
         return [Metric(declared.name, declared.about, declared.type) for declared in DECLARED]

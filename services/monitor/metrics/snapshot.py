@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.monitor.domain.counters import Counts
+from services.monitor.domain.drift.standing import Watched
 from services.monitor.domain.figures import Figures
 from shared.events import DriftAlarm
 
@@ -24,6 +25,8 @@ class Snapshot:
         anchoring: per project, -1 to 1; absent where there is nothing to compare.
         figures: per project, what was measured about its labels and people.
         alarms: (project, alarm), those that are open.
+        watched: (project, signal) -> its detectors, of projects that are watched for drift.
+        drift_budgets: of these, events between false alarms.
     """
 
     taken_at: datetime
@@ -35,3 +38,5 @@ class Snapshot:
     anchoring: Mapping[str, float] = field(default_factory=dict)
     figures: Mapping[str, Figures] = field(default_factory=dict)
     alarms: Sequence[tuple[str, DriftAlarm]] = ()
+    watched: Mapping[tuple[str, str], Watched] = field(default_factory=dict)
+    drift_budgets: Mapping[str, int] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from services.monitor.domain.drift.keeper import Taken
 from services.monitor.domain.drift.signals import Group, Observation
+from services.monitor.domain.drift.standing import DetectorState, Standing, Watched
 
 LOCK = ("", "")
 """Signal and slice of the row that is locked while a project's detectors are at work."""
@@ -92,16 +93,52 @@ class DriftStore:
         )
         return [_taken(row) for row in sorted(rows, key=lambda row: (row["cohort"], row["seq"]))]
 
-    async def save(self, project_id: str, states: Mapping[tuple[str, str], str]) -> None:
-        """Keep detectors that were claimed."""
-        rows = [(project_id, *key, text) for key, text in sorted(states.items())]
+    async def save(self, project_id: str, states: Mapping[tuple[str, str], tuple[str, Standing]]) -> None:
+        """Keep detectors that were claimed, and how they stand."""
+        rows = [(project_id, *key, text, *standing[2:]) for key, (text, standing) in sorted(states.items())]
         if rows:
             await self._connection.execute(
-                "INSERT INTO detectors (project_id, signal, slice, watch, updated_at)"
-                " SELECT *, now() FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])"
-                " ON CONFLICT (project_id, signal, slice) DO UPDATE SET watch = excluded.watch, updated_at = now()",
+                "INSERT INTO detectors (project_id, signal, slice, watch, state, log_evidence, log_limit, learned,"
+                " wanted, seen, updated_at) SELECT *, now() FROM unnest($1::text[], $2::text[], $3::text[], $4::text[],"
+                " $5::text[], $6::float8[], $7::float8[], $8::bigint[], $9::bigint[], $10::bigint[])"
+                " ON CONFLICT (project_id, signal, slice) DO UPDATE SET watch = excluded.watch, state = excluded.state,"
+                " log_evidence = excluded.log_evidence, log_limit = excluded.log_limit, learned = excluded.learned,"
+                " wanted = excluded.wanted, seen = excluded.seen, updated_at = now()",
                 *map(list, zip(*rows, strict=True)),
             )
+
+    async def watched(self) -> dict[tuple[str, str], Watched]:
+        """(project, signal) -> its detectors together, those of every slice and annotator."""
+        rows = await self._connection.fetch(
+            "SELECT project_id, signal, max(log_evidence) AS evidence, max(log_limit) AS most,"
+            " count(*) FILTER (WHERE state = 'learning') AS learning,"
+            " count(*) FILTER (WHERE state = 'watching') AS watching,"
+            " count(*) FILTER (WHERE state = 'alarmed') AS alarmed"
+            " FROM detectors WHERE state IS NOT NULL GROUP BY 1, 2"
+        )
+        return {(row["project_id"], row["signal"]): Watched(*tuple(row)[2:]) for row in rows}
+
+    async def list_surest(self, project_id: str, limit: int) -> list[Standing]:
+        """The detectors of a project that are nearest to an alarm, the nearest first."""
+        rows = await self._connection.fetch(
+            f"SELECT {_STANDING} FROM detectors WHERE project_id = $1 AND state IS NOT NULL"  # noqa: S608  # constants
+            " ORDER BY log_evidence / log_limit DESC, signal, slice LIMIT $2",
+            project_id,
+            limit,
+        )
+        return [_standing(row) for row in rows]
+
+    async def list_standings(self, project_id: str, *, after: tuple[str, str], limit: int) -> list[Standing]:
+        """The detectors of a project by signal and slice, from the one after `after` on."""
+        rows = await self._connection.fetch(
+            f"SELECT {_STANDING} FROM detectors WHERE project_id = $1 AND state IS NOT NULL"  # noqa: S608  # constants
+            ' AND (signal COLLATE "C", slice COLLATE "C") > ($2, $3) ORDER BY signal COLLATE "C", slice COLLATE "C"'
+            " LIMIT $4",
+            project_id,
+            *after,
+            limit,
+        )
+        return [_standing(row) for row in rows]
 
     async def delete_slice(self, signal: str, slice_: str) -> int:
         """Forget what is held about one part of the traffic, in every project; how many detectors."""
@@ -114,6 +151,13 @@ OLD_COHORTS = (
     "DELETE FROM cohorts WHERE ctid = ANY(ARRAY(SELECT ctid FROM cohorts WHERE cohort < $1 ORDER BY cohort LIMIT $2"
     " FOR UPDATE SKIP LOCKED))"
 )
+
+
+_STANDING = "signal, slice, state, log_evidence, log_limit, learned, wanted, seen"
+
+
+def _standing(row: Any) -> Standing:
+    return Standing(row["signal"], row["slice"], DetectorState(row["state"]), *tuple(row)[3:])
 
 
 def _taken(row: Any) -> Taken:

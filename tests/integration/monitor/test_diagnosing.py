@@ -4,11 +4,25 @@ import json
 import random
 from datetime import timedelta
 
+import pytest
+
 from services.monitor.domain.counters import Kind
 from services.monitor.jobs import Diagnosing, Drifting
 from services.monitor.settings import MonitorSettings
 from services.monitor.store import AlarmStore, KeptAlarm
-from shared.events import Annotation, Drift, DriftAlarm, Erasure, Evidence, Label, Prediction, Quality, Vote
+from shared.events import (
+    Annotation,
+    AutoAccept,
+    CostModel,
+    Drift,
+    DriftAlarm,
+    Erasure,
+    Evidence,
+    Label,
+    Prediction,
+    Quality,
+    Vote,
+)
 from shared.runtime.settings import KafkaSettings
 from shared.topics import ANNOTATIONS, ERASURES, LABELS, PREDICTIONS, QUALITY
 from tests.support import events as make
@@ -131,6 +145,10 @@ async def test_an_alarm_is_told_again_with_its_suspect_once(monitor: Monitor) ->
     assert "quarantine" in alarm.action
     assert alarm.impact is not None
     assert alarm.impact.affected == 600
+    assert alarm.impact.cost is None, "nobody said what an error costs"
+    moved = {one.name: one.contribution for one in alarm.mechanisms}
+    assert moved["people"] > 0.05
+    assert abs(moved["model"]) + abs(moved["traffic"]) < 0.01
     monitor.now += timedelta(minutes=5)
     await jobs.diagnose()
     assert len(await told(monitor)) == 1, "nothing new"
@@ -150,3 +168,30 @@ async def test_a_person_is_forgotten_in_the_counts_too(monitor: Monitor) -> None
     counts = await monitor.counts()
     assert not [key for key in counts if "bob" in key.part]
     assert [key for key in counts if "ann" in key.part]
+
+
+async def test_what_is_accepted_alone_has_cost_what_audits_say(monitor: Monitor) -> None:
+    """Audits find one in ten wrong, and after the change four in ten; an error costs 2."""
+    spec = make.project_spec(policy=make.policy(auto_accept=AutoAccept(threshold=0.5)), cost=CostModel(error=2.0))
+    monitor.projects = known_projects(spec)
+    await opened(monitor)
+    proposal = Evidence(proposal=make.proposal("positive", confidence=0.8))
+    for after, wrong in ((False, 10), (True, 40)):
+        at = make.at(CHANGE + (1 if after else -3600))
+        audits = [
+            make.label(
+                f"audit-{after}-{n}", value="negative" if n < wrong else "positive", evidence=proposal, would_auto=True,
+                inclusion_probability=0.1, labelled_at=at,
+            )
+            for n in range(100)
+        ]  # fmt: skip
+        await monitor.handle(LABELS, audits)
+    accepted = [make.auto_label(f"alone-{n}", evidence=proposal, labelled_at=make.at(CHANGE + 2)) for n in range(50)]
+    await monitor.handle(LABELS, accepted)
+    await Diagnosing(monitor.unit, monitor.projects).diagnose()
+    [alarm] = await told(monitor)
+    assert alarm.impact is not None
+    assert alarm.impact.accuracy_before == pytest.approx(0.9)
+    assert alarm.impact.accuracy_after == pytest.approx(0.6)
+    assert alarm.impact.auto_accepted == 50
+    assert alarm.impact.cost == pytest.approx(50 * 0.3 * 2.0)

@@ -10,10 +10,11 @@ import pytest
 from services.monitor.handlers import MonitorEraser
 from services.monitor.jobs import Drifting
 from services.monitor.settings import MonitorSettings
-from services.monitor.store import AlarmStore
+from services.monitor.store import AlarmStore, DriftStore
 from shared.events import AutoAccept, Drift, DriftAlarm, Evidence, GoldResult, Prediction, Quality
 from shared.runtime.settings import KafkaSettings
 from shared.topics import LABELS, PREDICTIONS, QUALITY, ROUTES
+from tests.integration.monitor.test_jobs import jobs_of
 from tests.support import events as make
 from tests.support.monitor import Monitor, known_projects
 
@@ -188,3 +189,28 @@ async def test_gold_is_watched_by_annotator_and_forgotten_with_them(monitor: Mon
         await MonitorEraser().erase_person("ann", unit)
         assert await AlarmStore(unit.connection).list_alarms() == []
         assert await unit.connection.fetchval("SELECT count(*) FROM detectors WHERE slice = 'ann'") == 0
+
+
+async def test_evidence_is_seen_before_it_alarms_by_signal_and_by_slice(monitor: Monitor) -> None:
+    parts = [{"name": name, "when": {"source": name}, "policy": {}} for name in ("shop", "web")]
+    monitor.projects = known_projects(make.project_spec(drift=Drift(reference=1000), slices=parts))
+    both = [event for name in ("shop", "web") for event in predictions(name, 1500, STEADY, slice=name)]
+    await fed(monitor, drifting(monitor), both)
+    shown = []
+    for name, shares in (("x", STEADY), ("y", SHIFTED)):
+        await fed(monitor, drifting(monitor), predictions(name, 60, shares, slice="shop"))
+        jobs, collector = jobs_of(monitor)
+        await jobs.take_snapshot()
+        assert collector.snapshot is not None
+        shown.append(collector.snapshot)
+    assert await told(monitor) == []
+    before, after = (one.watched[make.PROJECT, "predicted_class"] for one in shown)
+    assert before.log_evidence + 1.0 < after.log_evidence < after.log_limit
+    assert (after.learning, after.watching, after.alarmed) == (0, 3, 0)
+    async with monitor.unit() as unit:
+        store = DriftStore(unit.connection)
+        surest = await store.list_surest(make.PROJECT, 2)
+        found = await store.list_standings(make.PROJECT, after=("predicted_class", ""), limit=9)
+    assert {(one.signal, one.slice) for one in surest} == {("predicted_class", ""), ("predicted_class", "shop")}
+    assert [one.slice for one in found] == ["shop", "web"]
+    assert found[0].share > found[1].share

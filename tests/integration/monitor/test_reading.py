@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from services.monitor.api import Lag, Reading, make_api
+from services.monitor.domain.drift.standing import DetectorState, Standing
 from services.monitor.metrics import FlowCollector
-from services.monitor.store import AlarmStore, KeptAlarm
+from services.monitor.store import AlarmStore, DriftStore, KeptAlarm
 from services.monitor.store.reading import ReadingStore
 from shared.events import Quarantine, Skill
 from shared.topics import ITEMS, LABELS, PREDICTIONS, QUALITY
@@ -129,6 +130,32 @@ async def test_open_alarms_are_read_and_shown(monitor: Monitor, opened: Opened) 
         "raise the audit share",
     ):
         assert shown in text
+
+
+async def test_detectors_come_in_pages_with_what_they_have_gathered(monitor: Monitor, opened: Opened) -> None:
+    states = {("gold", name): DetectorState.LEARNING for name in ("ann/1", "bob")}
+    states |= {("predicted_class", ""): DetectorState.WATCHING}
+    kept = {key: ("{}", Standing(*key, state, 6.0, 15.0, 40, 50, 41)) for key, state in states.items()}
+    async with monitor.unit() as unit:
+        await DriftStore(unit.connection).save("sentiment", kept)
+    seen: list[dict[str, Any]] = []
+    async with opened() as http:
+        after: str | None = ""
+        while after is not None:
+            page = (await http.get(f"{PROJECT}/detectors", params={"limit": 1, "after": after})).json()
+            assert page["expected_false_alarms_per_100k"] == 0.1
+            seen += page["detectors"]
+            after = page["next"]
+        text = (await http.get("/status")).text
+        bad = await http.get(f"{PROJECT}/detectors", params={"limit": 0})
+    assert [(one["signal"], one["slice"]) for one in seen] == sorted(states)
+    assert seen[0] == {
+        "signal": "gold", "slice": "ann/1", "state": "learning", "log_evidence": 6.0, "log_limit": 15.0, "share": 0.4,
+        "reference_events": 40, "reference_wanted": 50, "events": 41,
+    }  # fmt: skip
+    assert "3 detectors, 2 of them learning" in text
+    assert "6.00 of 15.0 nats" in text
+    assert bad.status_code == 422
 
 
 async def test_values_are_escaped_and_the_policy_allows_nothing_foreign(monitor: Monitor, opened: Opened) -> None:

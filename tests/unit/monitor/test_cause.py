@@ -98,3 +98,30 @@ def test_noise_is_seen_where_it_is_and_not_where_it_falls() -> None:
     people = [likely(30, 270), likely(60, 240)]
     assert noisier(None, likely(60, 240), people) < 1.0, "somebody new who is as some are"
     assert noisier(None, likely(150, 150), people) > 3.0
+
+
+def test_each_of_two_things_that_moved_at_once_gets_its_part() -> None:
+    """A model that errs more and people who err more: the parts add up, and what did not move gets next to nothing."""
+
+    def side(model: float, people: float, shop: int) -> Period:
+        table: Table = {}
+        for source, n in (("shop", shop), ("web", 20_000 - shop)):
+            answers: Counter[Answered] = Counter()
+            for said, share in (("a", 1.0 - model), ("b", model)):
+                wrong = people if said == "a" else 1.0 - people / 2
+                answers[Answered(Predicted(said, 1), "b" if said == "a" else "a")] += round(n * share * wrong)
+                answers[Answered(Predicted(said, 1), said)] += round(n * share * (1 - wrong))
+            table[source] = answers
+        return Period(answers={Dimension.SOURCE: table})
+
+    before, after = side(0.05, 0.02, 8_000), side(0.15, 0.08, 8_100)
+    found = mechanisms(before, after)
+    assert abs(found["traffic"]) < 0.002
+    assert found["model"] == pytest.approx(0.1 * 0.93, abs=0.01)
+    assert found["people"] == pytest.approx(0.06 * 0.9 - 0.03 * 0.1, abs=0.01)
+    alone = mechanisms(before, side(0.15, 0.02, 8_000))
+    assert alone["people"] == pytest.approx(0.0, abs=1e-3)
+    first, second = (Period(answers={Dimension.MODEL: {"m": one.all_answers}}) for one in (before, after))
+    untold = mechanisms(first, second)
+    assert sum(untold.values()) == pytest.approx(sum(found.values()))
+    assert untold["traffic"] == 0.0

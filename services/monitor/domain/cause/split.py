@@ -107,9 +107,12 @@ def mechanisms(before: Period, after: Period, dimension: Dimension = Dimension.S
     """The change of the disagreement over the mechanisms that make it; they add up to it. Empty without answers.
 
     traffic: how much comes of each value; model: what is predicted there; people: what they answer to that
-    (Zhang et al. 2023, "Why did the model fail?": each mechanism of the factorised joint is one player).
+    (Zhang et al. 2023, "Why did the model fail?": each mechanism of the factorised joint is one player). Where answers
+    are not told apart by the dimension, traffic has no part in it.
     """
     tables = [period.answers.get(dimension, {}) for period in (before, after)]
+    if not all(_complete(*side) for side in zip(tables, (before, after), strict=True)):
+        tables = [{"": period.all_answers} for period in (before, after)]
     if not all(sum(answers.total() for answers in table.values()) for table in tables):
         return {}
     sides = [_Factors(table) for table in tables]
@@ -123,6 +126,11 @@ def mechanisms(before: Period, after: Period, dimension: Dimension = Dimension.S
         )
 
     return shapley(MECHANISMS, worth)
+
+
+def _complete(table: Mapping[str, Answers], period: Period) -> bool:
+    """Whether every answer of a period is told apart."""
+    return sum(answers.total() for answers in table.values()) == period.all_answers.total()
 
 
 class _Factors:

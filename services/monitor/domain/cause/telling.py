@@ -7,7 +7,7 @@ from services.monitor.domain.accuracy import AUDIT, judged, stratified
 from services.monitor.domain.cause.counts import Dimension, Period
 from services.monitor.domain.cause.suspects import Signature, Suspect
 from services.monitor.domain.counters import Key, Kind
-from shared.events import AlarmImpact, DriftAlarm, Path
+from shared.events import AlarmImpact, DriftAlarm, Mechanism, Path
 from shared.events import Suspect as TellSuspect
 
 LEAST_BEFORE = timedelta(days=1)
@@ -39,8 +39,14 @@ def spans(alarm: DriftAlarm, now: datetime) -> tuple[datetime, datetime, datetim
     return change - min(max(3 * (end - change), LEAST_BEFORE), LONGEST), change, end
 
 
-def told(alarm: DriftAlarm, suspects: Sequence[Suspect], impact: AlarmImpact, exemplars: Sequence[str]) -> DriftAlarm:
-    """The alarm with its suspects, told once more."""
+def told(
+    alarm: DriftAlarm,
+    suspects: Sequence[Suspect],
+    moved: Mapping[str, float],
+    impact: AlarmImpact,
+    exemplars: Sequence[str],
+) -> DriftAlarm:
+    """The alarm with its suspects, told once more; `moved`: the change of the disagreement, by mechanism."""
     found = tuple(
         TellSuspect(
             score=one.score,
@@ -61,6 +67,7 @@ def told(alarm: DriftAlarm, suspects: Sequence[Suspect], impact: AlarmImpact, ex
             "number": alarm.number + 1,
             "state": alarm.state if alarm.resolved_at is not None else "updated",
             "suspects": found,
+            "mechanisms": tuple(Mechanism.model_validate({"name": n, "contribution": c}) for n, c in moved.items()),
             "impact": impact,
             "exemplars": alarm.exemplars or tuple(exemplars),
             "action": action,
@@ -81,8 +88,18 @@ def news(alarm: DriftAlarm, suspects: Sequence[Suspect]) -> bool:
     )
 
 
-def impact(counts: Mapping[Key, int], project_id: str, change: datetime, after: Period) -> AlarmImpact:
-    """What the change has cost so far, by the hours on either side of it; accuracy is of audits, weighted."""
+def impact(
+    counts: Mapping[Key, int], project_id: str, change: datetime, after: Period, *, error_cost: float | None = None
+) -> AlarmImpact:
+    """What the change has cost so far, by the hours on either side of it; accuracy is of audits, weighted.
+
+    Args:
+        counts: of the project, by hour.
+        project_id: whose.
+        change: when it happened.
+        after: the period since.
+        error_cost: of a wrong label; None: not known.
+    """
     border = int(change.timestamp())
     own = {key: n for key, n in counts.items() if key.project_id == project_id}
     sides = []
@@ -95,6 +112,9 @@ def impact(counts: Mapping[Key, int], project_id: str, change: datetime, after: 
         and key.symbol == "n" and key.bucket >= border
     )  # fmt: skip
     before, since_then = sides
+    cost = None
+    if error_cost is not None and before is not None and since_then is not None:
+        cost = auto * max(before.rate - since_then.rate, 0.0) * error_cost
     return AlarmImpact(
         accuracy_before=None if before is None else min(before.rate, 1.0),
         accuracy_after=None if since_then is None else min(since_then.rate, 1.0),
@@ -102,4 +122,5 @@ def impact(counts: Mapping[Key, int], project_id: str, change: datetime, after: 
         accuracy_high=None if since_then is None else since_then.high,
         affected=sum(table.total() for table in after.predictions.get(Dimension.MODEL, {}).values()),
         auto_accepted=auto,
+        cost=cost,
     )

@@ -1,6 +1,7 @@
 """A signal's detector as it is kept between batches: its watch, where its events stood in time, and whose they are."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 from services.monitor.domain.drift.bins import LEARNED_FROM, Bins
 from services.monitor.domain.drift.marks import Marks
 from services.monitor.domain.drift.signals import BY_PEOPLE, CONFIDENCE, GOLD, Group, weight
+from services.monitor.domain.drift.standing import DetectorState, Standing
 from services.monitor.domain.drift.telling import Context, raised, tell
 from services.monitor.domain.drift.watch import TOLERANCE, Finding, Sensitivity, Watch
 from shared.events import Drift, DriftAlarm
@@ -107,6 +109,16 @@ class Keeper:
     def _time(self, offset: int) -> datetime | None:
         nearest = self._marks.nearest(offset)
         return None if nearest is None else datetime.fromtimestamp(nearest[1], UTC)
+
+    def standing(self) -> Standing:
+        """For whoever looks at it."""
+        watch = self.watch
+        state = DetectorState.LEARNING if watch.learning else DetectorState.WATCHING
+        return Standing(
+            self._group.signal, self._group.slice, DetectorState.ALARMED if watch.alarmed else state,
+            watch.log_opened if watch.alarmed else watch.log_evidence, math.log(watch.sensitivity.budget),
+            watch.learned, watch.sensitivity.reference, watch.offset,
+        )  # fmt: skip
 
     def state(self) -> str:
         """For the database."""

@@ -91,7 +91,8 @@ def tell(finding: Finding, watch: Watch, about: Context, before: DriftAlarm | No
     if before is None:
         return made
     kept = {"number": before.number + 1, "alarm_id": before.alarm_id, "suspects": before.suspects}
-    kept |= {"impact": before.impact, "exemplars": before.exemplars or made.exemplars, "opened_at": before.opened_at}
+    kept |= {"mechanisms": before.mechanisms, "impact": before.impact, "opened_at": before.opened_at}
+    kept |= {"exemplars": before.exemplars or made.exemplars}
     return made.model_copy(update=kept)
 
 

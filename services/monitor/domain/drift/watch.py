@@ -113,8 +113,20 @@ class Watch:
         return self.detector.log_evidence if self.detector is not None else 0.0
 
     @property
+    def log_opened(self) -> float:
+        """The same of the alarm that is open, when it was opened; 0 without one."""
+        return self._finding.log_evidence if self._finding is not None else 0.0
+
+    @property
     def alarmed(self) -> bool:
         return self._finding is not None
+
+    @property
+    def learned(self) -> int:
+        """Events in the reference, or in the one that is being learned."""
+        if self.learner is not None:
+            return self.learner.n
+        return self.reference.n if self.reference is not None else 0
 
     @property
     def learning(self) -> bool:
