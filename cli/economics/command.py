@@ -34,6 +34,8 @@ SOON = {
     "LABELSTREAM_TRAINER_CHECK_S": "0.5",
     "LABELSTREAM_TRAINER_RETRY_S": "5",
     "LABELSTREAM_MONITOR_CERTIFY_INTERVAL_S": "0.5",
+    "LABELSTREAM_QC_SNAPSHOT_INTERVAL_S": "1",
+    "LABELSTREAM_QC_REVIEW_INTERVAL_S": "0.2",
     "LABELSTREAM_ASSIGNMENT_SWEEP_INTERVAL_S": "0.5",
 }
 """People of a recording answer at once, so what otherwise takes its time beside their work must not."""

@@ -26,12 +26,13 @@ from shared.bus.publisher import Publisher
 from shared.bus.records import outgoing
 from shared.clock import utc_now
 from shared.events import ProjectSpec
-from shared.topics import ITEMS, TRAINER
+from shared.topics import ITEMS, QC, TRAINER
 
 TRAINED_WITHIN_S = 180.0
 JUDGED_WITHIN_S = 30.0
 REST_WITHIN_S = 180.0
 LOOK_S = 0.2
+UNWEIGHED = "labelstream_qc_unweighed_answers"
 STILL = 3
 LEAST_PACE = 50
 PACES = 40
@@ -95,7 +96,8 @@ class Player:
         if spec.training is not None:
             page = max(1, min(BATCH, spec.training.after_labels // PAGES))
         choosing = spec.policy.overlap.prefer > 0.0
-        desk = Desk(self._api, self._crowd, work, spec.project, page=page, choosing=choosing)
+        believed = partial(self._believed, spec)
+        desk = Desk(self._api, self._crowd, work, spec.project, page=page, choosing=choosing, believed=believed)
         if spec.training is not None:
             ended = await self._learn(told, spec, desk)
             last = spec_of(policy, self._crowd, self._contents, self._options, training=False)
@@ -105,7 +107,10 @@ class Player:
         while not ended:  # a certificate may come, and take from people what waits
             ended = await desk.work_off(partial(self._begun, desk, desk.begun + self._pace()), fresh=self._pace())
             await self._still()
-        await until_rest(self._urls(), desk.settled, within_s=REST_WITHIN_S)
+        await self._still()
+        while not await desk.settled():  # a label was put in doubt at the last moment
+            await desk.work_off()
+            await self._still()
         told.seconds = time.monotonic() - started
         return told
 
@@ -179,6 +184,15 @@ class Player:
                 elif sample.name == "labelstream_trainer_verdicts_total":
                     found["verdicts"] += sample.value
         return found
+
+    async def _believed(self, spec: ProjectSpec) -> bool:
+        """Whether every label was held against what all answers say of their people, where labels may be doubted."""
+        if spec.policy.relabel.doubts_per_day == 0:
+            return True
+        async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+            text = (await client.get(f"{self._stack.urls[QC]}/metrics")).raise_for_status().text
+        label = f'{UNWEIGHED}{{project="{spec.project}"}} '
+        return any(line.startswith(label) and float(line.removeprefix(label)) == 0.0 for line in text.splitlines())
 
     async def _still(self) -> None:
         """Until nothing is under way: predictions of all items, and fresh ones of the open items after a model."""

@@ -18,6 +18,8 @@ CURVES = ("active_learning", "random")
 """Whose point is the model: they are trained in many small cycles, the others in few."""
 MANUAL_OPINIONS = 3
 LEAST_CYCLE = 100
+DAYS = 10
+"""How many times the items may be asked for again in the run, which has no days."""
 GATE_S = 2.0
 """Nobody waits for more labels here: a trial ends at once, with those that there are."""
 GATE_MARGIN = 0.1
@@ -64,7 +66,8 @@ def spec_of(policy: str, crowd: Crowd, contents: Contents, options: Options, *, 
 
     Recorded people saw no proposal, were given no gold, and are who they are: nobody else may come, and no round waits
     for them. They stop while a model is trained, which stands for a budget. Where many answers were recorded,
-    `crowdsourced` may use them all; that is what it is to save.
+    `crowdsourced` may use them all; that is what it is to save. It has labels asked for again that a snapshot doubts,
+    as every project has; there are no days to spread that over.
 
     Args:
         policy: name of the preset.
@@ -103,7 +106,7 @@ def _overrides(policy: str, crowd: Crowd, options: Options) -> dict[str, Any]:
         overlap = {"min": min(preset.overlap.min, most), "max": min(preset.overlap.max, most)}
     found: dict[str, Any] = {
         "overlap": overlap, "blind_share": 1.0, "gold": {"share": 0.0, "least_share": 0.0, "calibration": 0},
-        "relabel": {"budget_per_day": 0, "doubts_per_day": 0},
+        "relabel": {"budget_per_day": 0, "doubts_per_day": DAYS * len(crowd.answers) if preset.overlap.regret else 0},
         "lease_s": 3600.0, "blocked_after_s": NEVER_S, "unresolved_after_s": NEVER_S,
     }  # fmt: skip
     if preset.auto_accept is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -116,15 +116,18 @@ class Desk:
         page: slots that are served before the next are asked for.
         choosing: assignment draws who of those that are left answers, as the project's policy says; else they come in
             recorded order.
+        believed: whether labels stay as they are once every item has ended; asked then.
 
     Attributes:
         at_rest: nothing that may be answered was open when it last looked.
     """
 
     def __init__(
-        self, api: Api, crowd: Crowd, work: Work, project: str, *, page: int = BATCH, choosing: bool = False
-    ) -> None:
+        self, api: Api, crowd: Crowd, work: Work, project: str, *, page: int = BATCH, choosing: bool = False,
+        believed: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:  # fmt: skip
         self._api = api
+        self._believed = believed
         self._choosing = choosing
         self._picker = Picker(crowd)
         self._expected = len(crowd.answers)
@@ -157,7 +160,7 @@ class Desk:
                 continue
             self.at_rest = True
             done = self._work.done
-            if await self.settled():
+            if await self.settled() and (self._believed is None or await self._believed()):
                 return True
             moved = time.monotonic() if self._work.done != done else moved
             if time.monotonic() - moved > STUCK_S:

@@ -67,6 +67,12 @@ class Metrics:
             "labelstream_qc_snapshot_number", "Newest parameter snapshot written by this replica.", ["project"],
             registry=registry,
         )  # fmt: skip
+        self._unweighed = Gauge(
+            "labelstream_qc_unweighed_answers",
+            "Answers since the newest snapshot that every label was held against, where labels may be doubted.",
+            ["project"],
+            registry=registry,
+        )
         self._refresh = Histogram(
             "labelstream_qc_snapshot_refresh_seconds",
             "Time to read the recent answers, fit them and write a snapshot.",
@@ -113,6 +119,9 @@ class Metrics:
     def snapshot(self, project_id: str, number: int, *, seconds: float) -> None:
         self._snapshot.labels(project_id).set(number)
         self._refresh.labels(project_id).observe(seconds)
+
+    def unweighed(self, project_id: str, answers: int) -> None:
+        self._unweighed.labels(project_id).set(answers)
 
     def pending(self, items: int) -> None:
         self._pending.set(items)

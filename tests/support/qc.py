@@ -79,7 +79,8 @@ class Qc:
     )
 
     def __post_init__(self) -> None:
-        self.metrics = Metrics(CollectorRegistry())
+        self.registry = CollectorRegistry()
+        self.metrics = Metrics(self.registry)
         self.parameters = ParameterCache()
 
     @property

@@ -51,6 +51,7 @@ class Doubts:
         self._metrics = metrics
         self._parameters = parameters
         self._done: dict[str, int] = {}
+        self._weighed: dict[str, int] = {}
         self._rests_until = 0.0
 
     async def reconsider(self) -> None:
@@ -59,16 +60,20 @@ class Doubts:
         if not wanted or time.monotonic() < self._rests_until:
             return
         async with self._unit() as unit:
+            growth = await Store(unit.connection).list_growth()
             numbers = await Store(unit.connection).get_latest(wanted)
         for name, number in numbers.items():
+            given, known, _ = growth.get(name, (0, 0, None))
+            if self._done.get(name) != number:
+                started = time.monotonic()
+                await self._pass(wanted[name], number)
+                took = time.monotonic() - started
+                if took > SHORT_S:
+                    self._rests_until = started + took / self._settings.snapshot_share
+                    return
             if self._done.get(name) == number:
-                continue
-            started = time.monotonic()
-            await self._pass(wanted[name], number)
-            took = time.monotonic() - started
-            if took > SHORT_S:
-                self._rests_until = started + took / self._settings.snapshot_share
-                return
+                self._weighed[name] = known
+            self._metrics.unweighed(name, given - self._weighed.get(name, 0))
 
     async def _pass(self, project: CurrentProject, number: int) -> None:
         name, budget = project.project_id, project.spec.policy.relabel.doubts_per_day

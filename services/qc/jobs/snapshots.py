@@ -64,7 +64,6 @@ class Snapshots:
         self._rests_until = 0.0
         self._looked = -math.inf
         self._missing: dict[str, int] = {}
-        self._settled: dict[str, int] = {}
         self._told: dict[str, dict[str, float]] = {}
 
     def _wanted(self, known: int) -> int:
@@ -97,7 +96,7 @@ class Snapshots:
             now = unit.now
         self._missing = {p: self._wanted(known) - given + known for p, (given, known, _) in growth.items()}
         due = [(at is not None, at or now, p, given) for p, (given, known, at) in growth.items()
-               if self._settled.get(p) != given and self._due(given, known, at, now)]  # fmt: skip
+               if self._due(given, known, at, now)]  # fmt: skip
         for *_, project, given in sorted(due):
             started = time.monotonic()
             if started < self._rests_until:
@@ -135,7 +134,7 @@ class Snapshots:
         number, known = await store.get_newest(project)
         name = digest(body)
         if name == known:
-            self._settled[project] = given
+            await store.save_given(project, number, given)
             return {}
         judged = judged_answers(cells)
         await store.save_snapshot(project, number + 1, now=now, judged=judged, given=given, digest=name, body=body)

@@ -166,6 +166,12 @@ class SnapshotStore:
             zlib.compress(body.encode(), 6),
         )
 
+    async def save_given(self, project_id: str, number: int, given: int) -> None:
+        """Write that a snapshot is what more answers come to, too."""
+        await self._connection.execute(
+            "UPDATE snapshots SET given = $3 WHERE project_id = $1 AND number = $2", project_id, number, given
+        )
+
     async def forget_bodies(self, project_id: str, *, keep: int) -> None:
         """Drop the counts of all but the newest snapshots; their numbers and digests stay."""
         await self._connection.execute(

@@ -100,6 +100,40 @@ async def test_it_can_be_turned_off(qc: Qc) -> None:
     assert await asked(qc) == []
 
 
+def unweighed(qc: Qc) -> float | None:
+    return qc.registry.get_sample_value("labelstream_qc_unweighed_answers", {"project": make.PROJECT})
+
+
+async def test_it_tells_how_many_answers_no_label_was_held_against(qc: Qc) -> None:
+    await prepare(qc)
+    job = qc.doubts
+    await job.reconsider()
+    assert unweighed(qc) == 210.0  # a pass asked for labels; the next finds that it was the last
+    await job.reconsider()
+    assert unweighed(qc) == 0.0
+    await qc.handle(ANNOTATIONS, telling(range(40, 42)))
+    await job.reconsider()
+    assert unweighed(qc) == 10.0
+    qc.now = make.at(1100)
+    await qc.jobs.take_snapshots()
+    for _ in range(2):
+        await job.reconsider()
+    assert unweighed(qc) == 0.0
+
+
+async def test_a_snapshot_that_more_answers_leave_as_it_is_knows_them_too(qc: Qc) -> None:
+    await prepare(qc)
+    async with qc.unit() as unit:
+        number, _ = await Store(unit.connection).get_newest(make.PROJECT)
+        given = (await Store(unit.connection).list_growth())[make.PROJECT][0]
+        await unit.connection.execute("UPDATE snapshots SET given = given - 5")
+    qc.now = make.at(1100)
+    await qc.jobs.take_snapshots()
+    async with qc.unit() as unit:
+        assert (await Store(unit.connection).list_growth())[make.PROJECT][:2] == (given, given)
+        assert (await Store(unit.connection).get_newest(make.PROJECT))[0] == number
+
+
 async def test_one_replica_at_a_time_looks_at_a_project(qc: Qc) -> None:
     await prepare(qc)
     async with qc.unit() as unit:

@@ -50,6 +50,7 @@ def test_a_policy_is_its_preset_but_for_what_a_recording_cannot_do(policy: str, 
         assert policy_.auto_accept.guarantee.target_error == 0.05
     wanted = {"full_manual": (3, 3), "crowdsourced": (2, 9)}
     assert (policy_.overlap.min, policy_.overlap.max) == wanted.get(policy, (1, 3))
+    assert policy_.relabel.doubts_per_day == (40 if policy == "crowdsourced" else 0)
     assert spec_of(policy, people, contents, Options(), training=False).training is None
     items = list(items_of(policy, people, contents, now=NOW))
     assert [item.metadata["group"] for item in items] == ["g0", "g0", "g1", "g1"]
