@@ -93,7 +93,7 @@ def near(one: Floats, two: Floats) -> tuple[Ints, Ints]:
     if one.shape[1] * two.shape[1] <= ALL_PAIRS:
         found = (two[0] < one[2, :, None]) & (two[2] > one[0, :, None])
         found &= (two[1] < one[3, :, None]) & (two[3] > one[1, :, None])
-        at, to = np.nonzero(found)
+        at, to = np.divmod(np.flatnonzero(found), two.shape[1])
         return at.astype(np.int32), to.astype(np.int32)
     order = np.argsort(two[0], kind="stable")
     start = np.searchsorted(two[0][order], one[0] - (two[2] - two[0]).max(initial=0.0), side="left")

@@ -30,7 +30,7 @@ def fused(masks: Sequence[Runs], weights: Floats, sizes: Sequence[int]) -> list[
     gain = np.repeat(share, number)
     edges = np.concatenate([np.concatenate([getattr(each, name) for each in masks]) for name in ("starts", "ends")])
     edges = edges + np.concatenate([away, away])
-    order = np.argsort(edges, kind="stable")
+    order = np.argsort(edges)
     ranked, held = edges[order], np.cumsum(np.concatenate([gain, -gain])[order])
     last = np.append(ranked[1:] != ranked[:-1], [True] * bool(len(ranked)))
     where, won = ranked[last], held[last] > 0.5  # noqa: PLR2004  # half of the weight

@@ -18,7 +18,7 @@ from services.qc.domain.kinds.slices import overlap
 ROUGH = 0.005
 """How far a fused outline may lie from the vote, in parts of the root of its area."""
 TIE = 1e-6
-RAYS = 48
+RAYS = 32
 """Directions in which outlines are averaged, beside those of all their corners."""
 DETAIL = 2
 """Rays are no more than so many times `RAYS`, or the corners of the finest outline."""

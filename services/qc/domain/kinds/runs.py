@@ -5,10 +5,11 @@ Positions count down the columns, as COCO does. A mask is the starts and ends of
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from services.qc.domain.answers import Floats, Ints
+from services.qc.domain.answers import Bools, Floats, Ints
 from services.qc.domain.kinds.boxes import near
 from services.qc.domain.kinds.strips import Places, Strips, strips_of
 from services.qc.domain.kinds.strips import shared as shared_of_strips
@@ -16,7 +17,7 @@ from services.qc.domain.kinds.strips import shared as shared_of_strips
 MAX_PIXELS = 100_000_000
 AT_ONCE = 4_000_000
 """Runs that are looked at in one go."""
-COLUMNS = 24
+COLUMNS = 16
 """Of a mask that are enough to tell it from others."""
 UNLIKE = 0.1
 """Pairs whose bounds allow no more overlap than this are taken to have none."""
@@ -129,7 +130,7 @@ def _intersections(one: "_Flat", two: "_Flat", at: Ints, to: Ints) -> Places:
     return shared_of_strips(first, second, at, to)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Flat:
     """The runs of several masks of one picture, one mask after the other."""
 
@@ -139,37 +140,50 @@ class _Flat:
     height: int
     pixels: int
 
+    @cached_property
+    def column(self) -> Places:
+        """(runs,); where each begins."""
+        return self.starts // self.height
+
     @property
-    def turns(self) -> bool:
-        """Whether any run goes on in the next column."""
-        return bool((self.starts // self.height != (self.ends - 1) // self.height).any())
+    def turned(self) -> Bools:
+        """(runs,); whether it goes on in the next column."""
+        return self.ends > (self.column + 1) * self.height
+
+    @property
+    def areas(self) -> Floats:
+        """(masks,)."""
+        before = np.concatenate([[0], np.cumsum(self.ends - self.starts)])
+        last = np.cumsum(self.sizes)
+        found: Floats = (before[last] - before[last - self.sizes]).astype(np.float64)
+        return found
 
     def strips(self) -> Strips | None:
         return strips_of(self.starts, self.ends, self.sizes, self.height)
 
     def edges(self) -> tuple[Floats, Floats]:
         """Bounds as `Runs.bounds` gives, (4, masks), and areas, (masks,)."""
-        bounds, areas = np.zeros((4, len(self.sizes))), np.zeros(len(self.sizes))
-        there = self.sizes > 0
+        bounds, there = np.zeros((4, len(self.sizes))), self.sizes > 0
         if not there.any():
-            return bounds, areas
-        left, right = self.starts // self.height, (self.ends - 1) // self.height
+            return bounds, self.areas
+        left, goes_on = self.column, self.turned
+        right = left.copy()
+        right[goes_on] = (self.ends[goes_on] - 1) // self.height
         last = np.cumsum(self.sizes)[there] - 1
         first = last + 1 - self.sizes[there]
         top = np.minimum.reduceat(self.starts - left * self.height, first)
         bottom = np.maximum.reduceat(self.ends - 1 - right * self.height, first) + 1
-        turned = np.maximum.reduceat(left != right, first)  # a run that turns the corner touches both rims
+        turned = np.maximum.reduceat(goes_on, first)  # a run that turns the corner touches both rims
         bounds[:, there] = left[first], np.where(turned, 0, top), right[last] + 1, np.where(turned, self.height, bottom)
-        areas[there] = np.add.reduceat(self.ends - self.starts, first)
-        return bounds, areas
+        return bounds, self.areas
 
     def coarse(self, masks: Ints, stride: int) -> "_Flat":
-        """Of some masks, one column of so many, put together."""
-        column = self.starts // self.height
+        """Of some masks, one column of so many, a power of two, put together."""
+        column = self.column
         place = np.full(len(self.sizes), -1, dtype=np.int64)
         place[masks] = np.arange(len(masks))
         owner = np.repeat(place, self.sizes)
-        kept = (owner >= 0) & (column % stride == 0)
+        kept = np.flatnonzero((owner >= 0) & (column & (stride - 1) == 0))
         away = (column[kept] - column[kept] // stride) * self.height
         sizes = np.bincount(owner[kept], minlength=len(masks))
         return _Flat(self.starts[kept] - away, self.ends[kept] - away, sizes, self.height, self.pixels)
@@ -258,7 +272,7 @@ def likeness(masks: Sequence[Runs]) -> Floats:
     worth = most > UNLIKE * (area[at] + area[to] - most)
     at, to = at[worth], to[worth]
     found = np.eye(len(masks))
-    columns = np.maximum(bounds[2] - bounds[0], 1.0) * (not flat.turns)
+    columns = np.maximum(bounds[2] - bounds[0], 1.0) * (not flat.turned.any())
     level = np.floor(np.log2(np.maximum(columns / COLUMNS, 1.0))).astype(np.int32)
     coarser = np.maximum(level[at], level[to])
     for each in np.unique(coarser).tolist():
@@ -272,7 +286,7 @@ def _by_columns(flat: _Flat, at: Ints, to: Ints, stride: int) -> Floats:
     masks, place = np.unique(np.concatenate([at, to]), return_inverse=True)
     some = flat.coarse(masks, stride)
     one, two = place[: len(at)].astype(np.int32), place[len(at) :].astype(np.int32)
-    area = some.edges()[1]
+    area = some.areas
     shared = _intersections(some, some, one, two)
     found: Floats = shared / np.maximum(area[one] + area[two] - shared, 1.0)
     return found

@@ -14,7 +14,7 @@ from services.qc.domain.answers import Bools, Floats, Ints
 from services.qc.domain.kinds.strips import DEEPEST, Strips
 from services.qc.domain.kinds.strips import shared as shared_of_strips
 
-FINE = 48
+FINE = 32
 """Slices through the width of a polygon: so many, or down to half of it."""
 STEPS = 1 << 20
 """Heights along a slice are told in these parts of the height of all polygons."""

@@ -19,7 +19,7 @@ STRETCH = 20
 """Frames over which two tracks must come near each other at all for their boxes to be compared."""
 LOOKS = 48
 """Frames at which tracks are compared to cluster them, where the shortest is long enough to be seen in some."""
-FEW = 6
+FEW = 4
 """Of these frames, in which any track is seen."""
 BRIEF = 3
 """Frames of a glance that say too little of a track."""
@@ -27,8 +27,8 @@ GLANCE = 4
 """One of so many of them is looked at first."""
 UNLIKE = 0.05
 """Tracks that share less than this at a glance are of different objects."""
-FEWEST_KEYS = 32
-"""Keyframes at which a track is fused, if anyone gave so many; else twice as many as anyone gave."""
+FEWEST_KEYS = 16
+"""Keyframes at which a track is fused, if anyone gave so many; else half more than anyone gave."""
 FRAMES = 1 << 40
 ROUGH = 0.01
 """How far a keyframe may lie from the line between its neighbours to be left out, in parts of the box's size."""
@@ -226,7 +226,7 @@ def _keys(paths: Sequence[Path], grouped: Grouped, first: Places, last: Places) 
     owner, keys = np.divmod(np.unique(owner[inside] * FRAMES + keys[inside]), FRAMES)
     number = np.bincount(owner, minlength=len(first))
     begin = np.cumsum(number) - number
-    most = np.maximum(FEWEST_KEYS, 2 * np.maximum.reduceat(size, np.cumsum(grouped.sizes) - grouped.sizes))
+    most = np.maximum(FEWEST_KEYS, np.maximum.reduceat(size, np.cumsum(grouped.sizes) - grouped.sizes) * 3 // 2)
     told = np.minimum(number, most)
     place = np.arange(int(told.sum())) - np.repeat(np.cumsum(told) - told, told)
     step = np.repeat((number - 1) / np.maximum(told - 1, 1), told)
