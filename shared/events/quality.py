@@ -168,6 +168,7 @@ class GoldResult(Value):
     expected: Category
     answered: Category
     guideline_version: Count = Field(default=0, description="That the person answered under.")
+    parts: dict[Name, bool] = Field(default_factory=dict, description="Of a mix of kinds, which parts are right.")
 
 
 Coefficient = Annotated[float, Field(le=1.0, allow_inf_nan=False)]

@@ -107,7 +107,7 @@ async def test_hostile_names_are_text(chromium: Browser, url: str, reading: Fixe
             "effect": told.effect.model_copy(update={"classes": (shift,)}),
         }
     )
-    kinds = Kinds({HOSTILE: 1.0}, extent={HOSTILE: Rate(0.1, 0.0, 0.2, 9)}, words={HOSTILE: (0.1, 9)})
+    kinds = Kinds({HOSTILE: 1.0}, extent={HOSTILE: Rate(0.1, 0.0, 0.2, 9)}, words={HOSTILE: Rate(0.1, 0.0, 0.2, 9)})
     about = replace(about, kinds=kinds, objects={HOSTILE: mix})
     about.figures.accuracy["model", HOSTILE] = view.overview.figures.accuracy["model", "m7"].model_copy(
         update={"name": HOSTILE, "labels": 10**6}

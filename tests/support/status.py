@@ -241,7 +241,7 @@ def fixed(**changes: Any) -> View:
         kinds=Kinds(
             {"predictions": 2.28, "labels": 2.27},
             extent={"m7": Rate(0.142, 0.131, 0.154, 3_720)},
-            words={"asr-3": (0.083, 14_210)},
+            words={"asr-3": Rate(0.083, 0.074, 0.093, 14_210)},
         ),
         objects=objects(),
     )

@@ -134,6 +134,14 @@ ACCURACY = Row(
         ),
     ),
 )
+
+
+def with_interval(name: str) -> tuple[tuple[str, str], ...]:
+    """A figure of models, and both ends of its 95 % interval."""
+    ends = (("", ""), ("_low", " from"), ("_high", " to"))
+    return tuple((one(f"labelstream_{name}{end}_ratio"), "{{project}} {{model_version}}" + said) for end, said in ends)
+
+
 OBJECTS = Row(
     "Objects and words",
     (
@@ -145,7 +153,7 @@ OBJECTS = Row(
         Panel(
             "Extent disagreement",
             "1 - intersection over union of people's objects and the model's, the mean over those that are matched.",
-            ((one("labelstream_extent_disagreement_ratio"), "{{project}} {{model_version}}"),),
+            with_interval("extent_disagreement"),
             "percentunit",
         ),
         *(
@@ -162,7 +170,7 @@ OBJECTS = Row(
         Panel(
             "Word error rate",
             "Of the model's transcripts, against people's blind audits in the window.",
-            ((one("labelstream_word_error_ratio"), "{{project}} {{model_version}}"),),
+            with_interval("word_error"),
             "percentunit",
         ),
     ),

@@ -51,7 +51,8 @@ def quality_of(view: Overview) -> Document:
             "classes": {of: _mix(mix) for of, mix in view.objects.items()},
             "extent_disagreement": {model: asdict(one) for model, one in view.kinds.extent.items()},
             "word_error_rate": {
-                model: {"rate": rate, "words": words} for model, (rate, words) in view.kinds.words.items()
+                model: {"rate": one.rate, "low": one.low, "high": one.high, "words": one.labels}
+                for model, one in view.kinds.words.items()
             },
         },
         "audits": {model: {"labels": one.labels, "agreement": one.agreement} for model, one in view.audits.items()},

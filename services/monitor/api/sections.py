@@ -137,8 +137,12 @@ def objects(view: View) -> Element | None:
         for model, one in about.extent.items()
     ]
     rows += [
-        (f"words of {model} wrong, by blind audits", percent(rate), f"{count(words)} words")
-        for model, (rate, words) in about.words.items()
+        (
+            f"words of {model} wrong, by blind audits",
+            percent(one.rate),
+            f"{interval(one.rate, one.low, one.high)}, {count(one.labels)} words",
+        )
+        for model, one in about.words.items()
     ]
     charts = [
         mixes(f"Objects of {of}: {count(mix.now)} now, {count(mix.before)} in the day before", mix)

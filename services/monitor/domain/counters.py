@@ -43,7 +43,9 @@ class Kind(StrEnum):
     OBJECTS = "objects"  # predictions or labels, class; per time bucket
     OBJECT_ITEMS = "object_items"  # predictions or labels; per time bucket: values whose kind has objects
     EXTENT = "extent"  # model version, lane:apart or lane:pairs, in millionths; per time bucket
-    WORDS = "words"  # model version, lane:errors or lane:words, in millionths of 1 / inclusion probability; the same
+    # model version, lane:errors or lane:words, in millionths of 1 / inclusion probability; lane:texts; squares of their
+    # errors, products with their words, squares of these (lane:squares, cross, lengths), in thousandths; the same
+    WORDS = "words"
 
     JUDGED = "judged"  # model version, lane:decile:verdict of people's first labels; per hour
     JUDGED_WEIGHT = "judged_weight"  # the same, in millionths of 1 / inclusion probability

@@ -87,14 +87,23 @@ def count_apart(counts: Counts, project: str, human: LabelValue, model: LabelVal
     if isinstance(human, Transcript) and isinstance(model, Transcript):
         found = word_errors(human.text, model.text)
         if found is not None:
-            for what, n in (("errors", found[0]), ("words", found[1])):
-                counts[Key(project, Kind.WORDS, version, f"{lane}:{what}", bucket)] += n * weight
+            errors, words = (n * weight for n in found)
+            told = {"errors": errors, "words": words, "texts": 1}
+            told |= {"squares": _product(errors, errors), "cross": _product(errors, words)}
+            told |= {"lengths": _product(words, words)}
+            for what, n in told.items():
+                counts[Key(project, Kind.WORDS, version, f"{lane}:{what}", bucket)] += n
         return
     overlaps = matched(human, model)
     if overlaps:
         apart = sum(round((1.0 - overlap) * MILLION) for overlap in overlaps)
         counts[Key(project, Kind.EXTENT, version, f"{lane}:apart", bucket)] += apart
         counts[Key(project, Kind.EXTENT, version, f"{lane}:pairs", bucket)] += len(overlaps) * MILLION
+
+
+def _product(one: int, other: int) -> int:
+    """Of two numbers in millionths, in thousandths."""
+    return (one // 1000) * (other // 1000) // 1000
 
 
 def matched(human: LabelValue, model: LabelValue) -> list[float]:

@@ -31,7 +31,15 @@ WORD_ERRORS = gauge(
     "project",
     "model_version",
 )
-DECLARED = (PER_ITEM, CLASS_SHARE, EXTENT, WORD_ERRORS)
+EXTENT_LOW, EXTENT_HIGH, WORD_ERRORS_LOW, WORD_ERRORS_HIGH = (
+    gauge(f"{name}_{end}_ratio", f"The {which} end of its 95 % interval.", "project", "model_version")
+    for name in ("extent_disagreement", "word_error")
+    for end, which in (("low", "lower"), ("high", "upper"))
+)
+WORD_RATES = (WORD_ERRORS, WORD_ERRORS_LOW, WORD_ERRORS_HIGH)
+DECLARED = (
+    PER_ITEM, CLASS_SHARE, EXTENT, EXTENT_LOW, EXTENT_HIGH, WORD_ERRORS, WORD_ERRORS_LOW, WORD_ERRORS_HIGH,
+)  # fmt: skip
 
 
 def objects(shown: Snapshot, max_classes: int) -> Iterator[Metric]:
@@ -44,8 +52,7 @@ def objects(shown: Snapshot, max_classes: int) -> Iterator[Metric]:
             kept = bounded(mix, shown.projects.get(project) or None, max_classes)
             shares |= {(project, of, name): n / mix.total() for name, n in kept.items()}
     yield filled(CLASS_SHARE, shares)
-    extent = {(name, model): rate.rate for name, one in found.items() for model, rate in one.extent.items()}
-    yield filled(EXTENT, extent)
-    yield filled(
-        WORD_ERRORS, {(name, model): rate for name, one in found.items() for model, (rate, _) in one.words.items()}
-    )
+    for metrics, what in (((EXTENT, EXTENT_LOW, EXTENT_HIGH), "extent"), (WORD_RATES, "words")):
+        known = {(name, model): rate for name, one in found.items() for model, rate in getattr(one, what).items()}
+        for metric, end in zip(metrics, ("rate", "low", "high"), strict=True):
+            yield filled(metric, {place: getattr(rate, end) for place, rate in known.items()})

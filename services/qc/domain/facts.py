@@ -19,7 +19,7 @@ from services.qc.domain.kinds.kind import Given
 from services.qc.domain.numeric import near
 from services.qc.domain.scale import Kind, Scale, number_of, symbol_of
 from shared.events import Audience, GoldAnswer, Outcome
-from shared.labels import Choice, Mixed
+from shared.labels import Choice, LabelValue, Mixed
 
 CellKey = tuple[str, str, str, str]
 """(annotator, truth, answered, source)."""
@@ -162,12 +162,28 @@ def gold_correct(answer: Answer, expected: GoldAnswer, scale: Scale) -> bool:
     """Whether a gold item was answered right: the same value, or a number or structure within the tolerance."""
     if answer.value is None:
         return False
-    given, right = number_of(answer.value), number_of(expected.value)
-    if given is not None and right is not None:
-        return near(given, right, scale)
-    if answer.symbol == symbol_of(expected.value):
-        return True
-    return bool(tolerance.right(answer.value, expected.value))
+    parts = gold_parts(answer, expected, scale)
+    return all(parts.values()) if parts else _says(answer.value, expected.value, scale)
+
+
+def gold_parts(answer: Answer, expected: GoldAnswer, scale: Scale) -> dict[str, bool]:
+    """Of a mix of kinds, whether each part is right; one that is missing, or should be, is not. Else empty."""
+    given, true = answer.value, expected.value
+    if not isinstance(given, Mixed) or not isinstance(true, Mixed):
+        return {}
+    return {
+        name: name in given.parts.keys() & true.parts.keys()
+        and _says(given.parts[name], true.parts[name], scale.parts.get(name, scale))
+        for name in sorted(given.parts.keys() | true.parts.keys())
+    }
+
+
+def _says(given: LabelValue, true: LabelValue, scale: Scale) -> bool:
+    """Whether two values say the same: equal, or near by the scale of numbers or the tolerance of the kind."""
+    one, other = number_of(given), number_of(true)
+    if one is not None and other is not None:
+        return near(one, other, scale)
+    return symbol_of(given) == symbol_of(true) or bool(tolerance.right(given, true))
 
 
 def gold_facts(answer: Answer, expected: str | None, *, correct: bool) -> Facts:

@@ -142,7 +142,14 @@ def escalation_of(request: Request, cause: Annotation, *, snapshot: int, now: da
 
 
 def gold_result_of(
-    project_id: str, item_id: str, answer: Answer, expected: str, *, correct: bool, now: datetime
+    project_id: str,
+    item_id: str,
+    answer: Answer,
+    expected: str,
+    *,
+    correct: bool,
+    now: datetime,
+    parts: dict[str, bool] | None = None,
 ) -> Quality:
     """One answer to a gold item, scored. Scored again under a corrected answer it is another event."""
     result = GoldResult(
@@ -153,6 +160,7 @@ def gold_result_of(
         expected=expected,
         answered=answer.symbol or "",
         guideline_version=answer.guideline_version,
+        parts=parts or {},
     )
     return Quality(
         project_id=project_id,

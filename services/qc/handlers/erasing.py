@@ -1,5 +1,6 @@
 """Forgetting items and people, as `erasures.v1` asks."""
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -8,7 +9,7 @@ from uuid import UUID
 
 from services.qc.domain.facts import Facts, facts_of, gold_facts
 from services.qc.domain.fold import ItemKey
-from services.qc.domain.item import Answer
+from services.qc.domain.item import Answer, ItemState
 from services.qc.store import Store
 from services.qc.store.erasing import GoldAnswered
 from shared.bus.references import Projects
@@ -32,11 +33,11 @@ class QcEraser:
         await store.fill_answers(items)
         paces = await store.count_paces(keys)
         gold = await store.take_gold(keys)
-        delta: defaultdict[str, Facts] = defaultdict(Facts)
-        removed: dict[ItemKey, Removed] = {}
-        for key, item in items.items():
-            delta[key[0]].subtract(facts_of(item))
-            removed[key] = Counter(annotations=len(item.answers), rounds=len(item.rounds), labels=bool(item.label))
+        delta = await asyncio.to_thread(_lost, items)
+        removed: dict[ItemKey, Removed] = {
+            key: Counter(annotations=len(item.answers), rounds=len(item.rounds), labels=bool(item.label))
+            for key, item in items.items()
+        }
         for one in gold:
             delta[one.key[0]].subtract(_counted(one))
             removed[one.key]["gold_answers"] += 1
@@ -76,17 +77,7 @@ class QcEraser:
         items = await store.claim_items(keys)
         await store.fill_rounds(items)
         await store.fill_answers(items)
-        delta: defaultdict[str, Facts] = defaultdict(Facts)
-        ids: list[UUID] = []
-        late: list[UUID] = []
-        for (project, _), item in items.items():
-            delta[project].subtract(facts_of(item))
-            for answer in list(item.answers.values()):
-                if answer.annotator_id == annotator_id:
-                    stays = replace(answer, late=answer.late or project in doubted)
-                    item.answers[answer.annotation_id] = _nobodys(stays)
-                    (late if stays.late else ids).append(answer.annotation_id)
-            delta[project].add(facts_of(item))
+        delta, ids, late = await asyncio.to_thread(_blanked, items, annotator_id, doubted)
         await store.blank_annotators(ids)
         await store.blank_annotators(late, late=True)
         await store.add_facts(delta)
@@ -98,6 +89,35 @@ class QcEraser:
             delta[one.key[0]].add(_counted(replace(one, answer=_nobodys(one.answer))))
         await store.blank_annotators([one.answer.annotation_id for one in answers])
         await store.add_facts(delta)
+
+
+def _lost(items: Mapping[ItemKey, ItemState]) -> defaultdict[str, Facts]:
+    """What counts lose with these items; heavy where masks or many objects are judged."""
+    delta: defaultdict[str, Facts] = defaultdict(Facts)
+    for key, item in items.items():
+        delta[key[0]].subtract(facts_of(item))
+    return delta
+
+
+def _blanked(
+    items: Mapping[ItemKey, ItemState], annotator_id: str, doubted: AbstractSet[str]
+) -> tuple[defaultdict[str, Facts], list[UUID], list[UUID]]:
+    """Make a person's answers nobody's; changes the items.
+
+    Returns:
+        What counts change by, and the answers, those that count for no label apart.
+    """
+    delta = _lost(items)
+    ids: list[UUID] = []
+    late: list[UUID] = []
+    for (project, _), item in items.items():
+        for answer in list(item.answers.values()):
+            if answer.annotator_id == annotator_id:
+                stays = replace(answer, late=answer.late or project in doubted)
+                item.answers[answer.annotation_id] = _nobodys(stays)
+                (late if stays.late else ids).append(answer.annotation_id)
+        delta[project].add(facts_of(item))
+    return delta, ids, late
 
 
 def _nobodys(answer: Answer) -> Answer:

@@ -8,7 +8,7 @@ from uuid import UUID
 from services.qc.domain.conduct import Judged, judged_answers, newly_judged
 from services.qc.domain.facts import Facts
 from services.qc.domain.fold import Context, Folded, ItemKey, Version, fold, key_of, learn, rounds_of
-from services.qc.domain.gold import Score, score
+from services.qc.domain.gold import Score, score_all
 from services.qc.domain.item import Answer, ItemState
 from services.qc.domain.outcomes import quarantine_of
 from services.qc.domain.patterns import disputes_of
@@ -206,13 +206,15 @@ class Handlers:
         await golden.known(key_of(received.event) for received in events.values())
         store = Store(unit.connection, read.naming)
         published = await store.get_gold_published({key: one.event.project_id for key, one in events.items()})
-        scores: list[tuple[Received[Annotation], Score]] = []
-        for received in named(list(events.values()), self._references.projects.naming):  # those of the gold answers
+        told = named(list(events.values()), self._references.projects.naming)  # those of the gold answers
+        given = []
+        for received in told:
             event, scale = received.event, read.contexts[_version(received)].scale
             answer, spec = golden.get(*key_of(event)), self._references.projects.spec(*_version(received))
-            result = score(key_of(event), Answer.of(event), answer if _fits(answer, spec) else None, scale, unit.now)
-            scores.append((received, result))
-            delta[event.project_id].add(result.delta)
+            given.append((key_of(event), Answer.of(event), answer if _fits(answer, spec) else None, scale))
+        scores = list(zip(told, await asyncio.to_thread(score_all, given, unit.now), strict=True))
+        for received, result in scores:
+            delta[received.event.project_id].add(result.delta)
         await store.save_annotations([received.event for received, _ in scores])
         await store.save_gold_results(
             [

@@ -106,7 +106,9 @@ class Jobs(Snapshots):
             if expected == symbol_of(known[key].value):  # under a former name: only the row is to be written anew
                 again.append((answer.annotation_id, *key, expected, correct))
                 continue
-            result = rescore(known[key], answer, scale, expected_before=expected, correct_before=correct, now=unit.now)
+            result = await asyncio.to_thread(
+                rescore, known[key], answer, scale, expected_before=expected, correct_before=correct, now=unit.now
+            )
             scores.append((key, result))
             if correct is None and result.correct is not None and answer.annotator_id is not None:
                 first.append(Judged((key[0], answer.annotator_id), result.correct, gold=True))

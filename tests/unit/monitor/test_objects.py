@@ -1,5 +1,6 @@
 """Objects of labels: counted, and compared with the model's, against plain definitions."""
 
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.monitor.domain.accuracy import wilson
 from services.monitor.domain.counters import MILLION, Counts, Key, Kind
 from services.monitor.domain.facts import Facts
 from services.monitor.domain.kinds import kinds
-from services.monitor.domain.objects import matched, objects_of, word_errors
+from services.monitor.domain.objects import Compared, count_apart, matched, objects_of, word_errors
 from services.monitor.domain.observe import observe
 from services.monitor.metrics.objects import objects
 from services.monitor.metrics.snapshot import Snapshot
@@ -152,6 +154,8 @@ def test_the_window_shows_objects_extents_and_words() -> None:
     assert not any(name == "word_error_ratio" for name, *_ in shown)
     blind = told(Transcript(text="a b c d"), Transcript(text="a b c"), would_auto=True)
     assert samples(blind)["word_error_ratio", "p", "m1"] == 0.25
+    assert samples(blind)["word_error_low_ratio", "p", "m1"] < 0.25 < samples(blind)["word_error_high_ratio", "p", "m1"]
+    assert shown["extent_disagreement_low_ratio", "p", "m1"] < 0.5 < shown["extent_disagreement_high_ratio", "p", "m1"]
     routed = told(Transcript(text="a b c d"), Transcript(text="a b c"))
     assert not any(name == "word_error_ratio" for name, *_ in samples(routed))
 
@@ -163,5 +167,29 @@ def test_an_extent_has_an_interval_and_words_their_number() -> None:
     assert (extent.rate, extent.labels) == (0.5, 1)
     assert 0.0 <= extent.low < 0.5 < extent.high <= 1.0
     blind = told(Transcript(text="a b c d"), Transcript(text="a b c"), would_auto=True)
-    assert kinds(blind)["p"].words == {"m1": (0.25, 4)}
+    wrong = kinds(blind)["p"].words["m1"]
+    assert (wrong.rate, wrong.labels) == (0.25, 4)
+    assert wrong.low < 0.05
+    assert wrong.high > 0.7, "one text is one trial"
     assert not kinds(Counts()), "a project of single choices has none"
+
+
+def test_a_word_error_rate_is_in_its_interval_though_words_are_wrong_together() -> None:
+    rng, held, alone = Random(8), 0, 0
+    about = Compared("m1", "audit", 0, 2 * MILLION)
+    for _ in range(200):
+        counts: Counts = Counts()
+        wrong = words = 0
+        for _ in range(40):
+            number, hard = rng.randint(4, 20), rng.betavariate(0.4, 1.6)  # 0.2 of the words; some texts are all wrong
+            bad = sum(rng.random() < hard for _ in range(number))
+            said = " ".join(["x"] * bad + ["a"] * (number - bad))
+            count_apart(counts, "p", Transcript(text=" ".join(["a"] * number)), Transcript(text=said), about)
+            wrong, words = wrong + bad, words + number
+        rate = kinds(counts)["p"].words["m1"]
+        assert rate.rate == pytest.approx(wrong / words)
+        held += rate.low <= 0.2 <= rate.high
+        low, high = wilson(rate.rate, words)
+        alone += low <= 0.2 <= high
+    assert held >= 182
+    assert alone < 140

@@ -13,10 +13,13 @@ from typer.testing import CliRunner
 from cli.__main__ import build
 from services.qc.domain.fusing.agreeing import by_part
 from services.qc.domain.fusing.told import part_skills
+from services.qc.domain.gold import score_all
+from services.qc.domain.item import Answer
 from services.qc.domain.kinds.kind import Given
 from services.qc.domain.kinds.mixed import MIXED, measure
 from services.qc.domain.kinds.tolerance import distance, right
-from shared.events import Escalation, Label
+from services.qc.domain.scale import scale_of
+from shared.events import Escalation, GoldResult, Label
 from shared.labels import (
     Boxes,
     Choice,
@@ -239,3 +242,26 @@ def test_the_command_takes_a_mix(tmp_path: File) -> None:
     assert ran.exit_code == 0, ran.output
     told = json.loads(ran.stdout)
     assert told["alpha"] is not None
+
+
+def test_gold_of_a_mix_is_compared_by_part() -> None:
+    schema = MixedSchema(parts={**SCHEMA.parts, "loudness": RatingSchema(min=0, max=100)}, optional=("words",))
+    scale, true = scale_of(schema), Mixed(parts={**value("calm", ONE).parts, "loudness": Rating(rating=50.0)})
+    known = make.gold_answer("g").model_copy(update={"value": true})
+
+    def scored(**changed: Any) -> GoldResult:
+        given = Mixed(parts={name: part for name, part in (true.parts | changed).items() if part is not None})
+        answer = Answer.of(make.annotation("g", by="ann", value=given, gold=True))
+        (result,) = score_all([(("p", "g"), answer, known, scale)], make.AT)
+        assert result.event is not None
+        assert isinstance(result.event.measurement, GoldResult)
+        assert result.correct is result.event.measurement.correct
+        return result.event.measurement
+
+    near = scored(loudness=Rating(rating=54.0))  # within the scale's tolerance, as ratings alone are
+    assert near.parts == dict.fromkeys(("loudness", "mood", "shapes", "words"), True)
+    assert near.correct
+    wrong = scored(mood=Choice(choice="loud"), words=None)
+    assert wrong.parts == {"loudness": True, "mood": False, "shapes": True, "words": False}
+    assert not wrong.correct
+    assert scored(loudness=Rating(rating=56.0)).parts["loudness"] is False
