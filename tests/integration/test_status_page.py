@@ -68,8 +68,8 @@ async def test_everything_is_drawn_and_stays_current(chromium: Browser, url: str
     ):
         await expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
     lines = page.locator("svg polyline")
-    assert await lines.count() == 8 + 4
-    near = page.locator("tbody tr", has_text="10.0 of 16.1 nats")
+    assert await lines.count() == 12
+    near = page.locator("tbody tr", has_text="9.98 of 16.1 nats")
     await expect(near).to_contain_text("62.0%")
     await expect(page.get_by_text("at most 0.10 false alarms per 100,000 events, all of them together")).to_be_visible()
     await expect(page.locator("tbody tr", has_text="disagreement")).to_contain_text("traffic +3.1, model +0.4")
@@ -148,7 +148,7 @@ async def test_without_a_script_and_without_a_token(chromium: Browser, url: str)
     await page.goto(f"{url}/status")
     await expect(page.get_by_text("Predicted classes have moved")).to_be_visible()
     await expect(page.get_by_role("button", name="Show")).to_be_visible()
-    assert await page.locator("svg polyline").count() == 8
+    assert await page.locator("svg polyline").count() == 12
     stranger = await (await chromium.new_context()).new_page()
     answer = await stranger.goto(f"{url}/status/live")
     assert answer is not None
