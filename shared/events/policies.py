@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from shared.events.base import Count, FilePart, Probability, Share, ShortText, Slug
+from shared.events.base import Category, Count, FilePart, Probability, Share, ShortText, Slug
 from shared.events.items import Metadata, MetadataKey
 from shared.labels.text import NoNul
 
@@ -211,12 +211,33 @@ Language = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,34}$")]
 """As metadata and people have it, such as `de` or `pt-br`."""
 
 
+Groups = Annotated[tuple[Slug, ...], Field(max_length=50), BeforeValidator(_several)]
+
+
+class Experts(FilePart):
+    """Which of the experts are asked what."""
+
+    groups: Groups = Field(default=(), description="Experts must belong to one of these; empty: any.")
+    classes: Annotated[dict[Category, Groups], Field(max_length=200)] = Field(
+        default_factory=dict,
+        description="Class -> groups in place of those, for items that the model thinks of as one of that class.",
+    )
+    match_language: bool = Field(
+        default=True, description="Whether an item whose metadata has `language` goes to experts who speak that."
+    )
+    fall_back_s: Duration = Field(
+        default=3600.0, description="So long only they are asked, then any expert, so that no item waits for good."
+    )
+
+    def groups_of(self, likely: str | None) -> tuple[str, ...]:
+        """Whom an item of this likely class is for."""
+        return self.classes.get(likely, self.groups) if likely is not None else self.groups
+
+
 class People(FilePart):
     """Who is asked, and what whom."""
 
-    groups: Annotated[tuple[Slug, ...], Field(max_length=50), BeforeValidator(_several)] = Field(
-        default=(), description="People must belong to one of these; empty: anybody."
-    )
+    groups: Groups = Field(default=(), description="People must belong to one of these; empty: anybody.")
     languages: Annotated[tuple[Language, ...], Field(max_length=50), BeforeValidator(_several)] = Field(
         default=(), description="What people must speak one of, for items that name no language; empty: any."
     )
@@ -228,6 +249,7 @@ class People(FilePart):
         description="How far, as a share of the order's range, an item comes up for somebody who knows its likely class"
         " better than others do.",
     )
+    experts: Experts | None = Field(default=None, description="Absent: experts are one, and are asked anything.")
 
 
 class Policy(FilePart):

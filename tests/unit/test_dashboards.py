@@ -1,6 +1,7 @@
 """The rules of Grafana's dashboard-linter (its docs/rules), on the dashboards as they are committed."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,17 @@ def test_every_expression_is_promql(board: dict[str, Any]) -> None:
     """target-promql-rule."""
     for title, expression in expressions(board):
         assert parsed(expression) is not None, title
+
+
+def test_variables_ask_for_labels_of_series(board: dict[str, Any]) -> None:
+    """template-label-promql-rule."""
+    asked = [one for one in board["templating"]["list"] if one["type"] == "query"]
+    assert asked
+    for one in asked:
+        match = re.fullmatch(r"label_values\((.+), ([a-z_]+)\)", one["query"]["query"])
+        assert match is not None, one["name"]
+        assert isinstance(parsed(match[1]), promql_parser.VectorSelector), one["name"]
+        assert one["label"], one["name"]
 
 
 def test_series_are_narrowed_by_job_and_instance(board: dict[str, Any]) -> None:

@@ -23,7 +23,6 @@ OWN = 'project=~"$project"'
 RATE = "$__rate_interval"
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 TAG = "labelstream"
-STATUS = "Status page"
 WARN, BAD = "orange", "red"
 
 

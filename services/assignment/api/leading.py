@@ -66,9 +66,9 @@ class Leading:
         """Open slots in queue order."""
         after = _cursor(request.after) if request.after is not None else None
         async with self._desk.service.database.transaction() as connection:
-            queues = [request.audience.value]
-            if request.audience is Audience.ANNOTATOR:
-                queues += (await list_lanes(connection)).get(project_id, [])
+            own = request.audience.value
+            lanes = (await list_lanes(connection)).get(project_id, [])
+            queues = [own, *(lane for lane in lanes if lane.startswith(f"{own}:"))]
             found = await list_slots(connection, project_id, queues, request.limit, after)
         page = [
             OpenSlot(

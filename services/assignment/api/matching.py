@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.assignment.api.desk import Desk
 from services.assignment.domain.fit import Judged, fits, judged
-from services.assignment.domain.lanes import lanes_for
+from services.assignment.domain.lanes import EXPERTS, lanes_for
 from services.assignment.store.lanes import list_lanes
 from services.assignment.store.measurements import list_of_kind
 from services.assignment.store.people import Person
@@ -24,16 +24,18 @@ class Match:
 
     Attributes:
         queues: what the rounds' `audience` may be; a single one is read as it is.
+        apart: others' lanes are in the same part of the index.
         bonuses: class -> what is added to the score of items that are likely of it.
     """
 
     queues: Sequence[str]
     bonuses: Mapping[str, float]
+    apart: bool = False
 
     @property
     def plain(self) -> bool:
         """Whether the queue is simply read from its front."""
-        return len(self.queues) == 1 and not self.bonuses
+        return len(self.queues) == 1 and not self.bonuses and not self.apart
 
 
 class Matching:
@@ -47,9 +49,11 @@ class Matching:
     async def match(self, person: Person, audience: Audience, project: CurrentProject, lease_id: UUID) -> Match:
         """The queue of one person in one project; the lease's id seeds what is drawn."""
         asking = self._asking(project)
-        if audience is Audience.EXPERT or not asking:
+        if not asking:
             return Match([audience.value], {})
         lanes = (await self._known_lanes()).get(project.project_id, [])
+        if audience is Audience.EXPERT:
+            return Match(lanes_for(lanes, person.languages, person.groups or (), EXPERTS), {}, apart=True)
         weight = max((one.people.skill for one in project.spec.policies if one.people is not None), default=0.0)
         bonuses: Mapping[str, float] = {}
         if weight > 0.0:

@@ -29,7 +29,8 @@ class Round:
         generation: of the prediction that the round was routed by; -1 for none.
         slice: whose policy it has; None is the project's own.
         likely: the class that the model thinks of.
-        lane: which of the annotators' lanes it waits in (domain/lanes.py).
+        lane: which of its audience's lanes it waits in (domain/lanes.py).
+        narrow_since: since when it is for some of the experts only.
         spread: the part of the priority that other items decide.
     """
 
@@ -64,11 +65,12 @@ class Round:
     likely: str | None = None
     spread: float = 0.0
     lane: str = PLAIN
+    narrow_since: datetime | None = None
 
     @property
     def queue(self) -> str:
         """Where it waits, as the queue's index has it."""
-        return self.lane if self.audience is Audience.ANNOTATOR else self.audience.value
+        return self.lane if self.lane.partition(":")[0] == self.audience.value else self.audience.value
 
     @property
     def free(self) -> int:

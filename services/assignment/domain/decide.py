@@ -10,7 +10,8 @@ from services.assignment.domain.annotations import Pinned, exhausted
 from services.assignment.domain.draws import Draws
 from services.assignment.domain.facts import Escalated, Fact
 from services.assignment.domain.fold import advance, fold
-from services.assignment.domain.lanes import PLAIN, lane_of
+from services.assignment.domain.lanes import lane_of
+from services.assignment.domain.narrowing import to_experts
 from services.assignment.domain.priority import USUAL, Confusions, Standpoint, priority
 from services.assignment.domain.renaming import renamed_by_model
 from services.assignment.domain.routing import Routing, Standing, Way, accept, route
@@ -34,10 +35,8 @@ MAX_ROUNDS = 3
 """A relabel request opens no round beyond this one; rounds that only rename are not counted."""
 LAST_ROUND = 60
 """Nor does a rename open one beyond this."""
-
 FIRST_LOOK = Wish(0.0, "")
 """What a first round is asked for."""
-
 Said = Label | Route | Annotation
 Emitted = tuple[Said, ...]
 
@@ -221,7 +220,7 @@ def route_event(asked: Round, state: RouteState, now: datetime) -> Route:
         state=state,
         reason=asked.reason[:2000],
         slice=asked.slice,
-        lane=asked.lane if asked.lane != PLAIN else None,
+        lane=asked.queue if ":" in asked.queue else None,
         audience=asked.audience if state in (RouteState.QUEUED, RouteState.BLOCKED) else None,
         opinions_wanted=asked.wanted,
         would_auto=asked.would_auto,
@@ -294,7 +293,7 @@ def _for_experts(known: Aggregate, asked: Round, context: Context) -> tuple[Aggr
     """A request that came while its round is already open takes it to the experts."""
     reason = f"relabel: {known.relabels[asked.number - 1].reason}"[:2000]
     asked = replace(asked, audience=Audience.EXPERT, step=asked.step + 1, reason=reason, blocked_at=None)
-    known = known._replace(asked=asked)
+    known = known._replace(asked=to_experts(asked, context.policy_of(known), known.language, context.now))
     return known, (_queued(known, context.now),)
 
 
@@ -330,6 +329,8 @@ def _tell_escalation(
         project_version=asked.project_version or context.project_version,
         guideline_version=asked.guideline_version or context.guideline_version,
     )
+    if asked.audience is Audience.EXPERT and (before is None or before.audience is not Audience.EXPERT):
+        asked = to_experts(asked, context.policy_of(after), after.language, context.now)
     after = after._replace(asked=asked)
     return after, (_queued(after, context.now),)
 
@@ -341,7 +342,7 @@ def _round(known: Aggregate, context: Context, draws: Draws, routing: Routing, w
     if context.around is not None and known.round == 1 and routing.way is Way.PEOPLE:
         spread = context.around.spread(known.key, known.sketch, policy.order)
     place = context.place(known, draws, spread)
-    return Round(
+    asked = Round(
         known.project_id,
         known.item_id,
         known.round,
@@ -364,6 +365,7 @@ def _round(known: Aggregate, context: Context, draws: Draws, routing: Routing, w
         spread=spread,
         lane=lane_of(policy, known.language),
     )
+    return to_experts(asked, policy, known.language, context.now) if wish.expert else asked
 
 
 def _queued(known: Aggregate, now: datetime) -> Route:

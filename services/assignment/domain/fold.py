@@ -14,6 +14,7 @@ from services.assignment.domain.facts import (
     Routed,
 )
 from services.assignment.domain.guess import Guess, newest
+from services.assignment.domain.lanes import PLAIN
 from services.assignment.domain.states import ENDING_OF_ASK, ENDING_OF_ROUTE, Ending
 from shared.events import Ask, Audience, Outcome
 
@@ -114,7 +115,6 @@ def _routed(known: Aggregate, fact: Routed) -> Aggregate:
         guideline_version=max(asked.guideline_version, fact.guideline_version),
         item_created_at=asked.item_created_at or fact.item_created_at,
         slice=asked.slice or fact.slice,
-        lane=fact.lane or asked.lane,
     )
     return known._replace(asked=_stepped(asked, fact))
 
@@ -123,7 +123,7 @@ def _stepped(asked: Round, fact: Routed) -> Round:
     """The round with what its latest route says."""
     if fact.step <= asked.step:
         return asked
-    return replace(asked, step=fact.step, reason=fact.reason, priority=fact.priority)
+    return replace(asked, step=fact.step, reason=fact.reason, priority=fact.priority, lane=fact.lane or PLAIN)
 
 
 def _opined(known: Aggregate, fact: Opined) -> Aggregate:

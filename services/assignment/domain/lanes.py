@@ -2,7 +2,9 @@
 
 A project whose policy has `people` splits its annotators' queue into lanes by what somebody must speak and belong to. A
 lane is a text, `annotator:<languages>|<groups>`, each a list with commas of which one is enough; the plain `annotator`
-is everybody's. A person's queue is the lanes that they may take from, merged by priority. Experts have one queue.
+is everybody's. A person's queue is the lanes that they may take from, merged by priority. Experts' lanes are
+`expert:<languages>|<groups>` in the same way, and the plain `expert` is every expert's; a round that waits too long in
+one of theirs goes over to that.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -11,6 +13,8 @@ from dataclasses import dataclass
 from shared.events import Audience, Policy
 
 PLAIN = Audience.ANNOTATOR.value
+EXPERTS = Audience.EXPERT.value
+FALL_BACK_S = 3600.0
 LONGEST = 200
 """Characters of a language that an item's metadata names; more is none."""
 
@@ -27,12 +31,18 @@ class Lane:
         speaks = languages is None or not self.languages or any(one in languages for one in self.languages)
         return speaks and (not self.groups or any(one in groups for one in self.groups))
 
-    @property
-    def text(self) -> str:
+    def of_role(self, role: str) -> str:
         """As the queue has it."""
         if not self.languages and not self.groups:
-            return PLAIN
-        return f"{PLAIN}:{','.join(self.languages)}|{','.join(self.groups)}"
+            return role
+        return f"{role}:{','.join(self.languages)}|{','.join(self.groups)}"
+
+    @property
+    def told(self) -> str:
+        """Who it is, for people to read."""
+        parts = [f"of {' or '.join(self.groups)}"] if self.groups else []
+        parts += [f"who speak {' or '.join(self.languages)}"] if self.languages else []
+        return " ".join(parts)
 
     @classmethod
     def of(cls, text: str) -> "Lane":
@@ -47,7 +57,22 @@ def lane_of(policy: Policy, language: str | None) -> str:
     if people is None:
         return PLAIN
     languages = (language,) if language is not None and people.match_language else tuple(sorted(set(people.languages)))
-    return Lane(languages, tuple(sorted(set(people.groups)))).text
+    return Lane(languages, tuple(sorted(set(people.groups)))).of_role(PLAIN)
+
+
+def expert_lane_of(policy: Policy, language: str | None, likely: str | None) -> str:
+    """The experts' lane of an item under a policy: by its language, and the class that the model thinks of."""
+    experts = policy.people.experts if policy.people is not None else None
+    if experts is None:
+        return EXPERTS
+    languages = (language,) if language is not None and experts.match_language else ()
+    return Lane(languages, tuple(sorted(set(experts.groups_of(likely))))).of_role(EXPERTS)
+
+
+def fall_back_s(policy: Policy) -> float:
+    """How long a round waits in a lane of some experts before any expert may answer."""
+    experts = policy.people.experts if policy.people is not None else None
+    return FALL_BACK_S if experts is None else experts.fall_back_s
 
 
 def language_of(metadata_language: object) -> str | None:
@@ -58,7 +83,10 @@ def language_of(metadata_language: object) -> str | None:
     return found if 0 < len(found) <= LONGEST and not set(found) & set(",|:\x00") else None
 
 
-def lanes_for(known: Iterable[str], languages: Collection[str] | None, groups: Collection[str]) -> Sequence[str]:
-    """Those that a person may take from, everybody's first."""
+def lanes_for(
+    known: Iterable[str], languages: Collection[str] | None, groups: Collection[str], role: str = PLAIN
+) -> Sequence[str]:
+    """Those of a role that a person may take from, everybody's first."""
     spoken = None if languages is None else {one.lower() for one in languages}
-    return [PLAIN, *sorted(lane for lane in set(known) if lane != PLAIN and Lane.of(lane).serves(spoken, groups))]
+    own = {lane for lane in known if lane.startswith(f"{role}:")}
+    return [role, *sorted(lane for lane in own if Lane.of(lane).serves(spoken, groups))]

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from services.assignment.domain.aggregate import Round
 from services.assignment.domain.decide import route_event
+from services.assignment.domain.lanes import fall_back_s
+from services.assignment.domain.narrowing import to_any_expert
 from shared.events import Audience, Outcome, Policy, Route, RouteState
 
 
@@ -16,6 +18,7 @@ class Sweep(StrEnum):
     BLOCK = "block"
     UNBLOCK = "unblock"
     EXHAUST = "exhaust"
+    WIDEN = "widen"
 
 
 def sweep(asked: Round, policy: Policy, *, answerable: bool, waiting_since: datetime, now: datetime) -> Sweep:
@@ -30,6 +33,8 @@ def sweep(asked: Round, policy: Policy, *, answerable: bool, waiting_since: date
     """
     if asked.free == 0 or asked.active > 0:
         return Sweep.LEAVE
+    if asked.narrow_since is not None and now - asked.narrow_since >= timedelta(seconds=fall_back_s(policy)):
+        return Sweep.WIDEN
     if asked.blocked_at is None:
         waited = now - waiting_since >= timedelta(seconds=policy.blocked_after_s)
         return Sweep.BLOCK if waited and not answerable else Sweep.LEAVE
@@ -52,6 +57,12 @@ def unblock(asked: Round, now: datetime) -> tuple[Round, Route]:
     """Somebody who may answer is present again."""
     reason = f"{asked.audience.value}s are present again"
     asked = replace(asked, blocked_at=None, step=asked.step + 1, reason=reason)
+    return asked, route_event(asked, RouteState.QUEUED, now)
+
+
+def widen(asked: Round, now: datetime) -> tuple[Round, Route]:
+    """None of the experts that it is for have answered: any expert may."""
+    asked = to_any_expert(asked, now)
     return asked, route_event(asked, RouteState.QUEUED, now)
 
 

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from services.assignment.domain import lifecycle
 from services.assignment.domain.aggregate import Round
-from services.assignment.domain.lanes import PLAIN, lanes_for
+from services.assignment.domain.lanes import FALL_BACK_S, fall_back_s, lanes_for
 from services.assignment.domain.lifecycle import Sweep
 from services.assignment.handlers.deciding import exhaust, pinned_of, publish
 from services.assignment.metrics import AssignmentMetrics
@@ -67,7 +67,10 @@ class Sweeper:
             asking = any(one.people for p in projects.values() for one in p.spec.policies)
             present = self._presence(people, projects, await list_lanes(unit.connection) if asking else {})
             self._metrics.present.set(len({who for _, _, who in present.people}))
-            ids, further = await list_noteworthy(unit.connection, self._after, WINDOW * self._chunk, present)
+            waits = [fall_back_s(one) for p in projects.values() for one in p.spec.policies]
+            ids, further = await list_noteworthy(
+                unit.connection, self._after, WINDOW * self._chunk, present, narrow_s=min(waits, default=FALL_BACK_S)
+            )
             if len(ids) > self._chunk:
                 ids, further = ids[: self._chunk], ids[self._chunk - 1]
             found = Found()
@@ -103,6 +106,10 @@ class Sweeper:
                 found.rounds.append(asked)
             case Sweep.UNBLOCK:
                 asked, route = lifecycle.unblock(asked, unit.now)
+                publish((route,), unit, self._metrics)
+                found.rounds.append(asked)
+            case Sweep.WIDEN:
+                asked, route = lifecycle.widen(asked, unit.now)
                 publish((route,), unit, self._metrics)
                 found.rounds.append(asked)
             case Sweep.EXHAUST:
@@ -148,4 +155,4 @@ def _seats(
 
 
 def _queues(person: Person, lanes: Sequence[str]) -> Sequence[str]:
-    return lanes_for(lanes, person.languages, person.groups or ()) if person.role == PLAIN else [person.role]
+    return lanes_for(lanes, person.languages, person.groups or (), person.role)

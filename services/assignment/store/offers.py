@@ -106,12 +106,21 @@ class Shape:
         count: tasks; part of the text, because the plan of a parameter would sort the queue.
         budgeted: untouched rounds are taken as far as the cycle's budget goes, and counted; whoever looks for tasks in
             such a project waits for who did so before.
+        experts: of a matched queue: the lanes are experts'.
         matched: the queue is several lanes, or in another order for this person: a window of each lane's front is read.
     """
 
     count: int
     budgeted: bool = False
     matched: bool = False
+    experts: bool = False
+
+    @property
+    def lane(self) -> str:
+        """That a round waits in `a.lane`; the experts' audience is part of the text, for the index of their lanes."""
+        if not self.experts:
+            return "r.audience = a.lane"
+        return "r.audience = 'expert' AND r.expert_lane = CASE a.lane WHEN 'expert' THEN '' ELSE a.lane END"
 
     @property
     def budget(self) -> str:
@@ -169,7 +178,7 @@ def _front(shape: Shape, condition: str, limit: int) -> str:
         return f"SELECT * FROM rounds AS r WHERE {OPEN} AND {condition} {ordered}"  # noqa: S608  # constants
     return (
         f"SELECT r.* FROM unnest({shape.more(0)}::text[]) AS a(lane) CROSS JOIN LATERAL (SELECT * FROM rounds AS r"  # noqa: S608  # constants
-        f" WHERE r.project_id = $1 AND r.audience = a.lane AND r.free > 0 AND {condition} {ordered}) AS r {ordered}"
+        f" WHERE r.project_id = $1 AND {shape.lane} AND r.free > 0 AND {condition} {ordered}) AS r {ordered}"
     )
 
 
@@ -188,7 +197,7 @@ def _untouched(shape: Shape, order: str) -> str:
     most, window = shape.count + AHEAD, WINDOW + 2 * shape.count
     return (
         f", fitting AS MATERIALIZED (SELECT r.id, {score} AS score FROM unnest({shape.more(0)}::text[]) AS a(lane)"  # noqa: S608  # constants
-        "  CROSS JOIN LATERAL (SELECT * FROM rounds AS r WHERE r.project_id = $1 AND r.audience = a.lane AND r.free > 0"
+        f"  CROSS JOIN LATERAL (SELECT * FROM rounds AS r WHERE r.project_id = $1 AND {shape.lane} AND r.free > 0"
         f"  AND NOT r.started AND {enough}{UNSEEN} ORDER BY r.priority DESC, r.id LIMIT {window}) AS r"
         f" ORDER BY score DESC, r.id LIMIT {most}"
         f"), untouched AS MATERIALIZED (SELECT {_SEEN} FROM fitting AS f JOIN rounds AS r ON r.id = f.id"
@@ -222,7 +231,11 @@ async def take(connection: Any, wanted: Wanted) -> Offered:
     Nothing that tells a story is done here: gold, and rounds that were blocked, are for the caller's longer way.
     """
     rows = await connection.fetch(
-        statement_for(Shape(len(wanted.ids), wanted.budget is not None, wanted.match is not None)),
+        statement_for(
+            Shape(
+                len(wanted.ids), wanted.budget is not None, wanted.match is not None, wanted.audience is Audience.EXPERT
+            )
+        ),
         wanted.project_id,
         wanted.audience.value,
         wanted.annotator_id,

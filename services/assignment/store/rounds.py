@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from services.assignment.domain.aggregate import Round
-from services.assignment.domain.lanes import PLAIN
+from services.assignment.domain.lanes import EXPERTS
 from services.assignment.domain.routing import Standing
 from services.assignment.store.lanes import add_lanes
 from services.assignment.store.rows import ROUND_COLUMNS, Key, dump_guess, load_round
+from shared.events import Audience
 
 PREFIX = 64
 """How many begun rounds are looked at before untouched ones are given out."""
@@ -20,6 +21,13 @@ UNSEEN = (
 )
 """OFFSET 0 keeps PostgreSQL from joining: it would read every lease of the person to look at one round."""
 OPEN = "r.project_id = $1 AND r.audience = $2 AND r.free > 0"
+OPEN_TO_EXPERTS = (
+    "r.project_id = $1 AND r.audience = 'expert' AND r.expert_lane = CASE $2 WHEN 'expert' THEN '' ELSE $2 END"
+    " AND r.free > 0"
+)
+"""Of one lane of theirs. The audience is part of the text, so that the index of these lanes is found."""
+QUEUE = "coalesce(nullif(r.expert_lane, ''), r.audience)"
+"""Where a round waits, as `Round.queue`."""
 _ORDER = " ORDER BY r.priority DESC, r.id LIMIT {limit:d} FOR UPDATE OF r SKIP LOCKED"
 """The limit is part of the text: for a parameter PostgreSQL would plan to sort the whole queue."""
 
@@ -72,6 +80,8 @@ async def claim(
     connection: Any, statement: str, project_id: str, queue: str, annotator_id: str, *, limit: int
 ) -> list[Round]:
     """The next rounds for one person by one of the statements above; rows that others are claiming are passed over."""
+    if queue.partition(":")[0] == EXPERTS:
+        statement = statement.replace(OPEN, OPEN_TO_EXPERTS)
     rows = await connection.fetch(statement.format(limit=limit), project_id, queue, annotator_id)
     return [load_round(row) for row in rows]
 
@@ -80,10 +90,10 @@ async def write_rounds(connection: Any, rounds: Sequence[Round]) -> None:
     """Insert rounds that have no id, update the others; one statement per kind that occurs."""
     fresh = [one for one in rounds if one.id is None]
     known = sorted((one for one in rounds if one.id is not None), key=lambda one: one.id or 0)
+    lanes = [(one.project_id, one.queue) for one in rounds if ":" in one.queue and (one.id is None or one.narrow_since)]
+    if lanes:
+        await add_lanes(connection, lanes)
     if fresh:
-        lanes = [(one.project_id, one.lane) for one in fresh if one.lane != PLAIN]
-        if lanes:
-            await add_lanes(connection, lanes)
         await connection.execute(_INSERT, *_arrays(sorted(fresh, key=lambda one: (one.project_id, one.item_id))))
     if known:
         await connection.execute(_UPDATE, *_arrays(known), [one.id for one in known])
@@ -97,7 +107,7 @@ _WRITTEN = (
     ("urgency", "double precision"), ("would_auto", "boolean"), ("inclusion", "double precision"),
     ("excluded", "text"), ("guess", "text"), ("generation", "integer"), ("project_version", "integer"),
     ("guideline_version", "integer"), ("item_created_at", "timestamptz"), ("slice", "text"), ("likely", "text"),
-    ("spread", "double precision"),
+    ("spread", "double precision"), ("expert_lane", "text"), ("narrow_since", "timestamptz"),
 )  # fmt: skip
 _NAMES = ", ".join(name for name, _ in _WRITTEN)
 _VALUES = _NAMES.replace("excluded", "string_to_array(excluded, E'\\x1f')")
@@ -117,7 +127,8 @@ _UPDATE = (
 def _arrays(rounds: Sequence[Round]) -> list[list[Any]]:
     plain = [name for name, _ in _WRITTEN]
     special: dict[str, Callable[[Round], Any]] = {
-        "audience": lambda one: one.queue,
+        "audience": lambda one: one.queue if one.audience is Audience.ANNOTATOR else EXPERTS,
+        "expert_lane": lambda one: one.queue if one.queue.startswith(f"{EXPERTS}:") else "",
         "excluded": lambda one: "\x1f".join(sorted(one.excluded)),
         "guess": lambda one: dump_guess(one.guess),
     }
@@ -158,7 +169,9 @@ class Waiting:
     refreshed: int
 
 
-async def list_noteworthy(connection: Any, after: int, limit: int, present: Presence) -> tuple[list[int], int | None]:
+async def list_noteworthy(
+    connection: Any, after: int, limit: int, present: Presence, *, narrow_s: float
+) -> tuple[list[int], int | None]:
     """Among the next rounds with free slots after an id, those that the sweep has to look at; nothing is locked.
 
     Args:
@@ -166,11 +179,12 @@ async def list_noteworthy(connection: Any, after: int, limit: int, present: Pres
         after: the round id to go on from.
         limit: rounds looked at, at most.
         present: who is there, and which models are live.
+        narrow_s: rounds that are for some of the experts are looked at from this age on, seconds.
 
     Returns:
         Ids in ascending order, and the id to go on from; None where this was the last.
     """
-    row = await connection.fetchrow(_NOTEWORTHY, after, limit, *present.seats, present.manned, *present.live)
+    row = await connection.fetchrow(_NOTEWORTHY, after, limit, *present.seats, present.manned, *present.live, narrow_s)
     return row["ids"], row["last"] if row["seen"] == limit else None
 
 
@@ -188,21 +202,23 @@ async def lock_waiting(connection: Any, ids: Sequence[int], present: Presence) -
 
 
 _ANSWERABLE = (
-    "CASE WHEN NOT r.started AND r.number = 1 AND r.excluded = '{}'"
-    " THEN r.project_id || '/' || r.audience = ANY($6::text[])"
+    "CASE WHEN NOT r.started AND r.number = 1 AND r.excluded = '{}'"  # noqa: S608  # constants
+    f" THEN r.project_id || '/' || {QUEUE} = ANY($6::text[])"
     " ELSE EXISTS (SELECT FROM unnest($3::text[], $4::text[], $5::text[]) AS a(p, role, id)"
-    "  WHERE a.p = r.project_id AND a.role = r.audience AND NOT a.id = ANY(r.excluded)"
+    f"  WHERE a.p = r.project_id AND a.role = {QUEUE} AND NOT a.id = ANY(r.excluded)"
     "  AND NOT EXISTS (SELECT FROM leases AS l WHERE l.project_id = r.project_id AND l.item_id = r.item_id"
     "   AND l.annotator_id = a.id AND NOT l.gold AND l.state <> 'expired')) END"
 )
 """Whether somebody present may answer; for a round that nobody has begun the seats themselves say so."""
 _NOTEWORTHY = (
     "WITH near AS MATERIALIZED (SELECT r.id, r.project_id, r.item_id, r.number, r.audience, r.started,"  # noqa: S608  # constants
-    "  r.excluded, r.blocked_at, r.granted, greatest(r.generation, r.refreshed) AS generation"
+    "  r.expert_lane, r.narrow_since, r.excluded, r.blocked_at, r.granted,"
+    "  greatest(r.generation, r.refreshed) AS generation"
     "  FROM rounds AS r WHERE r.free > 0 AND r.id > $1 ORDER BY r.id LIMIT $2)"
     " SELECT (SELECT count(*) FROM near) AS seen, (SELECT max(id) FROM near) AS last, ARRAY("
     "  SELECT r.id FROM near AS r LEFT JOIN unnest($7::text[], $8::integer[]) AS m(p, g) ON m.p = r.project_id"
     f"  WHERE r.blocked_at IS NOT NULL OR r.granted = 0 AND m.g > r.generation OR NOT {_ANSWERABLE}"
+    "  OR r.narrow_since < now() - make_interval(secs => $9)"
     "  ORDER BY r.id) AS ids"
 )
 
@@ -306,7 +322,7 @@ async def list_slots(
         "  SELECT l.annotator_id FROM leases AS l WHERE l.project_id = r.project_id AND l.item_id = r.item_id"
         "  AND NOT l.gold AND l.state <> 'expired' ORDER BY l.token)) AS taken_by"
         " FROM unnest($2::text[]) AS a(queue) CROSS JOIN LATERAL ("
-        "  SELECT * FROM rounds AS r WHERE r.project_id = $1 AND r.audience = a.queue AND r.free > 0"
+        f"  SELECT * FROM rounds AS r WHERE r.project_id = $1 AND {_in_queue(queues)} AND r.free > 0"
         "  AND (r.started < $3 OR r.started = $3 AND (r.priority < $4 OR r.priority = $4 AND r.id > $5))"
         f"  ORDER BY r.started DESC, r.priority DESC, r.id LIMIT {limit:d}"
         f" ) AS r ORDER BY r.started DESC, r.priority DESC, r.id LIMIT {limit:d}",
@@ -329,6 +345,13 @@ async def list_slots(
         )
         for row in rows
     ]
+
+
+def _in_queue(queues: Sequence[str]) -> str:
+    """That a round waits in the queue `a.queue`, for the index of who is asked there."""
+    if queues[0].partition(":")[0] == EXPERTS:
+        return "r.audience = 'expert' AND r.expert_lane = CASE a.queue WHEN 'expert' THEN '' ELSE a.queue END"
+    return "r.audience = a.queue"
 
 
 async def count_steps(connection: Any, ids: Sequence[int]) -> None:

@@ -8,7 +8,6 @@ from pydantic import TypeAdapter
 
 from services.assignment.domain.aggregate import Aggregate, Round, Wish
 from services.assignment.domain.guess import Guess
-from services.assignment.domain.lanes import PLAIN
 from services.assignment.domain.leases import Lease, LeaseState
 from services.assignment.domain.states import Ending
 from shared.events import Audience
@@ -26,7 +25,8 @@ ROUND_COLUMNS = (
     "r.id, r.project_id, r.item_id, r.number, r.audience, r.wanted, r.answered, r.skipped, r.active, r.granted,"
     " r.expert_answered, r.expert_active, r.exhausted, r.ended, r.blocked_at, r.step, r.reason, r.priority, r.urgency,"
     " r.would_auto, r.inclusion, r.excluded, r.guess, r.generation,"
-    " r.project_version, r.guideline_version, r.item_created_at, r.slice, r.likely, r.spread"
+    " r.project_version, r.guideline_version, r.item_created_at, r.slice, r.likely, r.spread,"
+    " r.expert_lane, r.narrow_since"
 )
 LEASE_COLUMNS = (
     "l.token, l.id, l.round_id, l.project_id, l.item_id, l.round, l.gold, l.annotator_id, l.role, l.state, l.blind,"
@@ -101,7 +101,7 @@ def load_round(row: Mapping[str, Any]) -> Round:
     known = {name: row[name] for name in _PLAIN}
     return Round(
         audience=Audience(row["audience"].partition(":")[0]),
-        lane=row["audience"] if row["audience"].startswith(PLAIN) else PLAIN,
+        lane=row["expert_lane"] or row["audience"],
         excluded=frozenset(row["excluded"]),
         guess=load_guess(row["guess"]),
         **known,
@@ -110,7 +110,7 @@ def load_round(row: Mapping[str, Any]) -> Round:
 
 _PLAIN = tuple(
     name for name in (column.split(".")[1] for column in ROUND_COLUMNS.split(", ")) if name not in
-    ("audience", "excluded", "guess")
+    ("audience", "expert_lane", "excluded", "guess")
 )  # fmt: skip
 
 

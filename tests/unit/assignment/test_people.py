@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.assignment.domain.fit import drawn, fits, judged
-from services.assignment.domain.lanes import PLAIN, Lane, lane_of, lanes_for, language_of
+from services.assignment.domain.lanes import (
+    EXPERTS,
+    PLAIN,
+    Lane,
+    expert_lane_of,
+    fall_back_s,
+    lane_of,
+    lanes_for,
+    language_of,
+)
 from shared import events as ev
 from tests.support import events as make
 
@@ -44,11 +53,28 @@ def test_a_person_takes_from_the_lanes_that_they_serve() -> None:
     assert lanes_for([], ["it"], []) == [PLAIN]
 
 
-@given(NAMES, NAMES)
-def test_a_lane_comes_back_from_its_text(languages: list[str], groups: list[str]) -> None:
+def test_an_experts_lane_is_by_likely_class_and_language() -> None:
+    experts = ev.Experts(groups=("seniors",), classes={"contract": ("lawyers", "notaries")}, fall_back_s=60.0)
+    policy = make.policy(people=ev.People(experts=experts))
+    assert expert_lane_of(policy, None, "poem") == "expert:|seniors"
+    assert expert_lane_of(policy, "de", "contract") == "expert:de|lawyers,notaries"
+    assert expert_lane_of(policy, None, None) == "expert:|seniors"
+    assert (fall_back_s(policy), fall_back_s(make.policy())) == (60.0, 3600.0)
+    assert expert_lane_of(make.policy(people=ev.People(groups=("seniors",))), "de", "contract") == EXPERTS
+    anybody = ev.Experts(classes={"contract": ()}, match_language=False)
+    assert expert_lane_of(make.policy(people=ev.People(experts=anybody)), "de", "contract") == EXPERTS
+    assert lane_of(policy, None) == PLAIN, "annotators are not concerned"
+    known = ["annotator:de|", "expert:|lawyers", "expert:de|", "expert:fr|lawyers"]
+    assert lanes_for(known, ["de"], ["lawyers"], EXPERTS) == [EXPERTS, "expert:de|", "expert:|lawyers"]
+    assert lanes_for(known, ["de"], ["lawyers"]) == [PLAIN, "annotator:de|"]
+
+
+@given(NAMES, NAMES, st.sampled_from([PLAIN, EXPERTS]))
+def test_a_lane_comes_back_from_its_text(languages: list[str], groups: list[str], role: str) -> None:
     lane = Lane(tuple(languages), tuple(groups))
-    assert Lane.of(lane.text) == lane
-    assert lane.text == PLAIN or lane.text.startswith(f"{PLAIN}:")
+    text = lane.of_role(role)
+    assert Lane.of(text) == lane
+    assert text == role or text.startswith(f"{role}:")
     assert lane.serves(languages, groups)
 
 
