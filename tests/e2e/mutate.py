@@ -55,7 +55,7 @@ MUTATIONS = (
     ),
     Mutation(
         "commit-order", "offsets are stored before the effects of their batch",
-        ["tests/integration/bus/test_transactional.py::test_terminated_connections_lose_and_double_nothing"],
+        ["tests/integration/bus/test_cut_transactions.py"],
         ["--seeds", "1", "--kinds", "terminate", "--apart", "0.5-1.5"],
     ),
     Mutation(

@@ -121,3 +121,16 @@ async def running(service: Service, *, wait: bool = True) -> AsyncGenerator[http
 
             await until(ready)
         yield http
+
+
+async def wait_for(database: Database, number: int) -> None:
+    """Until so many items have had their effect; whoever waits for longer is told which were lost."""
+
+    async def enough() -> bool:
+        return len(await times_seen(database)) >= number
+
+    try:
+        await until(enough)
+    except TimeoutError:
+        lost = sorted({f"i{n}" for n in range(number)} - (await times_seen(database)).keys())
+        raise AssertionError(f"{len(lost)} of {number} items were lost, such as {lost[:3]}") from None

@@ -16,7 +16,7 @@ from shared.errors import Fenced
 from shared.runtime.settings import DatabaseServiceSettings, KafkaSettings
 from shared.topics import ASSIGNMENT, ITEMS
 from tests.support.cutting import CancelledAt, Cutter
-from tests.support.probe import COUNT, items, prepare, probe_at, running, times_seen, until
+from tests.support.probe import COUNT, items, prepare, probe_at, running, times_seen, wait_for
 from tests.support.servers import Database
 
 pytestmark = pytest.mark.timeout(60)
@@ -136,11 +136,7 @@ async def test_a_batch_whose_connection_is_cut_anywhere_is_counted_once(
         for place in range(ENOUGH):
             cutter.place = place
             await publisher.publish(items(BATCH, start=BATCH * place))
-
-            async def done(wanted: int = BATCH * (place + 1)) -> bool:
-                return len(await times_seen(database)) == wanted
-
-            await until(done)
+            await wait_for(database, BATCH * (place + 1))
             if cutter.place is not None:
                 break
     seen = await times_seen(database)

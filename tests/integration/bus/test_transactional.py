@@ -22,7 +22,7 @@ from shared.events import Item
 from shared.runtime.settings import KafkaSettings
 from shared.topics import ASSIGNMENT, ITEMS, PREDICTIONS
 from tests.support.brokers import Broker
-from tests.support.probe import items, prepare, probe, running, stored_offset, times_seen, until
+from tests.support.probe import items, prepare, probe, running, stored_offset, times_seen, until, wait_for
 from tests.support.servers import Database, plaintext
 
 pytestmark = pytest.mark.timeout(60)
@@ -40,17 +40,6 @@ async def stream(kafka_settings: KafkaSettings, database: Database) -> KafkaSett
 async def publish(kafka: KafkaSettings, records: Sequence[Outgoing]) -> None:
     async with Publisher(kafka) as publisher:
         await publisher.publish(records)
-
-
-async def wait_for(database: Database, number: int) -> None:
-    async def enough() -> bool:
-        return len(await times_seen(database)) >= number
-
-    try:
-        await until(enough)
-    except TimeoutError:
-        lost = sorted({f"i{n}" for n in range(number)} - (await times_seen(database)).keys())
-        raise AssertionError(f"{len(lost)} of {number} items were lost, such as {lost[:3]}") from None
 
 
 async def test_every_item_has_one_effect_and_one_answer(stream: KafkaSettings, database: Database) -> None:
@@ -151,8 +140,8 @@ async def test_terminated_connections_lose_and_double_nothing(stream: KafkaSetti
     try:
         async with running(probe(stream, database, max_records=25)):
             publishing = asyncio.create_task(publish(stream, items(3000)))
-            for _ in range(6):
-                await asyncio.sleep(0.15)
+            for _ in range(20):
+                await asyncio.sleep(0.05)
                 await admin.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", ASSIGNMENT
                 )
