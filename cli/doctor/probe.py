@@ -45,7 +45,8 @@ async def _stamped(kafka: KafkaSettings, topic: str) -> Finding:
     try:
         await producer.send_and_wait(topic, b"warm")  # the first record waits for metadata
         before = utc_now()
-        sent = await asyncio.wait_for(producer.send_and_wait(topic, b"time"), kafka.request_timeout_ms / 1000)
+        async with asyncio.timeout(kafka.request_timeout_ms / 1000):
+            sent = await producer.send_and_wait(topic, b"time")
         after = utc_now()
     finally:
         await producer.stop()

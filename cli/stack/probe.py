@@ -15,7 +15,8 @@ async def cluster_id(bootstrap: str) -> str | None:
     """The broker's cluster id, or None while it does not answer or knows no live broker."""
     host, port = bootstrap.rsplit(":", 1)
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), _TIMEOUT_MS / 1000)
+        async with asyncio.timeout(_TIMEOUT_MS / 1000):
+            _, writer = await asyncio.open_connection(host, int(port))
     except (OSError, TimeoutError):
         return None
     writer.close()

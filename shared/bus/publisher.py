@@ -49,7 +49,8 @@ class Publisher:
             if self._producer is None:
                 producer = make_producer(self._kafka)
                 try:
-                    await asyncio.wait_for(producer.start(), self._timeout_s)
+                    async with asyncio.timeout(self._timeout_s):
+                        await producer.start()
                 except (KafkaError, OSError, TimeoutError) as error:
                     await producer.stop()
                     access_of(self._kafka).check(error)
@@ -133,6 +134,7 @@ def _append(lot: BatchBuilder, record: Outgoing) -> Any:
 
 async def _discard(producer: AIOKafkaProducer) -> None:
     try:
-        await asyncio.wait_for(producer.stop(), 10.0)
+        async with asyncio.timeout(10.0):
+            await producer.stop()
     except (KafkaError, OSError, TimeoutError) as error:
         log.warning("producer_stop_failed", error=type(error).__name__)

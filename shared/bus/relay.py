@@ -80,7 +80,8 @@ class Relay:
                 if rows:
                     await asyncio.sleep(self._pace_s)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self._poll_s)
+                    async with asyncio.timeout(self._poll_s):  # wait_for forgets a cancel that comes with the wake
+                        await self._wake.wait()
         finally:
             # A closed session gives the lock up at once, also where the server has already forgotten the connection.
             with contextlib.suppress(*INFRASTRUCTURE):

@@ -155,7 +155,8 @@ class SourceReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
                 await self._step()
         finally:
             with suppress(KafkaError, OSError, TimeoutError):
-                await asyncio.wait_for(consumer.stop(), CALL_TIMEOUT_S)
+                async with asyncio.timeout(CALL_TIMEOUT_S):
+                    await consumer.stop()
 
     async def _connect(self) -> None:
         try:

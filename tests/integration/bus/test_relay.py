@@ -52,6 +52,29 @@ async def test_each_key_is_published_in_the_order_of_commits(kafka_settings: Kaf
         assert first == [f"{number:04d}" for number in range(ROWS * RECORDS)]
 
 
+async def test_a_cancel_that_comes_with_a_wake_ends_it(kafka_settings: KafkaSettings, database: Database) -> None:
+    await prepare(database)
+    service = probe(kafka_settings, database)
+    await service.database.connect()
+    async with Publisher(kafka_settings) as publisher:
+        for ticks in range(4):
+            relay = Relay(service.database, publisher, poll_s=60)
+            running_one = asyncio.create_task(relay.run())
+
+            async def leads(relay: Relay = relay) -> bool:
+                return relay.leading
+
+            await until(leads)
+            await asyncio.sleep(0.05)  # it waits to be woken
+            relay.wake()
+            for _ in range(ticks):
+                await asyncio.sleep(0)
+            running_one.cancel()
+            ended, _ = await asyncio.wait([running_one], timeout=5)
+            assert ended, f"woken and cancelled {ticks} turns of the loop later, it goes on"
+    await service.database.close()
+
+
 async def told_of(kafka_settings: KafkaSettings) -> dict[str, list[str]]:
     """Item -> what was published of it, in order."""
     told: dict[str, list[str]] = {}

@@ -77,9 +77,13 @@ async def test_from_no_model_to_two_models_under_load(kafka_settings: KafkaSetti
                 if start == 1010:
                     await wait_for(kafka_settings, 510)  # the first model has answered some
                     assert (await promote_model(kafka_settings, "p", "v2")).generation == 2
-            found = await wait_for(kafka_settings, 3010)
+            sent, found = 3010, await wait_for(kafka_settings, 3010)
+            while all(one.generation < 2 for one in found):  # the first model was faster than the second was loaded
+                await publisher.publish(items(500, sent))
+                sent += 500
+                found = await wait_for(kafka_settings, sent)
     answered = [one for one in found if one.abstention is None]
-    assert Counter(one.item_id for one in answered) == Counter(f"i{n}" for n in range(10, 3010))
+    assert Counter(one.item_id for one in answered) == Counter(f"i{n}" for n in range(10, sent))
     assert {one.model_version for one in answered} == {"v1", "v2"}
     for one in answered:
         assert list((one.distribution or {}).values()) == pytest.approx(ROWS[one.model_version or ""])
