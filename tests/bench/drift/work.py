@@ -91,7 +91,7 @@ def _peer(detector: str, streams: NDArray[np.int8], scenario: Scenario) -> Any:
         np.savez(given, y=streams, classes=len(SHARES), skip=scenario.reference, stop=stop)
         program = f"tests.bench.drift.peers.{PEERS[detector]}_"
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-        subprocess.run([interpreter(detector), "-m", program, given, said], check=True, env=environment)  # noqa: S603
+        subprocess.run([interpreter(detector), "-m", program, given, said], check=True, env=environment)  # noqa: S603  # our own driver
         return json.loads(said.read_text())
 
 
