@@ -85,7 +85,9 @@ async def test_nobody_holds_more_than_they_may(replica: Replica) -> None:
 
 
 async def test_a_blocked_round_at_the_front_wakes(replica: Replica) -> None:
-    people = await crowd(replica, 6)
+    """One opinion an item: a round that is begun and has a slot left would come before the blocked one."""
+    replica.project(make.project_spec(policy=PLAIN.model_copy(update={"overlap": ev.Overlap(min=1, max=1)})))
+    people = [await replica.person(f"p{n:02}") for n in range(6)]
     (name, *_) = await replica.seed(30)
     await replica.sql("UPDATE rounds SET blocked_at = now(), priority = 99 WHERE item_id = $1", name)
     got = await ask(people)
