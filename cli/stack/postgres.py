@@ -127,7 +127,8 @@ class Postgres:
         """
         async with _Session(self.admin_url("postgres")) as session:
             if not await session.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
-                await session.execute(f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}"' if template else ""))
+                copied = f' TEMPLATE "{template}" STRATEGY FILE_COPY' if template else ""
+                await session.execute(f'CREATE DATABASE "{name}"{copied}')
             await session.execute(_grants(name))
         if template is None:
             async with _Session(self.admin_url(name)) as session:

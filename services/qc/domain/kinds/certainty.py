@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from services.qc.domain.kinds.measures import Interval
 from services.qc.domain.kinds.objects import Skill
@@ -27,5 +27,5 @@ def certainty(skill: Skill) -> Mapping[str, Interval]:
 
 def _rate(mean: float, seen: float) -> Interval:
     mass = seen + PRIOR
-    low, high = beta.ppf(np.array([SIDE, 1.0 - SIDE]), mean * mass, (1.0 - mean) * mass).tolist()
+    low, high = betaincinv(mean * mass, (1.0 - mean) * mass, np.array([SIDE, 1.0 - SIDE])).tolist()
     return low, high
