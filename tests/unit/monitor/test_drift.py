@@ -21,6 +21,7 @@ from services.monitor.domain.drift import (
 from services.monitor.domain.drift.alternatives import alternatives, project_on_ball, project_on_hull, splits
 from services.monitor.domain.drift.detector import BLOCK
 from services.monitor.domain.drift.history import History
+from services.monitor.domain.drift.steps import Runs, Words
 from tests.support.drift import SHARES, drawn, named, seasonal, shifted
 
 ROOMY = Sensitivity(reference=5_000, budget=1e5)
@@ -37,15 +38,20 @@ def watched(symbols: list[str], sensitivity: Sensitivity = ROOMY, *, step: int =
     return [found for start in range(0, len(symbols), step) for found in watch.observe(symbols[start : start + step])]
 
 
-@pytest.mark.parametrize(("sticky", "tolerance"), [(0.0, 0.0), (0.4, 0.0), (0.4, 0.04)])
-def test_a_block_is_exactly_its_events_one_by_one(sticky: float, tolerance: float) -> None:
-    """In blocks of every size: those below a run, whole runs, and runs with some left over."""
+@pytest.mark.parametrize(
+    ("sticky", "tolerance", "classes", "kind"),
+    [(0.0, 0.0, 5, Words), (0.4, 0.0, 5, Words), (0.4, 0.04, 5, Words), (0.0, 0.0, 2, Words), (0.4, 0.0, 25, Runs)],
+)
+def test_a_block_is_exactly_its_events_one_by_one(sticky: float, tolerance: float, classes: int, kind: type) -> None:
+    """In blocks of every size: those below a word or a run, whole ones, and with some events left over."""
     rng = np.random.default_rng(1)
-    reference = learned(named(drawn(rng, 5_000, sticky=sticky)))
+    shares = SHARES if classes == len(SHARES) else np.full(classes, 1.0 / classes)
+    reference = learned(named(drawn(rng, 5_000, shares, sticky=sticky)))
     tables = Tables.of(reference, tolerance=tolerance, seasonal=True)
+    assert isinstance(tables.steps, kind)
     assert tables.chained == (sticky > 0.0)
     blocks, single = Detector(tables, 1e300), Detector(tables, 1e300)
-    codes = drawn(rng, 1_000 + BLOCK * (BLOCK + 1) // 2, shifted(rng, 0.1), sticky=sticky)
+    codes = drawn(rng, 1_000 + BLOCK * (BLOCK + 1) // 2, shifted(rng, 0.1, shares), sticky=sticky)
     codes[::500] = tables.size - 1  # never seen
     place = 0
     for size in (*[50] * 20, *range(1, BLOCK + 1)):

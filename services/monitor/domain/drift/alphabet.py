@@ -1,7 +1,6 @@
 """The finite alphabet of a detector: the frequent symbols of its reference, `other` for its rare ones, and `unseen`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -49,8 +48,10 @@ class Alphabet:
     def encoded(self, symbols: Sequence[str]) -> NDArray[np.uint8]:
         """(symbols,) their codes; fast where all of them are known."""
         if len(symbols) > 1:  # of one, itemgetter gives no tuple
-            with suppress(KeyError):
-                return np.frombuffer(bytes(itemgetter(*symbols)(self._codes)), dtype=np.uint8)
+            try:
+                return np.frombuffer(bytes(itemgetter(*symbols)(self._codes)), np.uint8)
+            except KeyError:  # looked for by name below
+                pass
         return np.array(self.codes(symbols), dtype=np.uint8)
 
     def codes(self, symbols: Iterable[str]) -> list[int]:

@@ -16,6 +16,7 @@ L^(1/phi). And g_j < 1 pays for the reference being a sample: with n events in i
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from services.monitor.domain.drift.alternatives import (
 )
 from services.monitor.domain.drift.reference import Reference
 from services.monitor.domain.drift.season import regimes
+from services.monitor.domain.drift.steps import Steps, steps
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.integer[Any]]
@@ -40,9 +42,6 @@ SEASONAL_PARAMETERS = 3.0
 LARGEST_RATIO = 1e4
 BLOCK = 64
 """Events per update at most: the product of so many ratios stays finite."""
-RUN = 8
-"""Events whose ratios are multiplied one by one, for all runs of a block at once; then the runs are."""
-_ONES = np.ones(RUN)
 NEAR = 30.0
 """A block is looked at event by event where its evidence comes within this factor of the threshold."""
 
@@ -54,18 +53,21 @@ class Tables:
     Attributes:
         ratios: (2 * size, alternatives) L_j.
         fading: (alternatives,) g_j.
-        faded: their product.
         chained: whether a repeat has another ratio than what repeats nothing.
     """
 
     ratios: Floats
     fading: Floats
-    faded: Floats
     chained: bool = True
 
     @property
     def size(self) -> int:
         return len(self.ratios) // 2
+
+    @cached_property
+    def steps(self) -> Steps:
+        """How a block is taken in."""
+        return steps(self.ratios if self.chained else self.ratios[: self.size], self.fading)
 
     @classmethod
     def of(cls, reference: Reference, *, tolerance: float, seasonal: bool) -> "Tables":
@@ -91,7 +93,7 @@ class Tables:
         )
         fading = 1.0 / (1.0 + errors * spread * (1.0 - stay) * temper)
         ratios = np.ascontiguousarray(np.concatenate([ratio.T, repeated.T]) ** temper)
-        return cls(ratios, fading, ratios * fading, stay > 0.0)
+        return cls(ratios, fading, stay > 0.0)
 
 
 class Detector:
@@ -107,12 +109,13 @@ class Detector:
         self.threshold = threshold
         self.r = np.zeros(len(tables.fading))
         self.last = -1
+        self._near = False
         self._weights = np.full(len(self.r), 1.0 / max(len(self.r), 1))
 
     @property
     def evidence(self) -> float:
         """The mean of R over the alternatives."""
-        return float(self.r @ self._weights)
+        return float(self.r.dot(self._weights))
 
     @property
     def log_evidence(self) -> float:
@@ -129,16 +132,11 @@ class Detector:
         """
         if not len(codes) or not len(self.r):
             return None
-        before, rows = self.evidence, self._rows(codes)
-        single = len(rows) % RUN
-        after = self.r
-        if single:
-            products = np.multiply.accumulate(self.tables.faded.take(rows[single - 1 :: -1], axis=0), axis=0)
-            after = products[-1] * after + products.sum(axis=0) / self.tables.fading
-        if single < len(rows):
-            product, total = self._runs(rows[single:])
-            after = product * after + total / self.tables.fading
-        if max(before, float(after @ self._weights)) * NEAR >= self.threshold:
+        rows = self._rows(codes)
+        after = self.tables.steps.after(self.r, rows)
+        near = float(after.dot(self._weights)) * NEAR >= self.threshold
+        if near or self._near:
+            self._near = near
             return self._one_by_one(codes, rows)
         self.r, self.last = after, int(codes[-1])
         return None
@@ -153,25 +151,12 @@ class Detector:
         rows: Codes = codes + repeated.view(np.uint8) * np.uint8(self.tables.size)
         return rows
 
-    def _runs(self, rows: Codes) -> tuple[Floats, Floats]:
-        """The product of all ratios, and the sum of the products of the last 1, 2, ... of them.
-
-        Cumulative products wait for each other; those of all runs are independent.
-        """
-        order = rows[::-1].reshape(-1, RUN).T
-        parts = self.tables.faded.take(order, axis=0)
-        for k in range(1, RUN):
-            np.multiply(parts[k], parts[k - 1], out=parts[k])
-        totals = (_ONES @ parts.reshape(RUN, -1)).reshape(parts.shape[1:])
-        products = np.multiply.accumulate(parts[-1], axis=0)
-        return products[-1], totals[0] + np.einsum("ij,ij->j", totals[1:], products[:-1])
-
     def _one_by_one(self, codes: Codes, rows: Codes) -> int | None:
         r, ratios, fading, weights = self.r, self.tables.ratios, self.tables.fading, self._weights
         for index, row in enumerate(rows.tolist()):
             r = (r * fading + 1.0) * ratios[row]
             if r @ weights >= self.threshold:
-                self.r, self.last = r, int(codes[index])
+                self.r, self.last, self._near = r, int(codes[index]), True
                 return index
         self.r, self.last = r, int(codes[-1])
         return None
@@ -182,6 +167,7 @@ class Detector:
         The budget then counts the events of all of them.
         """
         self.r = np.sum([self.r, *(other.r for other in others)], axis=0)
+        self._near = True
 
     def state(self) -> dict[str, Any]:
         return {"r": [float(f"{value:.6g}") for value in self.r.tolist()], "last": self.last}
@@ -190,4 +176,4 @@ class Detector:
         """Go on from `state()` of a detector of the same reference."""
         if len(state["r"]) == len(self.r):
             self.r = np.array(state["r"], dtype=float)
-        self.last = state["last"]
+        self.last, self._near = state["last"], True
