@@ -1,6 +1,7 @@
 """The status page in a real browser: Chromium, headless."""
 
 import re
+from collections import Counter
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from playwright.async_api import Browser, ConsoleMessage, HttpCredentials, Page,
 
 from services.monitor.api.application import make_api
 from services.monitor.domain.accuracy import Rate
-from services.monitor.domain.kinds import Kinds
+from services.monitor.domain.kinds import Kinds, Objects
 from services.monitor.domain.overview import ClassShare, Mix
 from tests.support.browser import browser
 from tests.support.status import PROJECT, TOKEN, Fixed, fixed, person, serving
@@ -107,7 +108,8 @@ async def test_hostile_names_are_text(chromium: Browser, url: str, reading: Fixe
             "effect": told.effect.model_copy(update={"classes": (shift,)}),
         }
     )
-    kinds = Kinds({HOSTILE: 1.0}, extent={HOSTILE: Rate(0.1, 0.0, 0.2, 9)}, words={HOSTILE: Rate(0.1, 0.0, 0.2, 9)})
+    counted = {HOSTILE: Objects(10, Counter(b=20), Counter({"": 60}))}
+    kinds = Kinds(counted, extent={HOSTILE: Rate(0.1, 0.0, 0.2, 9)}, words={HOSTILE: Rate(0.1, 0.0, 0.2, 9)})
     about = replace(about, kinds=kinds, objects={HOSTILE: mix})
     about.figures.accuracy["model", HOSTILE] = view.overview.figures.accuracy["model", "m7"].model_copy(
         update={"name": HOSTILE, "labels": 10**6}

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import sys
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -19,7 +20,7 @@ from services.monitor.api.view import Lag, Rates, View, Watching
 from services.monitor.domain.accuracy import Rate
 from services.monitor.domain.drift.standing import DetectorState, Standing
 from services.monitor.domain.figures import Audited, Figures, People
-from services.monitor.domain.kinds import Kinds
+from services.monitor.domain.kinds import Kinds, Objects
 from services.monitor.domain.overview import ClassShare, Mix, Overview, PathFigures
 from services.monitor.metrics import FlowCollector
 from services.monitor.store.reading import Person
@@ -207,8 +208,14 @@ def watching() -> Watching:
 def objects() -> dict[str, Mix]:
     """Of spans that name what a review is about."""
     parts = (("food", 0.41, 0.44), ("service", 0.33, 0.3), ("place", 0.17, 0.17), ("price", 0.09, 0.09))
-    shares = tuple(ClassShare(*one) for one in parts)
+    shares = tuple(ClassShare(*one, one[1] - 0.012, one[1] + 0.012) for one in parts)
     return {"predictions": Mix(shares, 26_900, 702_000), "labels": Mix(shares, 25_400, 668_000)}
+
+
+def counted() -> dict[str, Objects]:
+    """As many of them, and how unequally they are spread over the items."""
+    each = (("predictions", 11_800, 26_900, 93_400), ("labels", 11_200, 25_400, 87_900))
+    return {of: Objects(items, Counter(food=n), Counter({"": squares})) for of, items, n, squares in each}
 
 
 def fixed(**changes: Any) -> View:
@@ -239,7 +246,7 @@ def fixed(**changes: Any) -> View:
         figures=figures(),
         budget_left=61,
         kinds=Kinds(
-            {"predictions": 2.28, "labels": 2.27},
+            counted(),
             extent={"m7": Rate(0.142, 0.131, 0.154, 3_720)},
             words={"asr-3": Rate(0.083, 0.074, 0.093, 14_210)},
         ),

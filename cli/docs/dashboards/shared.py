@@ -136,10 +136,13 @@ ACCURACY = Row(
 )
 
 
-def with_interval(name: str) -> tuple[tuple[str, str], ...]:
-    """A figure of models, and both ends of its 95 % interval."""
-    ends = (("", ""), ("_low", " from"), ("_high", " to"))
-    return tuple((one(f"labelstream_{name}{end}_ratio"), "{{project}} {{model_version}}" + said) for end, said in ends)
+def with_interval(
+    name: str, by: str = "model_version", matchers: str = OWN, *, unit: str = "_ratio"
+) -> tuple[tuple[str, str], ...]:
+    """A figure, by one more label than the project, and both ends of its 95 % interval."""
+    ends = (("_low", " from"), ("", ""), ("_high", " to"))
+    legend = f"{{{{project}}}} {{{{{by}}}}}"
+    return tuple((one(f"labelstream_{name}{end}{unit}", matchers), legend + said) for end, said in ends)
 
 
 OBJECTS = Row(
@@ -147,8 +150,8 @@ OBJECTS = Row(
     (
         Panel(
             "Objects per item",
-            "Spans, boxes, polygons, masks, segments or tracks of a prediction or label in the window, the mean.",
-            ((one("labelstream_objects_per_item"), "{{project}} {{of}}"),),
+            "Spans, boxes, polygons, masks, segments or tracks of a prediction or label in the window, the mean; 95 %.",
+            with_interval("objects_per_item", "of", unit=""),
         ),
         Panel(
             "Extent disagreement",
@@ -159,10 +162,9 @@ OBJECTS = Row(
         *(
             Panel(
                 f"Class mix of objects in {of}",
-                "Share of each class in the objects of the window.",
-                ((one("labelstream_object_class_share_ratio", f'{OWN}, of="{of}"'), "{{project}} {{class}}"),),
+                "Share of each class in the objects of the window, with a 95 % interval in which items are the trials.",
+                with_interval("object_class_share", "class", f'{OWN}, of="{of}"'),
                 "percentunit",
-                stacked=True,
                 most=1,
             )
             for of in ("predictions", "labels")

@@ -1,10 +1,10 @@
 """The read API's answers as JSON: one bounded document each."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from services.monitor.api.view import Lag, Rates, Watching
+from services.monitor.domain.accuracy import Rate
 from services.monitor.domain.facts import Facts
 from services.monitor.domain.overview import Mix, Overview
 from services.monitor.store.reading import Asked, Person
@@ -30,7 +30,12 @@ def classes_of(view: Overview) -> Document:
 
 
 def _mix(mix: Mix) -> Document:
-    classes = [{"class": one.name, "now": one.now, "reference": one.reference} for one in mix.shares]
+    """`low` and `high` are there where `now` has an interval."""
+    classes = [
+        {"class": one.name, "now": one.now, "reference": one.reference}
+        | ({} if one.low is None else {"low": one.low, "high": one.high})
+        for one in mix.shares
+    ]
     return {"events_now": mix.now, "events_reference": mix.before, "distance": mix.distance, "classes": classes}
 
 
@@ -47,13 +52,10 @@ def quality_of(view: Overview) -> Document:
         "models": {model: _dumped(one) for model, one in figures.models().items()},
         "model_calibration": {model: _dumped(one) for model, one in figures.model_calibration.items()},
         "objects": {
-            "per_item": dict(view.kinds.per_item),
+            "per_item": {of: _rate(about.each, "items") for of, about in view.kinds.objects.items()},
             "classes": {of: _mix(mix) for of, mix in view.objects.items()},
-            "extent_disagreement": {model: asdict(one) for model, one in view.kinds.extent.items()},
-            "word_error_rate": {
-                model: {"rate": one.rate, "low": one.low, "high": one.high, "words": one.labels}
-                for model, one in view.kinds.words.items()
-            },
+            "extent_disagreement": {model: _rate(one, "pairs") for model, one in view.kinds.extent.items()},
+            "word_error_rate": {model: _rate(one, "words") for model, one in view.kinds.words.items()},
         },
         "audits": {model: {"labels": one.labels, "agreement": one.agreement} for model, one in view.audits.items()},
         "agreement": _dumped(figures.agreement),
@@ -63,6 +65,10 @@ def quality_of(view: Overview) -> Document:
         "confused": [_dumped(pair) for pair in figures.confused],
         "relabels_left": view.budget_left,
     }
+
+
+def _rate(one: Rate, seen: str) -> Document:
+    return {"rate": one.rate, "low": one.low, "high": one.high, seen: one.labels}
 
 
 def _dumped(value: Any) -> Any:

@@ -97,11 +97,11 @@ def _legend(names: Sequence[str], title: str) -> Element:
 
 
 def mixes(title: str, mix: Mix) -> Element:
-    """A bar for now over a mark for the reference, for each class."""
+    """A bar for now, with its interval where it has one, over a mark for the reference, for each class."""
     if not mix.shares:
         return E("p", "No events in the window or the day before.", class_="none")
     name_width, bar, height = 150, WIDTH - 150 - 100, ROW * len(mix.shares) + 4
-    top = max(max(one.now or 0.0, one.reference or 0.0) for one in mix.shares) or 1.0
+    top = max(max(one.now or 0.0, one.reference or 0.0, one.high or 0.0) for one in mix.shares) or 1.0
     parts: list[Element] = []
     for n, one in enumerate(mix.shares):
         y = ROW * n + 2
@@ -109,6 +109,9 @@ def mixes(title: str, mix: Mix) -> Element:
         parts.append(_label(short(one.name), name_width - 6, y + 12, anchor="end"))
         if one.now is not None:
             parts.append(_bar(float(name_width), y + 3.0, bar * one.now / top))
+        if one.low is not None and one.high is not None:
+            ends = {"x1": name_width + bar * one.low / top, "x2": name_width + bar * one.high / top}
+            parts.append(E("line", **ends, y1=y + ROW / 2, y2=y + ROW / 2, class_="whisker"))
         if one.reference is not None:
             x = name_width + bar * one.reference / top
             parts.append(E("line", x1=x, x2=x, y1=float(y), y2=float(y + ROW - 1), class_="mark"))

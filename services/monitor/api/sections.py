@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlencode
 
-from services.monitor.api.drawing import Line, Stage, flow, interval, lines, mixes
+from services.monitor.api.drawing import Line, Stage, flow, interval, lines, mixes, rounded_up
 from services.monitor.api.elements import Child, E, Element
 from services.monitor.api.view import View
 from services.monitor.api.wording import NONE, clock, count, duration, number, percent, rate
@@ -103,11 +103,13 @@ def _right(known: Right | Accuracy | None) -> Sequence[Child]:
     """Accuracy, its interval, and what it stands on."""
     if known is None:
         return (NONE, "", "")
-    shown = E(
-        "span", interval(known.accuracy, known.low, known.high), f" {percent(known.low)} to {percent(known.high)}"
-    )
+    shown = _between(known.accuracy, known.low, known.high)
     estimate = "" if known.estimate is None else f"; mean confidence {percent(known.estimate)}"
     return (percent(known.accuracy), shown, f"{count(known.labels)} {BASES[known.basis]}{estimate}")
+
+
+def _between(rate: float, low: float, high: float) -> Element:
+    return E("span", interval(rate, low, high), f"{percent(low)} to {percent(high)}", class_="ends")
 
 
 def _models(view: View) -> Element | None:
@@ -129,26 +131,25 @@ def objects(view: View) -> Element | None:
     about = view.overview.kinds
     if not about:
         return None
-    rows: list[Sequence[Child]] = [
-        (f"objects in each of {of}", number(mean), "") for of, mean in sorted(about.per_item.items(), reverse=True)
-    ]
-    rows += [
-        (f"extents of {model} differ from people's by", percent(one.rate), interval(one.rate, one.low, one.high))
-        for model, one in about.extent.items()
-    ]
-    rows += [
-        (
-            f"words of {model} wrong, by blind audits",
-            percent(one.rate),
-            f"{interval(one.rate, one.low, one.high)}, {count(one.labels)} words",
-        )
-        for model, one in about.words.items()
-    ]
+    rows: list[Sequence[Child]] = []
+    for of, found in sorted(about.objects.items(), reverse=True):
+        each = found.each
+        drawn = interval(each.rate, each.low, each.high, most=rounded_up(each.high))
+        shown = E("span", drawn, f"{number(each.low)} to {number(each.high)}", class_="ends")
+        rows.append((f"objects in each of {of}", number(each.rate), shown, f"{count(each.labels)} items"))
+    for told, rates, seen in (
+        ("extents of {} differ from people's by", about.extent, "pairs"),
+        ("words of {} wrong, by blind audits", about.words, "words"),
+    ):
+        for model, one in rates.items():
+            shown = _between(one.rate, one.low, one.high)
+            rows.append((told.format(model), percent(one.rate), shown, f"{count(one.labels)} {seen}"))
     charts = [
         mixes(f"Objects of {of}: {count(mix.now)} now, {count(mix.before)} in the day before", mix)
         for of, mix in view.overview.objects.items()
     ]
-    return section("Objects", table(("in the window", "", ""), rows, none=""), E("div", *charts, class_="charts"))
+    measured = table(("in the window", "", "95 %", "of"), rows, none="")
+    return section("Objects", measured, E("div", *charts, class_="charts"))
 
 
 def _measured(view: View) -> Element:

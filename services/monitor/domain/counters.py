@@ -42,9 +42,13 @@ class Kind(StrEnum):
     COMPARED_WEIGHT = "compared_weight"  # the same, in millionths of 1 / inclusion probability
     OBJECTS = "objects"  # predictions or labels, class; per time bucket
     OBJECT_ITEMS = "object_items"  # predictions or labels; per time bucket: values whose kind has objects
-    EXTENT = "extent"  # model version, lane:apart or lane:pairs, in millionths; per time bucket
-    # model version, lane:errors or lane:words, in millionths of 1 / inclusion probability; lane:texts; squares of their
-    # errors, products with their words, squares of these (lane:squares, cross, lengths), in thousandths; the same
+    OBJECT_SQUARES = "object_squares"  # the same, over items: squares of an item's objects of the class; "": of all
+    OBJECT_CROSS = "object_cross"  # the same: an item's objects of the class times all that it has
+    # model version, lane:apart or lane:pairs; squares of an item's apart, products with its pairs, squares of these
+    # (lane:squares, cross, lengths); all in millionths; per time bucket
+    EXTENT = "extent"
+    # model version, lane:errors or lane:words, in millionths of 1 / inclusion probability; squares of a text's
+    # errors, products with its words, squares of these (lane:squares, cross, lengths), in thousandths; the same
     WORDS = "words"
 
     JUDGED = "judged"  # model version, lane:decile:verdict of people's first labels; per hour

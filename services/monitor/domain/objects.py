@@ -1,5 +1,7 @@
 """Objects inside of labels, counted: how many, of which classes, and how far people and models lie apart on them.
 
+Beside each sum over items stand those of squares and products, by which its interval is known: an item is one trial.
+
 Exact and cheap, in whole numbers, so that any order of events adds up to the same: sums are in millionths. Values that
 would cost more than a few milliseconds are passed over, and so are extents of polygons, tracks and rotated boxes.
 """
@@ -56,9 +58,13 @@ def count_objects(counts: Counts, project: str, value: LabelValue, of: str, buck
     objects = objects_of(value)
     if objects is None:
         return
+    every = len(objects)
     counts[Key(project, Kind.OBJECT_ITEMS, of, "", bucket)] += 1
+    counts[Key(project, Kind.OBJECT_SQUARES, of, "", bucket)] += every**2
     for label, n in Counter(one.label for one in objects).items():
         counts[Key(project, Kind.OBJECTS, of, label, bucket)] += n
+        counts[Key(project, Kind.OBJECT_SQUARES, of, label, bucket)] += n**2
+        counts[Key(project, Kind.OBJECT_CROSS, of, label, bucket)] += n * every
 
 
 class Compared(NamedTuple):
@@ -88,17 +94,18 @@ def count_apart(counts: Counts, project: str, human: LabelValue, model: LabelVal
         found = word_errors(human.text, model.text)
         if found is not None:
             errors, words = (n * weight for n in found)
-            told = {"errors": errors, "words": words, "texts": 1}
-            told |= {"squares": _product(errors, errors), "cross": _product(errors, words)}
-            told |= {"lengths": _product(words, words)}
+            told = {"errors": errors, "words": words, "squares": _product(errors, errors)}
+            told |= {"cross": _product(errors, words), "lengths": _product(words, words)}
             for what, n in told.items():
                 counts[Key(project, Kind.WORDS, version, f"{lane}:{what}", bucket)] += n
         return
     overlaps = matched(human, model)
     if overlaps:
-        apart = sum(round((1.0 - overlap) * MILLION) for overlap in overlaps)
-        counts[Key(project, Kind.EXTENT, version, f"{lane}:apart", bucket)] += apart
-        counts[Key(project, Kind.EXTENT, version, f"{lane}:pairs", bucket)] += len(overlaps) * MILLION
+        apart, pairs = sum(round((1.0 - overlap) * MILLION) for overlap in overlaps), len(overlaps)
+        told = {"apart": apart, "pairs": pairs * MILLION}
+        told |= {"squares": apart**2 // MILLION, "cross": apart * pairs, "lengths": pairs**2 * MILLION}
+        for what, n in told.items():
+            counts[Key(project, Kind.EXTENT, version, f"{lane}:{what}", bucket)] += n
 
 
 def _product(one: int, other: int) -> int:

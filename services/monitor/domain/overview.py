@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
 from services.monitor.domain.counters import MILLION, Counts, Kind
 from services.monitor.domain.facts import State
 from services.monitor.domain.figures import Audited, Figures, audited
-from services.monitor.domain.kinds import Kinds, kinds, object_mixes
+from services.monitor.domain.kinds import Kinds, Objects, kinds, object_mixes
 from services.monitor.domain.windows import OTHER, bounded, class_mix
 from shared.events import Path
 
@@ -17,11 +17,13 @@ SHOWN_CLASSES = 20
 
 
 class ClassShare(NamedTuple):
-    """Shares of one class, now and in the reference; None without a single event there."""
+    """Shares of one class, now and in the reference; None without a single event there. `low`, `high`: 95 % of now."""
 
     name: str
     now: float | None
     reference: float | None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +111,20 @@ def mix_of(project: str, window: Counts, reference: Counts, kind: Kind, classes:
     return _compared(now, before, classes)
 
 
-def objects_of(project: str, window: Counts, reference: Counts, classes: Collection[str]) -> dict[str, Mix]:
-    """The classes of objects, the same way."""
-    now, before = object_mixes(window).get(project, {}), object_mixes(reference).get(project, {})
-    return {of: _compared(mix, before.get(of, Counter()), classes) for of, mix in sorted(now.items(), reverse=True)}
+def objects_of(
+    project: str, found: Mapping[str, Objects], reference: Counts, classes: Collection[str]
+) -> dict[str, Mix]:
+    """The classes of objects, the same way, with intervals."""
+    before = object_mixes(reference).get(project, {})
+    mixes = {}
+    for of, one in sorted(found.items(), reverse=True):
+        if one.objects:
+            mix = _compared(one.objects, before.get(of, Counter()), classes)
+            shown = [each.name for each in mix.shares]
+            ends = [one.share(name, shown) for name in shown]
+            shares = (each._replace(low=low, high=high) for each, (low, high) in zip(mix.shares, ends, strict=True))
+            mixes[of] = replace(mix, shares=tuple(shares))
+    return mixes
 
 
 def _compared(now: Counter[str], before: Counter[str], classes: Collection[str]) -> Mix:
@@ -161,6 +173,7 @@ def overview(
         budget_left: relabel requests still possible.
     """
     of = (("predictions", Kind.PREDICTED), ("labels", Kind.LABELLED))
+    about = kinds(window).get(project, Kinds())
     return Overview(
         project_id=project,
         taken_at=taken_at,
@@ -170,6 +183,6 @@ def overview(
         audits={model: one for (owner, model), one in audited(window).items() if owner == project},
         figures=figures,
         budget_left=budget_left,
-        kinds=kinds(window).get(project, Kinds()),
-        objects=objects_of(project, window, reference, classes),
+        kinds=about,
+        objects=objects_of(project, about.objects, reference, classes),
     )

@@ -14,6 +14,8 @@ from shared.labels import Names
 
 OTHER = "other"
 MAX_CLASSES = 1000
+BY_CLASS = (Kind.PREDICTED, Kind.LABELLED, Kind.OBJECTS, Kind.OBJECT_SQUARES, Kind.OBJECT_CROSS)
+"""Kinds whose symbol is a class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def named(counts: Mapping[Key, int], naming: Mapping[str, Names]) -> Counts:
     found = Counts()
     for key, n in counts.items():
         names = naming.get(key.project_id)
-        if names is not None and key.kind in (Kind.PREDICTED, Kind.LABELLED, Kind.OBJECTS):
+        if names is not None and key.kind in BY_CLASS:
             key = key._replace(symbol=names.name(key.symbol))  # noqa: PLW2901
         elif names is not None and key.kind in (Kind.SAID, Kind.CAME, Kind.TOLD):
             key = key._replace(symbol=renamed(key.symbol, names))  # noqa: PLW2901

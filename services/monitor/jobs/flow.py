@@ -25,7 +25,8 @@ log = structlog.get_logger(__name__)
 
 MIXES = (Kind.PREDICTED, Kind.LABELLED, Kind.COMPARED, Kind.COMPARED_WEIGHT)
 """What the short windows are measured by."""
-SHOWN = (*MIXES, Kind.OBJECTS, Kind.OBJECT_ITEMS, Kind.EXTENT, Kind.WORDS)
+OBJECTS = (Kind.OBJECTS, Kind.OBJECT_ITEMS, Kind.OBJECT_SQUARES, Kind.OBJECT_CROSS)
+SHOWN = (*MIXES, *OBJECTS, Kind.EXTENT, Kind.WORDS)
 """What is shown of them."""
 OpenUnit = Callable[[], AbstractAsyncContextManager[Unit]]
 REFERENCE = timedelta(days=1)

@@ -1,12 +1,13 @@
 """Objects of labels and predictions in the window, and how far people and models lie apart on them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client.core import Metric
 
-from services.monitor.domain.kinds import kinds
+from services.monitor.domain.accuracy import Rate
+from services.monitor.domain.kinds import Kinds, Objects, kinds
 from services.monitor.domain.windows import bounded
-from services.monitor.metrics.declared import filled, gauge
+from services.monitor.metrics.declared import Declared, Labels, filled, gauge
 from services.monitor.metrics.snapshot import Snapshot
 
 PER_ITEM = gauge(
@@ -36,23 +37,53 @@ EXTENT_LOW, EXTENT_HIGH, WORD_ERRORS_LOW, WORD_ERRORS_HIGH = (
     for name in ("extent_disagreement", "word_error")
     for end, which in (("low", "lower"), ("high", "upper"))
 )
+PER_ITEM_LOW, PER_ITEM_HIGH = (
+    gauge(f"objects_per_item_{end}", f"The {which} end of its 95 % interval.", "project", "of")
+    for end, which in (("low", "lower"), ("high", "upper"))
+)
+CLASS_LOW, CLASS_HIGH = (
+    gauge(
+        f"object_class_share_{end}_ratio",
+        f"The {which} end of its 95 % interval, where items are the trials.",
+        "project",
+        "of",
+        "class",
+    )
+    for end, which in (("low", "lower"), ("high", "upper"))
+)
+COUNTS = (PER_ITEM, PER_ITEM_LOW, PER_ITEM_HIGH)
+SHARES = (CLASS_SHARE, CLASS_LOW, CLASS_HIGH)
+EXTENTS = (EXTENT, EXTENT_LOW, EXTENT_HIGH)
 WORD_RATES = (WORD_ERRORS, WORD_ERRORS_LOW, WORD_ERRORS_HIGH)
-DECLARED = (
-    PER_ITEM, CLASS_SHARE, EXTENT, EXTENT_LOW, EXTENT_HIGH, WORD_ERRORS, WORD_ERRORS_LOW, WORD_ERRORS_HIGH,
-)  # fmt: skip
+DECLARED = (*COUNTS, *SHARES, *EXTENTS, *WORD_RATES)
 
 
 def objects(shown: Snapshot, max_classes: int) -> Iterator[Metric]:
     """The samples of one snapshot."""
     found = kinds(shown.window)
-    yield filled(PER_ITEM, {(name, of): mean for name, one in found.items() for of, mean in one.per_item.items()})
-    shares: dict[tuple[str, str, str], float] = {}
-    for project, one in found.items():
-        for of, mix in one.mixes.items():
-            kept = bounded(mix, shown.projects.get(project) or None, max_classes)
-            shares |= {(project, of, name): n / mix.total() for name, n in kept.items()}
-    yield filled(CLASS_SHARE, shares)
-    for metrics, what in (((EXTENT, EXTENT_LOW, EXTENT_HIGH), "extent"), (WORD_RATES, "words")):
-        known = {(name, model): rate for name, one in found.items() for model, rate in getattr(one, what).items()}
-        for metric, end in zip(metrics, ("rate", "low", "high"), strict=True):
-            yield filled(metric, {place: getattr(rate, end) for place, rate in known.items()})
+    yield from _three(COUNTS, {(name, of): _ends(one.each) for name, of, one in _all(found)})
+    shares: dict[tuple[str, ...], tuple[float, float, float]] = {}
+    for project, of, one in _all(found):
+        kept = bounded(one.objects, shown.projects.get(project) or None, max_classes)
+        for name, n in kept.items():
+            shares[project, of, name] = (n / one.objects.total(), *one.share(name, kept))
+    yield from _three(SHARES, shares)
+    for metrics, what in ((EXTENTS, "extent"), (WORD_RATES, "words")):
+        known = {
+            (name, model): _ends(rate) for name, one in found.items() for model, rate in getattr(one, what).items()
+        }
+        yield from _three(metrics, known)
+
+
+def _all(found: Mapping[str, Kinds]) -> Iterator[tuple[str, str, Objects]]:
+    return ((project, of, one) for project, about in found.items() for of, one in about.objects.items())
+
+
+def _ends(one: Rate) -> tuple[float, float, float]:
+    return one.rate, one.low, one.high
+
+
+def _three(metrics: Sequence[Declared], known: Mapping[Labels, tuple[float, float, float]]) -> Iterator[Metric]:
+    """A figure and both ends of its interval."""
+    for place, declared in enumerate(metrics):
+        yield filled(declared, {labels: values[place] for labels, values in known.items()})

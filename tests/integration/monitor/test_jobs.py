@@ -116,6 +116,13 @@ async def test_metrics_show_accuracy_by_path_and_what_is_inside_of_labels(monito
         'labelstream_accuracy_ratio{basis="audit",name="auto",of="path",project="sentiment"} 0.25',
     ):
         assert line in text, line
+    for figure, about in (
+        ("objects_per_item_{}", 'of="labels"'),
+        ("object_class_share_{}_ratio", 'class="negative",of="labels"'),
+        ("extent_disagreement_{}_ratio", 'model_version="m1"'),
+    ):
+        for end in ("low", "high"):
+            assert f"labelstream_{figure.format(end)}{{{about}," in text, figure
     assert 'labelstream_accuracy_high_ratio{basis="audit",name="auto",of="path",project="sentiment"}' in text
     assert 'labelstream_model_calibration_error_ratio{model_version="m1",project="sentiment"}' in text
     monitor.now += timedelta(days=2)

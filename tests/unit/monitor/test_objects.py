@@ -1,5 +1,6 @@
 """Objects of labels: counted, and compared with the model's, against plain definitions."""
 
+from collections import Counter
 from random import Random
 from typing import Any
 
@@ -9,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.monitor.domain.accuracy import wilson
+from services.monitor.domain.clusters import quantile
 from services.monitor.domain.counters import MILLION, Counts, Key, Kind
 from services.monitor.domain.facts import Facts
 from services.monitor.domain.kinds import kinds
-from services.monitor.domain.objects import Compared, count_apart, matched, objects_of, word_errors
+from services.monitor.domain.objects import Compared, count_apart, count_objects, matched, objects_of, word_errors
 from services.monitor.domain.observe import observe
 from services.monitor.metrics.objects import objects
 from services.monitor.metrics.snapshot import Snapshot
@@ -162,9 +164,12 @@ def test_the_window_shows_objects_extents_and_words() -> None:
 
 def test_an_extent_has_an_interval_and_words_their_number() -> None:
     found = kinds(told(spans((0, 4), (10, 12)), spans((0, 2))))["p"]
-    assert found.per_item == {"labels": 2.0, "predictions": 1.0}
+    each = {of: one.each for of, one in found.objects.items()}
+    assert {of: (one.rate, one.labels) for of, one in each.items()} == {"labels": (2.0, 1), "predictions": (1.0, 1)}
+    assert each["labels"].low < 0.2
+    assert each["labels"].high > 10, "one item tells little"
     extent = found.extent["m1"]
-    assert (extent.rate, extent.labels) == (0.5, 1)
+    assert (extent.rate, extent.labels) == (0.5, 1)  # the second object of people's has no partner
     assert 0.0 <= extent.low < 0.5 < extent.high <= 1.0
     blind = told(Transcript(text="a b c d"), Transcript(text="a b c"), would_auto=True)
     wrong = kinds(blind)["p"].words["m1"]
@@ -193,3 +198,67 @@ def test_a_word_error_rate_is_in_its_interval_though_words_are_wrong_together() 
         alone += low <= 0.2 <= high
     assert held >= 182
     assert alone < 140
+
+
+CLASSES = ("cat", "dog", "eel", "fox")
+SHOWN = ("cat", "dog", "other")
+
+
+def of_one_item(rng: Random) -> Counts:
+    """What one item is counted as that has three boxes in the mean, mostly of one class, and all as far apart."""
+    number, ruling, off = rng.choice((0, 0, 1, 2, 4, 11)), rng.choice("abbbc"), rng.choice((0, 0, 0, 4))
+    names = [CLASSES["abcd".index(ruling if rng.random() < 0.8 else "d")] for _ in range(number)]
+    ours, theirs = (
+        tuple(Box(x=30 * place + by, y=0, width=10, height=10, label=name) for place, name in enumerate(names))
+        for by in (0, off)
+    )
+    counts: Counts = Counts()
+    count_objects(counts, "p", Boxes(boxes=ours), "labels", 60)
+    count_apart(counts, "p", Boxes(boxes=ours), Boxes(boxes=theirs), Compared("m1", "routed", 60, MILLION))
+    return counts
+
+
+def figures(counts: Counts) -> dict[str, tuple[float, float, float, int]]:
+    """Rate, interval, and what it is of."""
+    found = kinds(counts)["p"]
+    labels, extent = found.objects["labels"], found.extent["m1"]
+    objects, named = labels.objects, ("cat", "dog")
+    rates = {"dog": objects["dog"] / objects.total(), "other": 1 - sum(objects[one] for one in named) / objects.total()}
+    about = {name: (rates[name], *labels.share(name, SHOWN), objects.total()) for name in rates}
+    return about | {
+        name: (one.rate, one.low, one.high, one.labels) for name, one in (("each", labels.each), ("extent", extent))
+    }
+
+
+def test_intervals_hold_though_objects_of_an_item_go_together() -> None:
+    rng, runs = Random(5), 200
+    traffic = [of_one_item(rng) for _ in range(400)]
+    truth = {name: rate for name, (rate, *_) in figures(sum(traffic, Counts())).items()}
+    held, alone = Counter[str](), Counter[str]()
+    for _ in range(runs):
+        counts: Counts = Counts()
+        for one in rng.choices(traffic, k=60):
+            counts.update(one)
+        for name, (rate, low, high, number) in figures(counts).items():
+            held[name] += low <= truth[name] <= high
+            if name != "each":
+                least, most = wilson(rate, number)
+                alone[name] += least <= truth[name] <= most
+    assert all(held[name] >= 0.915 * runs for name in truth), held
+    assert all(n < 0.85 * runs for n in alone.values()), alone
+
+
+def test_objects_of_an_item_are_counted_with_their_squares_and_products() -> None:
+    counts: Counts = Counts()
+    for labels in (("cat", "cat", "dog"), (), ("dog",)):
+        value = Boxes(boxes=tuple(Box(x=0, y=0, width=1, height=1, label=one) for one in labels))
+        count_objects(counts, "p", value, "labels", 60)
+    one = kinds(counts)["p"].objects["labels"]
+    assert (one.items, one.objects) == (3, {"cat": 2, "dog": 2})
+    assert one.squares == {"cat": 4, "dog": 2, "": 10}
+    assert one.cross == {"cat": 6, "dog": 4}
+
+
+@pytest.mark.parametrize(("freedom", "expected"), [(1, 12.706), (5, 2.571), (6, 2.447), (10, 2.228), (40, 2.021)])
+def test_few_items_are_judged_by_students_t(freedom: int, expected: float) -> None:
+    assert quantile(freedom) == pytest.approx(expected, rel=0.01)
