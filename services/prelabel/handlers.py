@@ -43,6 +43,7 @@ class _Group:
     questions: list[Question]
     slot: Slot | None
     fetched: Fetched
+    sketched: bool
     shadow: LoadedModel | None = None
     shadow_fetched: Fetched = field(default_factory=dict)
 
@@ -130,7 +131,7 @@ class Handlers:
             asked = [questions[position] for position in positions]
             slot = self._live.slot(name)
             fetched = await self._fetch(asked, projects[name], slot)
-            groups.append(_Group(positions, asked, slot, fetched))
+            groups.append(_Group(positions, asked, slot, fetched, projects[name].spec.looks_around))
         return groups
 
     async def _add_shadow(self, group: _Group, projects: dict[str, CurrentProject]) -> None:
@@ -172,6 +173,7 @@ class Handlers:
                 predicted_at=now,
                 max_pixels=self._settings.image_max_pixels,
                 work=work,
+                sketched=group.sketched,
             )
             for position, one in zip(group.positions, predictions, strict=True):
                 made[position] = (one, outgoing(PREDICTIONS, one, source=PRELABEL, cause=causes[position]))

@@ -63,7 +63,7 @@ from shared.events.policies import (
     Slice,
     SliceOf,
 )
-from shared.events.predictions import Abstention, Prediction, ShadowPrediction
+from shared.events.predictions import Abstention, Prediction, ShadowPrediction, Sketch
 from shared.events.projects import (
     BorderlineExample,
     CostModel,
@@ -226,6 +226,7 @@ __all__ = [
     "RuleFired",
     "SemanticMasksDecoder",
     "ShadowPrediction",
+    "Sketch",
     "Skill",
     "SkillDrift",
     "SkipReason",

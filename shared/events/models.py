@@ -60,6 +60,11 @@ class Manifest(Part):
     input: ModelInput
     input_name: Name | None = Field(default=None, description="Absent: the model's only input.")
     output_name: Name | None = Field(default=None, description="Absent: the first float output of two dimensions.")
+    features_output: Name | None = Field(
+        default=None,
+        description="The output that has the model's own features of an item, numbers: they tell near-duplicates and"
+        " what is new. Absent: pictures and sounds are compared by themselves.",
+    )
     output: Literal["probabilities", "logits"] = "probabilities"
     decoder: Decoder | None = Field(
         default=None, description="Makes objects or text of the outputs. Absent: one class of the item as a whole."

@@ -14,11 +14,13 @@ from shared.events.base import (
     Name,
     NonNegative,
     Probability,
+    Sha256,
     ShortText,
     Slug,
     Timestamp,
     derived_id,
 )
+from shared.events.inputs import Part
 from shared.labels.values import MAX_OBJECTS, LabelValue
 
 MASS_TOLERANCE = 1e-3
@@ -34,6 +36,13 @@ class Abstention(StrEnum):
     SHAPE = "shape"
     BAD_OUTPUT = "bad_output"
     OVERDUE = "overdue"
+
+
+class Sketch(Part):
+    """256 bits that stand for an item's content (shared/sketches.py); what is alike differs in few of them."""
+
+    space: Name = Field(description="What it was made of; only sketches of one space can be compared.")
+    bits: Sha256 = Field(description="In hexadecimal, 64 digits.")
 
 
 class Prediction(ItemEvent):
@@ -62,6 +71,9 @@ class Prediction(ItemEvent):
     client: Name | None = Field(default=None, description="What sent the item, as `drift.client` names it.")
     slice: Slug | None = Field(
         default=None, description="Of the project, that the item fits; null: none, or it was not known to the model."
+    )
+    sketch: Sketch | None = Field(
+        default=None, description="Of the item, where the project's order asks for one and the model can give it."
     )
     item_created_at: Timestamp
     predicted_at: Timestamp

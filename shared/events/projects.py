@@ -127,6 +127,11 @@ class ProjectSpec(FilePart):
         return (self.policy, *(one.policy for one in self.slices))
 
     @property
+    def looks_around(self) -> bool:
+        """Whether any item's place in the queue depends on what other items are."""
+        return any(one.order is not None and one.order.looks_around for one in self.policies)
+
+    @property
     def guaranteed(self) -> AutoAccept | None:
         """The auto-accept that asks for a guarantee; one certificate of the project serves every slice with it."""
         asking = (one.auto_accept for one in self.policies if one.auto_accept is not None)

@@ -140,6 +140,27 @@ def constant_model(*row: float) -> bytes:
     return table_model([list(row)])
 
 
+def hidden_model() -> bytes:
+    """64 numbers `x` to two logits `p`, by 100 hidden features `h`, which see but the sign of the first number."""
+    draw = np.random.default_rng(6)
+    first = np.zeros((64, 100))
+    first[0] = draw.normal(size=100)
+    return _model(
+        [
+            helper.make_node("Sign", ["x"], ["s"]),
+            helper.make_node("MatMul", ["s", "first"], ["m"]),
+            helper.make_node("Relu", ["m"], ["h"]),
+            helper.make_node("MatMul", ["h", "last"], ["p"]),
+        ],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 64])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", size]) for name, size in (("p", 2), ("h", 100))],
+        [
+            numpy_helper.from_array(table.astype(np.float32), name)
+            for name, table in (("first", first), ("last", draw.normal(size=(100, 2))))
+        ],
+    )
+
+
 def table_manifest(classes: tuple[str, ...] = MOODS, **more: Any) -> Manifest:
     """The manifest of `table_model`."""
     return Manifest(input=FeaturesInput(size=1), classes=classes, **more)

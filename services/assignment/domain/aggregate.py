@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from services.assignment.domain.guess import Guess
 from services.assignment.domain.lanes import PLAIN
+from services.assignment.domain.likeness import Likeness, likeness_of
 from services.assignment.domain.states import Ending, Standing, State
 from shared.events import Audience
 
@@ -146,7 +147,7 @@ class Aggregate(NamedTuple):
         bare: its content was forgotten, so nobody can be asked about it any more.
         slice: of the project, as its producer's metadata said when it came; None is none.
         language: that its metadata named.
-        sketch: 32 numbers that stand for its content (domain/sketch.py), where the policy needs them.
+        sketch: of its content (domain/sketch.py), where the policy needs one.
     """
 
     project_id: str
@@ -167,6 +168,11 @@ class Aggregate(NamedTuple):
     @property
     def key(self) -> tuple[str, str]:
         return self.project_id, self.item_id
+
+    @property
+    def likeness(self) -> Likeness | None:
+        """What it is compared with others by."""
+        return likeness_of(self.guess, self.sketch, self.content_hash)
 
     @property
     def open(self) -> bool:

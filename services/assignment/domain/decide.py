@@ -340,7 +340,7 @@ def _round(known: Aggregate, context: Context, draws: Draws, routing: Routing, w
     policy = context.policy_of(known)
     spread = 0.0
     if context.around is not None and known.round == 1 and routing.way is Way.PEOPLE:
-        spread = context.around.spread(known.key, known.sketch, policy.order)
+        spread = context.around.spread(known.key, known.likeness, policy.order)
     place = context.place(known, draws, spread)
     asked = Round(
         known.project_id,

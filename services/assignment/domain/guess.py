@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.events import Abstention, Prediction, Proposal, unchecked
+from shared.events import Abstention, Prediction, Proposal, Sketch, unchecked
 from shared.labels import Choice, LabelValue, Names
 
 
@@ -13,6 +13,7 @@ class Guess:
     """A prediction or abstention in short; stored as its JSON.
 
     `label`: what the item is labelled as, on the word of this prediction or an earlier one; until a round is opened.
+    `sketch`: of the item; kept until it is routed.
     """
 
     value: LabelValue | None = None
@@ -28,6 +29,7 @@ class Guess:
     label: LabelValue | None = None
     source: str | None = None
     client: str | None = None
+    sketch: Sketch | None = None
 
     @classmethod
     def of(cls, prediction: Prediction) -> "Guess":
@@ -45,6 +47,7 @@ class Guess:
             predicted_at=prediction.predicted_at,
             source=prediction.source,
             client=prediction.client,
+            sketch=prediction.sketch,
         )
 
     @classmethod

@@ -1,26 +1,36 @@
-"""Sketches: 32 small numbers that stand for an item's content, so that likeness can be told without reading it again.
+"""What of an item's content is sketched here: texts, records and feature vectors. Of media prelabel makes the sketch.
 
-Feature hashing (Weinberger et al. 2009): every four bytes in a row of a text (every number of a feature vector) add to
-one of 32 sums, with a sign; both follow from a fixed hash. The cosine of two such vectors is, give or take 0.18, that
-of the full ones, and what is nearly the same is nearly the same in both. The vector is scaled to length 1 and kept as
-signed bytes of 1/127.
+Every four bytes in a row of a text add to one of 512 sums, with a sign; both follow from a fixed hash (feature hashing,
+Weinberger et al. 2009). The sums are the vector that is sketched (shared/sketches.py).
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.events import Content, FeaturesContent, JsonContent, TextContent
+from shared.sketches import WIDEST, Keys, mixed, sketches
 
-SIZE = 32
 GRAM = 4
 LONGEST = 20_000
 """Bytes of a text that are looked at."""
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-Vector = NDArray[np.float32]
+Floats = NDArray[np.float32]
 
 
-def sketch_of(content: Content) -> bytes | None:
-    """The sketch of a content; None where assignment cannot see into it (media), or there is nothing in it."""
+def sketches_of(contents: Sequence[Content]) -> list[bytes | None]:
+    """The sketch of each content; None where assignment cannot see into it (media), or there is nothing in it."""
+    vectors = [_vector_of(content) for content in contents]
+    found: list[bytes | None] = [None] * len(contents)
+    for width in {len(one) for one in vectors if one is not None}:  # one, but for features of several lengths
+        places = [place for place, one in enumerate(vectors) if one is not None and len(one) == width]
+        made = sketches(np.stack([one for place in places if (one := vectors[place]) is not None]))
+        for place, sketch in zip(places, made, strict=True):
+            found[place] = sketch
+    return found
+
+
+def _vector_of(content: Content) -> Floats | None:
     match content:
         case TextContent():
             return _of_bytes(content.text.lower().encode("utf-8", "replace")[:LONGEST])
@@ -28,38 +38,22 @@ def sketch_of(content: Content) -> bytes | None:
             return _of_bytes(content.model_dump_json(include={"fields"}).encode("utf-8", "replace")[:LONGEST])
         case FeaturesContent():
             numbers = np.asarray(content.features, dtype=np.float64)
-            numbers = numbers / max(float(np.max(np.abs(numbers))), 1e-300)
-            return _packed(_folded(np.arange(len(numbers), dtype=np.uint64), numbers))
+            return (numbers / max(float(np.max(np.abs(numbers), initial=0.0)), 1e-300)).astype(np.float32)
         case _:
             return None
 
 
-def vector_of(sketch: bytes) -> Vector:
-    """The vector, of length 1."""
-    found = np.frombuffer(sketch, dtype=np.int8).astype(np.float32)
-    return found / np.linalg.norm(found)
-
-
-def _of_bytes(text: bytes) -> bytes | None:
+def _of_bytes(text: bytes) -> Floats:
     letters = np.frombuffer(text.ljust(GRAM), dtype=np.uint8).astype(np.uint64)
     grams = np.zeros(len(letters) - GRAM + 1, dtype=np.uint64)
     for place in range(GRAM):
         grams = (grams << np.uint64(8)) | letters[place : place + len(grams)]
-    return _packed(_folded(grams, np.ones(len(grams))))
+    return _summed(grams)
 
 
-def _folded(keys: NDArray[np.uint64], numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each number added, with a sign, to one of the sums; which and how follows from the key's hash."""
-    mixed = (keys + np.uint64(1)) * _MIX
-    mixed = (mixed ^ (mixed >> np.uint64(29))) * _MIX
-    place = (mixed >> np.uint64(59)).astype(np.intp)
-    sign = 1.0 - 2.0 * ((mixed >> np.uint64(58)) & np.uint64(1)).astype(np.float64)
-    return np.bincount(place, weights=numbers * sign, minlength=SIZE).astype(np.float64)
-
-
-def _packed(sums: NDArray[np.float64]) -> bytes | None:
-    length = float(np.linalg.norm(sums))
-    if not np.isfinite(length) or length == 0.0:
-        return None
-    found = np.rint(sums / length * 127.0).astype(np.int8)
-    return found.tobytes() if found.any() else None
+def _summed(keys: Keys) -> Floats:
+    """How often each comes, with a sign, in one of the sums; which and how follows from the key's hash."""
+    hashed = mixed(keys)
+    place = (hashed >> np.uint64(55)).astype(np.intp)
+    sign = 1.0 - 2.0 * (hashed & np.uint64(1)).astype(np.float64)
+    return np.bincount(place, weights=sign, minlength=WIDEST).astype(np.float32)

@@ -1,8 +1,9 @@
 """What other items say about an item's place in the queue: far from all of them comes up, nearly the same comes down.
 
-One replica remembers, per project, what it queued lately: the last 2,048 sketches, and at most 64 centres that cover
-them (streaming k-centre by doubling; Charikar, Chekuri, Feder and Motwani 1997). A restart forgets it, and of copies
-that come through several replicas each lets one through at full score. Nothing is dropped for what is found here.
+One replica remembers, per project, what it queued lately: the last 65,536 sketches that were no copies themselves
+(domain/neighbours.py), and at most 64 centres that cover all (domain/centres.py). Time and memory for an item are
+constant, however many there are. A restart forgets it, and of copies that come through several replicas each lets one
+through at full score. Nothing is dropped for what is found here.
 """
 
 from collections import OrderedDict
@@ -10,99 +11,80 @@ from collections.abc import Hashable
 
 import numpy as np
 
+from services.assignment.domain.centres import CENTRES, Centres
+from services.assignment.domain.likeness import DIGEST, Likeness
+from services.assignment.domain.neighbours import WINDOW, Neighbours, Words, words_of
 from services.assignment.domain.priority import weight_of_all
-from services.assignment.domain.sketch import SIZE, Vector, vector_of
 from shared.events import Order
+from shared.sketches import BITS
 
-RECENT, CENTRES = 2048, 64
-ALIKE, SAME = 0.9, 0.97
-"""Likeness from which the policy's `duplicates` begins to count, and from which it counts in full. It is the cosine of
-what is left of two sketches without the mean of all: else whatever a project's items have in common would make them
-alike."""
+SAME, ALIKE = 0.125, 0.25
+"""The distance from which the policy's `duplicates` counts in full, and from which it begins to: as a share of what two
+items of the project differ in on average. Else whatever they all have in common would make them alike."""
 PRIOR = 20.0
-"""Items of no likeness that the mean begins with."""
+"""Items with nothing in common that the average begins with."""
+PLACES = 8192
+"""Items whose place is remembered, should their batch be tried anew."""
+SPACES = 3
+"""Of the spaces that sketches lie in (a model's features are one; another model's, another) the last ones are kept."""
+Place = tuple[float, float]
 
 
 class Surroundings:
     """What was queued lately in one project."""
 
-    def __init__(self, *, recent: int = RECENT, centres: int = CENTRES) -> None:
-        self._recent = np.zeros((recent, SIZE), dtype=np.float32)
-        self._next = 0
-        self._sum = np.zeros(SIZE, dtype=np.float64)
-        self._centres: Vector = np.zeros((0, SIZE), dtype=np.float32)
-        self._limit = centres
-        self._radius = 0.0
-        self._places: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+    def __init__(self, *, recent: int = WINDOW, centres: int = CENTRES) -> None:
+        self._recent, self._centres = recent, centres
+        self._spaces: OrderedDict[str, Space] = OrderedDict()
+        self._places: OrderedDict[Hashable, Place] = OrderedDict()
 
-    @property
-    def centres(self) -> Vector:
-        """(centres, 32)."""
-        return self._centres
-
-    @property
-    def radius(self) -> float:
-        """No remembered item is further than four times this from a centre, as a chord of the unit sphere."""
-        return self._radius
-
-    def spread(self, key: Hashable, sketch: bytes | None, order: Order | None) -> float:
+    def spread(self, key: Hashable, likeness: Likeness | None, order: Order | None) -> float:
         """The item's part of the score, and from now on it is one of those that others are compared with.
 
         The same item again (a batch that is tried anew) gets the same.
         """
-        if sketch is None or order is None or not order.looks_around:
+        if likeness is None or order is None or not order.looks_around:
             return 0.0
         if key not in self._places:
-            self._places[key] = self._take(vector_of(sketch))
-            if len(self._places) > len(self._recent):
+            self._places[key] = self.space(likeness.space).take(words_of(likeness.sketch))
+            if len(self._places) > PLACES:
                 self._places.popitem(last=False)
         far, near = self._places[key]
-        total = weight_of_all(order)
-        return order.diversity * far / total - order.duplicates * near
+        if likeness.space == DIGEST:  # it says whether two are the same, not how far they are apart
+            far = 0.0
+        return order.diversity * far / weight_of_all(order) - order.duplicates * near
 
-    def _take(self, vector: Vector) -> tuple[float, float]:
+    def space(self, name: str) -> "Space":
+        """One of the spaces."""
+        if name not in self._spaces:
+            self._spaces[name] = Space(Neighbours(self._recent), Centres(self._centres))
+            if len(self._spaces) > SPACES:
+                self._spaces.popitem(last=False)
+        self._spaces.move_to_end(name)
+        return self._spaces[name]
+
+
+class Space:
+    """The sketches of one space: only they can be compared."""
+
+    def __init__(self, near: Neighbours, far: Centres) -> None:
+        self.near, self.far = near, far
+        self._ones = np.full(BITS, PRIOR / 2.0)
+        self._all = PRIOR
+
+    @property
+    def typical(self) -> float:
+        """In how many bits two items differ on average, if each bit came as often as it did, by itself."""
+        share = self._ones / self._all
+        return float(2.0 * (share * (1.0 - share)).sum())
+
+    def take(self, sketch: Words) -> Place:
         """How far from every centre (0 to 1), and how near to the likest of the recent (0 to 1)."""
-        likest = self._likest(vector)
-        self._recent[self._next % len(self._recent)] = vector
-        self._next += 1
-        self._sum += vector
-        return self._cover(vector), min(1.0, max(0.0, (likest - ALIKE) / (SAME - ALIKE)))
-
-    def _likest(self, vector: Vector) -> float:
-        if self._next == 0:
-            return 0.0
-        mean = (self._sum / (self._next + PRIOR)).astype(np.float32)
-        others = self._recent[: self._next] - mean
-        own = vector - mean
-        lengths = np.linalg.norm(others, axis=1) * np.linalg.norm(own)
-        return float(np.max(others @ own / np.maximum(lengths, 1e-6)))
-
-    def _cover(self, vector: Vector) -> float:
-        gap = float(np.min(_chords(self._centres, vector))) if len(self._centres) else np.inf
-        far = min(1.0, gap / (4.0 * self._radius)) if self._radius > 0.0 else float(gap > 0.0)
-        if gap > 4.0 * self._radius:
-            self._centres = np.vstack([self._centres, vector[None, :]])
-        while len(self._centres) > self._limit:
-            self._double()
-        return far
-
-    def _double(self) -> None:
-        """Take a larger radius, and keep only centres that are further apart than twice the larger one."""
-        self._radius = 2.0 * self._radius if self._radius > 0.0 else _closest(self._centres) / 2.0
-        kept = self._centres[:1]
-        for vector in self._centres[1:]:
-            if float(np.min(_chords(kept, vector))) > 2.0 * self._radius:
-                kept = np.vstack([kept, vector[None, :]])
-        self._centres = kept
-
-
-def _chords(vectors: Vector, vector: Vector) -> Vector:
-    found: Vector = np.sqrt(np.maximum(0.0, 2.0 - 2.0 * (vectors @ vector)))
-    return found
-
-
-def _closest(vectors: Vector) -> float:
-    """The smallest distance of two of them."""
-    likeness = vectors @ vectors.T
-    np.fill_diagonal(likeness, -1.0)
-    return float(np.sqrt(max(1e-9, 2.0 - 2.0 * float(np.max(likeness)))))
+        typical = self.typical
+        apart, since = self.near.nearest(sketch)
+        near = min(1.0, max(0.0, (ALIKE * typical - apart) / ((ALIKE - SAME) * typical)))
+        if near < 1.0 or self.near.fading(since):  # of a group of copies one is kept, and stays while they come
+            self.near.add(sketch)
+        self._ones += np.unpackbits(sketch.view(np.uint8))
+        self._all += 1.0
+        return self.far.cover(sketch), near

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from services.assignment.domain.aggregate import ERASED_CONTENT, Aggregate
@@ -12,7 +13,7 @@ from services.assignment.domain.facts import Escalated, Fact, ItemSeen, Labelled
 from services.assignment.domain.guess import Guess
 from services.assignment.domain.lanes import language_of
 from services.assignment.domain.routing import Standing
-from services.assignment.domain.sketch import sketch_of
+from services.assignment.domain.sketch import sketches_of
 from services.assignment.handlers.deciding import context_of, no_project, publish_all, standing
 from services.assignment.handlers.measured import keep, keep_certificates
 from services.assignment.handlers.outlook import Outlook
@@ -162,7 +163,7 @@ class Handlers:
                 unit.reject(received.record, Reason.CONTENT_KIND, detail)
             else:
                 arrived.append((item, project.spec, received.record))
-        if any(one.order and one.order.looks_around for p in projects.values() for one in p.spec.policies):
+        if any(project.spec.looks_around for project in projects.values()):
             return await asyncio.to_thread(_new_items, arrived)
         return _new_items(arrived)
 
@@ -254,14 +255,22 @@ def _key(event: ItemEvent) -> Key:
 
 
 def _new_items(arrived: Sequence[tuple[Item, ProjectSpec, Record]]) -> list[tuple[NewItem, Record]]:
-    return [(_new_item(item, spec), record) for item, spec, record in arrived]
+    made = [_new_item(item, spec) for item, spec, _ in arrived]
+    asking = [place for place, (_, spec, _) in enumerate(arrived) if _looks_around(spec, made[place].slice)]
+    for place, sketch in zip(asking, sketches_of([arrived[place][0].content for place in asking]), strict=True):
+        made[place] = replace(made[place], sketch=sketch)
+    return [(one, record) for one, (_, _, record) in zip(made, arrived, strict=True)]
+
+
+def _looks_around(spec: ProjectSpec, own: str | None) -> bool:
+    order = spec.policy_of(own).order
+    return order is not None and order.looks_around
 
 
 def _new_item(item: Item, spec: ProjectSpec) -> NewItem:
     content: bytes = item.content.__pydantic_serializer__.to_json(item.content, exclude_none=True)
     source = item.origin.source if item.origin is not None else None
     own = spec.slice_of(item.metadata, source) if spec.slices else None
-    order = spec.policy_of(own).order
     return NewItem(
         _key(item),
         content_hash(item.content),
@@ -269,7 +278,6 @@ def _new_item(item: Item, spec: ProjectSpec) -> NewItem:
         item.created_at,
         slice=own,
         language=language_of(item.metadata.get("language")),
-        sketch=sketch_of(item.content) if order is not None and order.looks_around else None,
     )
 
 

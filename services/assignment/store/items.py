@@ -143,7 +143,7 @@ async def save_items(connection: Any, items: Sequence[Aggregate], changes: Mappi
         [item.round for item in ordered],
         [int(item.ending) for item in ordered],
         [item.label_version for item in ordered],
-        [dump_guess(item.guess) for item in ordered],
+        [dump_guess(item.guess, whole=item.round == 0) for item in ordered],
         [dump_relabels(item.relabels) for item in ordered],
         [project for project, _ in changes],
         [name for _, name in changes],

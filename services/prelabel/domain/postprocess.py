@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from services.prelabel.domain.decoding import Answer
 from services.prelabel.domain.questions import Abstained, Identity, Question
-from shared.events import Abstention, Decoder, Manifest, Prediction, unchecked
+from shared.events import Abstention, Decoder, Manifest, Prediction, Sketch, unchecked
 from shared.labels import (
     Choice,
     Choices,
@@ -146,11 +146,18 @@ def read_rows(rows: NDArray[Any], head: Head) -> Scores:
 
 
 def propose(
-    questions: Sequence[Question], scores: Scores, head: Head, identity: Identity, predicted_at: datetime
+    questions: Sequence[Question],
+    scores: Scores,
+    head: Head,
+    identity: Identity,
+    predicted_at: datetime,
+    *,
+    sketches: Sequence[Sketch | None] | None = None,
 ) -> list[Prediction | Abstained]:
     """One prediction per row; a row that is no distribution abstains."""
     columns = zip(
         questions,
+        sketches or [None] * len(questions),
         scores.probabilities.tolist(),
         scores.best.tolist(),
         scores.margin.tolist(),
@@ -174,17 +181,23 @@ def propose(
             source=question.along.source,
             client=question.along.client,
             slice=question.along.slice,
+            sketch=sketch,
             item_created_at=question.created_at,
             predicted_at=predicted_at,
         )
         if ok
         else bad
-        for question, row, best, margin, entropy, ok in columns
+        for question, sketch, row, best, margin, entropy, ok in columns
     ]
 
 
 def propose_objects(
-    questions: Sequence[Question], answers: Sequence[Answer], identity: Identity, predicted_at: datetime
+    questions: Sequence[Question],
+    answers: Sequence[Answer],
+    identity: Identity,
+    predicted_at: datetime,
+    *,
+    sketches: Sequence[Sketch | None] | None = None,
 ) -> list[Prediction | Abstained]:
     """One prediction per decoded row, with the confidence of each of its objects; who has no answer abstains."""
     return [
@@ -202,10 +215,11 @@ def propose_objects(
             source=question.along.source,
             client=question.along.client,
             slice=question.along.slice,
+            sketch=sketch,
             item_created_at=question.created_at,
             predicted_at=predicted_at,
         )
-        for question, answer in zip(questions, answers, strict=True)
+        for question, answer, sketch in zip(questions, answers, sketches or [None] * len(questions), strict=True)
     ]
 
 

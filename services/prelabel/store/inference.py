@@ -13,6 +13,7 @@ from services.prelabel.domain.preprocess import (
     Pixels,
     Prepared,
     Samples,
+    Tensor,
     prepare_features,
     prepare_pixels,
     prepare_samples,
@@ -20,6 +21,7 @@ from services.prelabel.domain.preprocess import (
     prepare_words,
 )
 from services.prelabel.domain.questions import NOBODY, Abstained, Question
+from services.prelabel.domain.sketching import by_content, by_features
 from services.prelabel.store.images import decode_base64, decode_image
 from services.prelabel.store.sessions import LoadedModel
 from services.prelabel.store.sounds import decode_sound
@@ -31,6 +33,7 @@ from shared.events import (
     ImageInput,
     MediaContent,
     Prediction,
+    Sketch,
     TextContent,
     TextInput,
     TokensInput,
@@ -60,6 +63,7 @@ def predict(
     predicted_at: datetime,
     max_pixels: int,
     work: Work,
+    sketched: bool = False,
 ) -> list[Prediction]:
     """One prediction per question, in order, all by the same model. Runs in a thread.
 
@@ -71,6 +75,7 @@ def predict(
         predicted_at: the moment of the batch.
         max_pixels: largest picture that is decoded.
         work: collects the model calls.
+        sketched: the items are compared with each other, so each prediction carries a sketch where there is one.
     """
     if model is None:
         reason = Abstained(Abstention.NO_MODEL, why_no_model)
@@ -88,7 +93,8 @@ def predict(
     for start in range(0, len(readable), size):
         chunk = readable[start : start + size]
         asked = [questions[position] for position in chunk]
-        found = _predict_chunk(asked, model, fetched, predicted_at, max_pixels=max_pixels, work=work)
+        prepared = _prepare(asked, model, fetched, max_pixels)
+        found = _predict_chunk(asked, model, prepared, predicted_at, work=work, sketched=sketched)
         answers.update(zip(chunk, found, strict=True))
     return [
         abstain(question, answer, model.identity, predicted_at) if isinstance(answer, Abstained) else answer
@@ -99,44 +105,60 @@ def predict(
 def _predict_chunk(
     questions: Sequence[Question],
     model: LoadedModel,
-    fetched: Fetched,
+    prepared: Prepared,
     predicted_at: datetime,
     *,
-    max_pixels: int,
     work: Work,
+    sketched: bool,
 ) -> list[Answer]:
-    prepared = _prepare(questions, model, fetched, max_pixels)
     answers: dict[int, Answer] = dict(prepared.abstained)
-    for rows, outcome in _run(model, prepared, range(len(prepared.rows)), work):
+    for rows, outcome in _run(model, prepared, range(len(prepared.rows)), work, sketched=sketched):
         positions = [prepared.rows[row] for row in rows]
         if isinstance(outcome, Abstained):
             answers[positions[0]] = outcome
             continue
+        part = slice(rows.start, rows.stop)
         asked = [questions[position] for position in positions]
-        seen = prepared.seen[rows.start : rows.stop]
-        answers.update(zip(positions, _read(asked, outcome, seen, model, predicted_at), strict=True))
+        seen = prepared.seen[part]
+        sketches = _sketch(outcome, prepared.tensor[part], model) if sketched else None
+        answers.update(zip(positions, _read(asked, outcome, seen, model, predicted_at, sketches=sketches), strict=True))
     return [answers[position] for position in range(len(questions))]
 
 
+def _sketch(outputs: Outputs, tensor: Tensor, model: LoadedModel) -> list[Sketch | None]:
+    if model.manifest.features_output is not None:
+        return by_features(outputs[model.manifest.features_output], model.sha256)
+    return by_content(tensor, model.manifest.input)
+
+
 def _read(
-    questions: Sequence[Question], outputs: Outputs, seen: Sequence[Seen], model: LoadedModel, predicted_at: datetime
+    questions: Sequence[Question],
+    outputs: Outputs,
+    seen: Sequence[Seen],
+    model: LoadedModel,
+    predicted_at: datetime,
+    *,
+    sketches: Sequence[Sketch | None] | None,
 ) -> list[Answer]:
     decoder = model.manifest.decoder
     if decoder is None:
         rows = read_rows(outputs[model.output_names[0]], model.head)
-        return propose(questions, rows, model.head, model.identity, predicted_at)
+        return propose(questions, rows, model.head, model.identity, predicted_at, sketches=sketches)
     known = seen or [Seen()] * len(questions)
     found = decode(outputs, known, decoder, model.head.classes, model.manifest.input)
-    return propose_objects(questions, found, model.identity, predicted_at)
+    return propose_objects(questions, found, model.identity, predicted_at, sketches=sketches)
 
 
-def _run(model: LoadedModel, prepared: Prepared, rows: range, work: Work) -> list[tuple[range, Outputs | Abstained]]:
+def _run(
+    model: LoadedModel, prepared: Prepared, rows: range, work: Work, *, sketched: bool
+) -> list[tuple[range, Outputs | Abstained]]:
     """The outputs of each call that worked; a failing chunk is halved until the culprit stands alone."""
     if not rows:
         return []
     started, part = perf_counter(), slice(rows.start, rows.stop)
     try:
-        outputs = model.run(prepared.tensor[part], {name: tensor[part] for name, tensor in prepared.beside.items()})
+        beside = {name: tensor[part] for name, tensor in prepared.beside.items()}
+        outputs = model.run(prepared.tensor[part], beside, features=sketched)
         failure = model.wrong(outputs, len(rows))
     except Exception as error:  # noqa: BLE001  # the runtime's errors share no base below Exception
         failure = type(error).__name__
@@ -147,7 +169,8 @@ def _run(model: LoadedModel, prepared: Prepared, rows: range, work: Work) -> lis
     if len(rows) == 1:
         return [(rows, Abstained(Abstention.BAD_OUTPUT, f"model {model.identity.version} failed: {failure}"))]
     half = len(rows) // 2
-    return _run(model, prepared, rows[:half], work) + _run(model, prepared, rows[half:], work)
+    first, second = (_run(model, prepared, part, work, sketched=sketched) for part in (rows[:half], rows[half:]))
+    return first + second
 
 
 def _prepare(questions: Sequence[Question], model: LoadedModel, fetched: Fetched, max_pixels: int) -> Prepared:

@@ -44,14 +44,23 @@ class LoadedModel:
     dtype: np.dtype[Any]
     vocabulary: Mapping[str, int]
 
-    def run(self, tensor: Tensor, beside: Mapping[str, Tensor]) -> Outputs:
-        """One call of the model: shape (rows, ...), and further inputs, to its outputs by name."""
-        found: list[Tensor] = self.session.run([*self.output_names], {self.input_name: tensor, **beside})
-        return dict(zip(self.output_names, found, strict=True))
+    def run(self, tensor: Tensor, beside: Mapping[str, Tensor], *, features: bool = False) -> Outputs:
+        """One call of the model: shape (rows, ...), and further inputs, to its outputs by name.
+
+        With `features` also those that the manifest names, if any.
+        """
+        own = self.manifest.features_output
+        names = [*dict.fromkeys((*self.output_names, own))] if features and own else [*self.output_names]
+        found: list[Tensor] = self.session.run(names, {self.input_name: tensor, **beside})
+        return dict(zip(names, found, strict=True))
 
     def wrong(self, outputs: Outputs, rows: int) -> str | None:
         """What is wrong with the shape of an answer as a whole; None where nothing is."""
         for name, output in outputs.items():
+            if name not in self.output_names:
+                if output.shape[:1] != (rows,) or output.ndim < 2:  # noqa: PLR2004
+                    return f"output {name!r} of shape {output.shape}, not ({rows}, features)"
+                continue
             expected = (rows, len(self.manifest.classes)) if self.manifest.decoder is None else (rows,)
             if output.shape[: len(expected)] != expected or (self.manifest.decoder is None and output.ndim != 2):  # noqa: PLR2004
                 return f"output {name!r} of shape {output.shape}, not {expected}"
@@ -221,12 +230,21 @@ def _pick_outputs(session: ort.InferenceSession, manifest: Manifest) -> tuple[st
     )
 
 
+def _check_features(session: ort.InferenceSession, manifest: Manifest) -> None:
+    types = {node.name: node.type for node in session.get_outputs()}
+    if manifest.features_output is not None and types.get(manifest.features_output) not in NUMBERS:
+        raise ModelRefused(
+            f"the model has no output of numbers {manifest.features_output!r}, which features_output names; it has"
+            f" {[*types]}"
+        )
+
+
 def _warm_up(model: LoadedModel) -> None:
     manifest = model.manifest
     for rows in sorted({1, min(REHEARSED_ROWS, manifest.max_batch)}):
         made = rehearsal(manifest.input, rows, model.dtype, model.vocabulary)
         try:
-            answer = model.run(made.tensor, made.beside)
+            answer = model.run(made.tensor, made.beside, features=True)
         except Exception as error:  # as above
             raise ModelRefused(f"the model fails on a batch of {rows}: {_first_line(error)}") from error
         wrong = model.wrong(answer, rows)
@@ -277,6 +295,7 @@ def load_model(
     feed = _pick_input(session, version.manifest)
     dtype = _check_input(feed, version.manifest)
     outputs = _pick_outputs(session, version.manifest)
+    _check_features(session, version.manifest)
     model = LoadedModel(
         identity=Identity(version.version, generation),
         sha256=version.sha256,

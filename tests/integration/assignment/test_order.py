@@ -2,18 +2,23 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
+import numpy as np
 import pytest
 
 from cli.project.presets import policy_of
 from services.assignment.store.offers import Wanted
 from services.assignment.store.offers import take as take_offers
 from shared import events as ev
+from shared.labels import ChoiceSchema
 from shared.topics import ANNOTATIONS, GOLD_ITEMS, ITEMS, MODELS, PREDICTIONS, QUALITY, ROUTES
 from tests.support import events as make
 from tests.support.assignment import Replica
+from tests.support.onnx_models import DIGITS, digits, png
+from tests.support.prelabel import Prelabel, items
 
 CHOICE = {"kind": "choice", "choice": "positive"}
 NO_GOLD = ev.GoldPolicy(share=0.0)
@@ -217,3 +222,33 @@ async def test_a_budget_is_exact_over_replicas(replica: Replica) -> None:
     given = await asyncio.gather(*(ask(f"ann{n}") for n in range(16)))
     assert sum(given) == 10
     assert (await replica.sql("SELECT begun FROM cycles"))[0]["begun"] == 10
+
+
+async def test_copies_of_pictures_wait_behind_what_is_new(
+    replica: Replica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """prelabel's own predictions: a picture, sent 20 times with a little noise, does not crowd the others out."""
+    draw = np.random.default_rng(2)
+    originals = draw.integers(0, 256, size=(10, 8, 8))
+    shown = [*(np.clip(originals[0] + draw.normal(0, 4, (8, 8)), 0, 255) for _ in range(20)), *originals[1:]]
+    trained = digits()
+    spec = make.project_spec(
+        data="image",
+        label=ChoiceSchema(classes=DIGITS),
+        policy=make.policy(auto_accept=None, gold=NO_GOLD, order=ev.Order(duplicates=1.0, margin=0.0, entropy=0.0)),
+    )
+    prelabel = Prelabel.make(tmp_path / "models", monkeypatch)
+    prelabel.project(DIGITS, data="image", name=make.PROJECT, policy=spec.policy)
+    prelabel.register(trained.content, trained.manifest, project=make.PROJECT)
+    prelabel.promote("m1", 1, project=make.PROJECT)
+    contents = [ev.MediaContent(kind="image", data=png(one)) for one in shown]
+    predicted = await prelabel.predict(contents, project=make.PROJECT)
+    replica.project(spec, version=2)
+    await replica.handle(ITEMS, *items(contents, make.PROJECT))
+    await replica.handle(PREDICTIONS, *predicted)
+    await (await replica.person("ann")).post("/v1/next", json={"count": 10})
+    first = {row["item_id"] for row in await replica.sql("SELECT item_id FROM leases")}
+    assert first == {f"i{n}" for n in range(20, 29)} | {"i0"}
+    assert len(await replica.sql("SELECT FROM rounds WHERE NOT ended")) == 29  # the copies wait, none is dropped
+    kept = await replica.sql("SELECT guess FROM items UNION ALL SELECT guess FROM rounds")
+    assert not [row for row in kept if "sketch" in row["guess"]]
