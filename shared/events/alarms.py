@@ -106,18 +106,27 @@ class AlarmEffect(Value):
 
 
 class AlarmImpact(Value):
-    """What the change has cost so far, where it is known."""
+    """What the change has cost so far, where it is known; of a part of the traffic or a person nothing is counted."""
 
     accuracy_before: Probability | None = None
     accuracy_after: Probability | None = None
     accuracy_low: Probability | None = Field(default=None, description="Of a 95 % interval of the accuracy after.")
     accuracy_high: Probability | None = None
-    affected: BigCount | None = Field(default=None, description="Items since the change.")
-    auto_accepted: BigCount | None = Field(default=None, description="Of them labelled without a person.")
+    affected: BigCount | None = Field(default=None, description="Items predicted since the change.")
+    auto_accepted: BigCount | None = Field(
+        default=None,
+        description="Labels without a person since the change, at most as many as these: a backlog is labelled now that"
+        " was predicted before.",
+    )
     cost: NonNegative | None = Field(
         default=None,
         description="Of wrong labels among those without a person, in the project's currency: by how much audits say"
         " that they are wrong more often than before, times `cost.error`.",
+    )
+    cost_low: NonNegative | None = Field(default=None, description="Of its 95 % interval.")
+    cost_high: NonNegative | None = None
+    until: Timestamp | None = Field(
+        default=None, description="Up to when it is counted: a week from the change, or the end of the alarm, at most."
     )
 
 

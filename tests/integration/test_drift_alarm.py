@@ -102,6 +102,9 @@ async def test_a_shift_is_one_alarm_with_its_cause_until_the_mix_returns(
     assert explained.suspects[0].signature == "traffic_prior_shift", explained.suspects
     assert explained.impact is not None
     assert (explained.impact.affected or 0) >= SHIFTED // 2
+    assert (explained.impact.auto_accepted or 0) <= (explained.impact.affected or 0), (
+        "all are labelled now, as a backlog"
+    )
     assert explained.action
     assert explained.runbook
     assert (last.state, last.suspects) == ("resolved", explained.suspects)

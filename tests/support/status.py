@@ -68,7 +68,7 @@ def alarm() -> DriftAlarm:
                    "change_high": 118_420, "changed_at": NOW - hour, "changed_from": NOW - 1.1 * hour,
                    "changed_to": NOW - 0.9 * hour},
         "impact": {"affected": 3_660, "auto_accepted": 2_741, "accuracy_before": 0.981, "accuracy_after": 0.962,
-                   "accuracy_low": 0.93, "accuracy_high": 0.98, "cost": 104.2},
+                   "accuracy_low": 0.93, "accuracy_high": 0.98, "cost": 104.2, "cost_low": 12.5, "cost_high": 214.0},
         "mechanisms": [{"name": "traffic", "contribution": 0.031}, {"name": "model", "contribution": 0.004},
                        {"name": "people", "contribution": -0.002}],
         "suspects": [

@@ -201,8 +201,8 @@ WORTH = Row(
         COST,
         Panel(
             "Opinions per accepted label",
-            "Answers that a label took, by path.",
-            ((f"avg by (path) ({recorded('project_path:labelstream_label_opinions:per_label', OWN)})", "{{path}}"),),
+            "Answers that a label of six hours took, by path.",
+            ((recorded("project_path:labelstream_label_opinions:per_label_increase6h", OWN), "{{project}} {{path}}"),),
         ),
         DISAGREEMENT,
         Panel(

@@ -118,8 +118,11 @@ def built(board: Board) -> str:
         made.with_row(dashboard.Row(row.title).id(next(ids)))
         for panel in row.panels:
             made.with_panel(_panel(panel).id(next(ids)))
-    text: str = JSONEncoder(sort_keys=True, indent=1).encode(made.build())
-    return json.dumps(json.loads(text), indent=1, sort_keys=True) + "\n"
+    document = json.loads(JSONEncoder(sort_keys=True, indent=1).encode(made.build()))
+    for variable in document["templating"]["list"]:
+        for interval in ("auto", "auto_count", "auto_min"):  # of interval variables alone, by Grafana's own schema
+            variable.pop(interval, None)
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
 def variables(board: Board) -> list[Any]:

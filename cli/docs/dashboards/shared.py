@@ -204,8 +204,8 @@ AUDITS = Panel(
 )
 COST = Panel(
     "Cost per accepted label",
-    "In the project's currency, by path.",
-    ((f"avg by (path) ({recorded('project_path:labelstream_label_cost:per_label', OWN)})", "{{path}}"),),
+    "Of the labels of six hours, by path, in the project's currency.",
+    ((recorded("project_path:labelstream_label_cost:per_label_increase6h", OWN), "{{project}} {{path}}"),),
 )
 DISAGREEMENT = Panel(
     "Disagreement of people with the model",

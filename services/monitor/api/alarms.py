@@ -52,7 +52,9 @@ def _open(alarm: DriftAlarm) -> Element:
         table(("", "", ""), facts, none=""),
         E("div", _classes(alarm), _suspects(alarm), class_="charts"),
         E("p", "Look at: ", ", ".join(alarm.exemplars), class_="note") if alarm.exemplars else None,
-        E("p", E("strong", "Do: "), alarm.action) if alarm.action else None,
+        E("p", E("strong", "Do: "), alarm.action, f" ({alarm.runbook})" if alarm.runbook else "")
+        if alarm.action
+        else None,
         class_="alarm",
     )
 
@@ -64,9 +66,11 @@ def _impact(alarm: DriftAlarm) -> list[Sequence[str | Element]]:
     if known is not None and known.affected is not None:
         facts.append(("items since", count(known.affected), f"{count(known.auto_accepted or 0)} of them alone"))
     if known is not None and known.accuracy_after is not None:
-        cost = "" if known.cost is None else f"; what is accepted alone has cost {number(known.cost)} more in errors"
-        before = percent(known.accuracy_before)
-        facts.append(("right, by audits", f"{before} → {percent(known.accuracy_after)}", f"before → since{cost}"))
+        since = f"before → since, {percent(known.accuracy_low)} to {percent(known.accuracy_high)}"
+        facts.append(("right, by audits", f"{percent(known.accuracy_before)} → {percent(known.accuracy_after)}", since))
+    if known is not None and known.cost is not None:
+        between = "" if known.cost_high is None else f"{number(known.cost_low)} to {number(known.cost_high)}, "
+        facts.append(("has cost", number(known.cost), f"{between}of wrong labels more among those without a person"))
     if alarm.mechanisms:
         whole = sum(one.contribution for one in alarm.mechanisms)
         parts = ", ".join(f"{one.name} {points(one.contribution)}" for one in alarm.mechanisms)

@@ -14,6 +14,8 @@ from services.monitor.domain.counters import MILLION, Counts, Key, Kind, time_bu
 from shared.events import Label, Path, Prediction, Proposal
 
 HOUR_S = 3600
+ALONE_S = 600
+"""Labels without a person are counted more finely: those since a change of the traffic are asked for."""
 DECILES = 10
 Z = 1.959964
 AUDIT, ROUTED = "audit", "routed"
@@ -43,12 +45,12 @@ def trust(event: Prediction | Label, counts: Counts) -> None:
         proposal = event.evidence.proposal
         if event.path is not Path.AUTO or proposal is None:
             return
-        part, confidence, at = "path:auto", proposal.confidence, event.labelled_at
+        part, confidence, bucket = "path:auto", proposal.confidence, time_bucket(event.labelled_at, ALONE_S)
     else:
-        part, confidence, at = f"model:{event.model_version}", event.confidence or 0.0, event.predicted_at
-    hour = time_bucket(at, HOUR_S)
-    counts[Key(event.project_id, Kind.CONFIDENT, part, "n", hour)] += 1
-    counts[Key(event.project_id, Kind.CONFIDENT, part, "sum", hour)] += round(MILLION * confidence)
+        part, confidence = f"model:{event.model_version}", event.confidence or 0.0
+        bucket = time_bucket(event.predicted_at, HOUR_S)
+    counts[Key(event.project_id, Kind.CONFIDENT, part, "n", bucket)] += 1
+    counts[Key(event.project_id, Kind.CONFIDENT, part, "sum", bucket)] += round(MILLION * confidence)
 
 
 @dataclass(slots=True)

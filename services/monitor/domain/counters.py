@@ -54,7 +54,7 @@ class Kind(StrEnum):
     JUDGED = "judged"  # model version, lane:decile:verdict of people's first labels; per hour
     JUDGED_WEIGHT = "judged_weight"  # the same, in millionths of 1 / inclusion probability
     JUDGED_CONFIDENCE = "judged_confidence"  # model version, lane:decile: millionths of the proposals' confidence
-    CONFIDENT = "confident"  # model:version or path:auto, n or millionths of the confidence; per hour
+    CONFIDENT = "confident"  # model:version, per hour, or path:auto, per ten minutes: n, millionths of the confidence
     SAID = "said"  # model version, band:class of first proposals
     CAME = "came"  # dimension=value, the same of first proposals with a source or a client
     TOLD = "told"  # dimension=value, band:class beside it and the answer

@@ -8,21 +8,21 @@ import structlog
 from services.monitor.domain.accuracy import HOUR_S
 from services.monitor.domain.cause import diagnose, mechanisms
 from services.monitor.domain.cause.periods import BUCKET_S, KINDS, alike, period
-from services.monitor.domain.cause.telling import impact, news, spans, told
-from services.monitor.domain.counters import Counts, Kind
+from services.monitor.domain.cause.telling import LONGEST, billed, impact, news, settled, spans, told
+from services.monitor.domain.counters import Kind
 from services.monitor.domain.windows import named
 from services.monitor.jobs.flow import OpenUnit
 from services.monitor.store import AlarmStore, DoubtStore, KeptAlarm, Store
 from shared.bus.references import CurrentProject, Projects
 from shared.bus.unit import Unit
-from shared.events import DriftAlarm, Quality
+from shared.events import AlarmImpact, DriftAlarm, Quality
 from shared.topics import QUALITY
 
 log = structlog.get_logger(__name__)
 EXEMPLARS = 10
 RESOLVED = timedelta(hours=1)
 """For so long a cause of a resolved alarm is looked for."""
-JUDGED = (Kind.JUDGED, Kind.JUDGED_WEIGHT, Kind.JUDGED_CONFIDENCE, Kind.CONFIDENT)
+JUDGED = (Kind.JUDGED, Kind.JUDGED_WEIGHT, Kind.JUDGED_CONFIDENCE, Kind.CONFIDENT, Kind.SAID)
 
 
 class Diagnosing:
@@ -36,9 +36,15 @@ class Diagnosing:
         """Look for the causes of every open alarm, and of those that a fast stream resolved before this job came."""
         for project in self._projects.all():
             async with self._unit() as unit:
-                open_ = await AlarmStore(unit.connection).claim_unexplained(project.project_id, unit.now - RESOLVED)
-                for alarm in open_:
-                    again = await self._again(project, alarm, unit)
+                alarms = AlarmStore(unit.connection)
+                untold = await alarms.claim_unexplained(project.project_id, unit.now - RESOLVED, unit.now - LONGEST)
+                for alarm in untold:
+                    if settled(alarm, unit.now):
+                        continue
+                    if alarm.resolved_at is not None and alarm.suspects:
+                        again: DriftAlarm | None = billed(alarm, await self._impact(project, alarm, unit))
+                    else:
+                        again = await self._again(project, alarm, unit)
                     if again is not None:
                         await self._tell(project.project_id, again, unit)
 
@@ -54,10 +60,16 @@ class Diagnosing:
         suspects = await asyncio.to_thread(diagnose, before, after)
         if not news(alarm, suspects):
             return None
-        hours = await store.list_counts(_bucket(start, HOUR_S), until, kinds=JUDGED, project=project_id)
-        cost = impact(Counts(hours), project_id, change, after, error_cost=project.spec.cost.error)
         exemplars = await DoubtStore(unit.connection).list_items(project_id, change, EXEMPLARS)
-        return told(alarm, suspects, mechanisms(before, after), cost, exemplars)
+        return told(alarm, suspects, mechanisms(before, after), await self._impact(project, alarm, unit), exemplars)
+
+    async def _impact(self, project: CurrentProject, alarm: DriftAlarm, unit: Unit) -> AlarmImpact:
+        start, _, end = spans(alarm, unit.now)
+        counts = await Store(unit.connection).list_counts(
+            _bucket(start, HOUR_S), _bucket(end, BUCKET_S) + BUCKET_S, kinds=JUDGED, project=project.project_id
+        )
+        price = project.spec.cost.error
+        return impact(counts, alarm, project_id=project.project_id, now=unit.now, error_cost=price)
 
     async def _tell(self, project_id: str, alarm: DriftAlarm, unit: Unit) -> None:
         fresh = await AlarmStore(unit.connection).save_alarms([KeptAlarm(project_id, alarm)])

@@ -42,14 +42,20 @@ class AlarmStore:
         )
         return [DriftAlarm.model_validate_json(row["alarm"]) for row in rows]
 
-    async def claim_unexplained(self, project_id: str, since: datetime) -> list[DriftAlarm]:
-        """Lock the alarms of a project that are open, or that resolved since then before anybody was suspected."""
+    async def claim_unexplained(self, project_id: str, since: datetime, unbilled: datetime) -> list[DriftAlarm]:
+        """Lock the alarms of a project of which not all is told.
+
+        Those that are open; that resolved since `since` before anybody was suspected; and that are over since
+        `unbilled` and have an impact that was counted up to another time.
+        """
         rows = await self._connection.fetch(
             "SELECT alarm::text AS alarm FROM alarms WHERE project_id = $1 AND (resolved_at IS NULL"
-            " OR (state = 'resolved' AND resolved_at >= $2 AND alarm->'suspects' = '[]'))"
+            " OR (state = 'resolved' AND resolved_at >= $2 AND alarm->'suspects' = '[]')"
+            " OR (resolved_at >= $3 AND (alarm->'impact'->>'until')::timestamptz <> resolved_at))"
             " ORDER BY signal, slice, alarm_id FOR UPDATE",
             project_id,
             since,
+            unbilled,
         )
         return [DriftAlarm.model_validate_json(row["alarm"]) for row in rows]
 

@@ -195,3 +195,22 @@ async def test_what_is_accepted_alone_has_cost_what_audits_say(monitor: Monitor)
     assert alarm.impact.accuracy_after == pytest.approx(0.6)
     assert alarm.impact.auto_accepted == 50
     assert alarm.impact.cost == pytest.approx(50 * 0.3 * 2.0)
+    assert 10.0 < (alarm.impact.cost_low or 0.0) < 25.0
+    assert 35.0 < (alarm.impact.cost_high or 0.0) < 50.0
+    await ends_with_what_was_until_then(monitor, alarm, proposal)
+
+
+async def ends_with_what_was_until_then(monitor: Monitor, alarm: DriftAlarm, proposal: Evidence) -> None:
+    """What comes once an alarm is over is none of its matter; it is told once."""
+    over = make.at(CHANGE + 1800)
+    later = [make.auto_label(f"later-{n}", evidence=proposal, labelled_at=make.at(CHANGE + 3000)) for n in range(9)]
+    await monitor.handle(LABELS, later)
+    async with monitor.unit() as unit:
+        ended = alarm.model_copy(update={"number": alarm.number + 1, "state": "resolved", "resolved_at": over})
+        await AlarmStore(unit.connection).save_alarms([KeptAlarm(make.PROJECT, ended)])
+    await Diagnosing(monitor.unit, monitor.projects).diagnose()
+    await Diagnosing(monitor.unit, monitor.projects).diagnose()
+    _, last = await told(monitor)
+    assert last.impact is not None
+    assert (last.state, last.number, last.suspects) == ("resolved", ended.number + 1, alarm.suspects)
+    assert (last.impact.until, last.impact.auto_accepted) == (over, 50)

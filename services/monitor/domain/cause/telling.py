@@ -1,12 +1,13 @@
 """What an alarm gains from a diagnosis: suspects in words, what the change has cost so far, and what to do."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from services.monitor.domain.accuracy import AUDIT, judged, stratified
-from services.monitor.domain.cause.counts import Dimension, Period
+from services.monitor.domain.accuracy import AUDIT, HOUR_S, Rate, judged, stratified
+from services.monitor.domain.cause.periods import BUCKET_S
 from services.monitor.domain.cause.suspects import Signature, Suspect
-from services.monitor.domain.counters import Key, Kind
+from services.monitor.domain.counters import Key, Kind, time_bucket
 from shared.events import AlarmImpact, DriftAlarm, Mechanism, Path
 from shared.events import Suspect as TellSuspect
 
@@ -14,6 +15,8 @@ LEAST_BEFORE = timedelta(days=1)
 LONGEST = timedelta(days=7)
 CLEAR = 0.9
 """From this score on, one suspect is told as the cause to act on."""
+ALONE = (f"path:{Path.AUTO}", "n")
+"""How labels without a person are counted."""
 ABOUT = {
     Signature.PRIOR_SHIFT: "predictions and answers moved alike, as if only the traffic's classes had other shares",
     Signature.NEW_REGION: "the model is less sure there, and people agree less with it and each other",
@@ -88,39 +91,82 @@ def news(alarm: DriftAlarm, suspects: Sequence[Suspect]) -> bool:
     )
 
 
+def settled(alarm: DriftAlarm, now: datetime) -> bool:
+    """Whether all is said of an alarm: it is over, suspects are named, and its impact is that of all its time."""
+    if alarm.resolved_at is None or alarm.impact is None or not alarm.suspects:
+        return False
+    return alarm.impact.until == until(alarm, now) or alarm.resolved_at > now  # by a clock that is ahead
+
+
+def until(alarm: DriftAlarm, now: datetime) -> datetime:
+    """Up to when an alarm's impact is counted: what comes once it is over is none of its matter."""
+    _, change, end = spans(alarm, now)
+    return end if alarm.resolved_at is None else min(end, max(alarm.resolved_at, change))
+
+
+def billed(alarm: DriftAlarm, impact: AlarmImpact) -> DriftAlarm:
+    """An alarm that is over, told once more with its whole impact."""
+    return alarm.model_copy(update={"number": alarm.number + 1, "impact": impact})
+
+
 def impact(
-    counts: Mapping[Key, int], project_id: str, change: datetime, after: Period, *, error_cost: float | None = None
+    counts: Mapping[Key, int],
+    alarm: DriftAlarm,
+    *,
+    project_id: str,
+    now: datetime,
+    error_cost: float | None = None,
 ) -> AlarmImpact:
-    """What the change has cost so far, by the hours on either side of it; accuracy is of audits, weighted.
+    """What the change has cost so far; accuracy is of audits, weighted, by the whole hours on either side of it.
 
     Args:
-        counts: of the project, by hour.
+        counts: what people's labels say by the hour, predictions and labels without a person by ten minutes.
+        alarm: whose impact.
         project_id: whose.
-        change: when it happened.
-        after: the period since.
+        now: the time.
         error_cost: of a wrong label; None: not known.
     """
-    border = int(change.timestamp())
-    own = {key: n for key, n in counts.items() if key.project_id == project_id}
-    sides = []
-    for since, until in ((0, border), (border, 2**62)):
-        some = judged({key: n for key, n in own.items() if since <= key.bucket < until})
-        strata = [s for one in some.values() for (lane, _), s in one.strata.items() if lane == AUDIT]
-        sides.append(stratified(strata))
-    auto = sum(
-        n for key, n in own.items() if key.kind == Kind.CONFIDENT and key.part == f"path:{Path.AUTO}"
-        and key.symbol == "n" and key.bucket >= border
-    )  # fmt: skip
-    before, since_then = sides
-    cost = None
-    if error_cost is not None and before is not None and since_then is not None:
-        cost = auto * max(before.rate - since_then.rate, 0.0) * error_cost
+    (_, change, _), end = spans(alarm, now), until(alarm, now)
+    if alarm.subject.slice:  # a slice, or a person: the counters know the whole alone
+        return AlarmImpact(until=end)
+    own = {key: n for key, n in counts.items() if key.project_id == project_id and key.bucket <= end.timestamp()}
+    border = change.timestamp()
+    before = _audited({key: n for key, n in own.items() if key.bucket + HOUR_S <= border})
+    since = _audited({key: n for key, n in own.items() if key.bucket >= border})
+    lately = {key: n for key, n in own.items() if key.bucket >= time_bucket(change, BUCKET_S)}
+    affected = sum(n for key, n in lately.items() if key.kind == Kind.SAID)
+    alone = sum(n for key, n in lately.items() if key.kind == Kind.CONFIDENT and (key.part, key.symbol) == ALONE)
+    auto = min(alone, affected)  # what is labelled now may have been predicted long ago: a backlog
+    cost, low, high = _cost(before, since, auto * error_cost) if error_cost is not None else (None, None, None)
     return AlarmImpact(
         accuracy_before=None if before is None else min(before.rate, 1.0),
-        accuracy_after=None if since_then is None else min(since_then.rate, 1.0),
-        accuracy_low=None if since_then is None else since_then.low,
-        accuracy_high=None if since_then is None else since_then.high,
-        affected=sum(table.total() for table in after.predictions.get(Dimension.MODEL, {}).values()),
+        accuracy_after=None if since is None else min(since.rate, 1.0),
+        accuracy_low=None if since is None else since.low,
+        accuracy_high=None if since is None else since.high,
+        affected=affected,
         auto_accepted=auto,
         cost=cost,
+        cost_low=low,
+        cost_high=high,
+        until=end,
     )
+
+
+def _audited(counts: Mapping[Key, int]) -> Rate | None:
+    """Accuracy of all models by blind audits."""
+    return stratified(
+        stratum for one in judged(counts).values() for (lane, _), stratum in one.strata.items() if lane == AUDIT
+    )
+
+
+def _cost(
+    before: Rate | None, since: Rate | None, at_stake: float
+) -> tuple[float, float, float] | tuple[None, None, None]:
+    """What a fall in accuracy costs, with the interval of the difference of two rates (Newcombe 1998)."""
+    if before is None or since is None:
+        return None, None, None
+    fall = before.rate - since.rate
+    low = fall - math.hypot(before.rate - before.low, since.high - since.rate)
+    high = fall + math.hypot(before.high - before.rate, since.rate - since.low)
+    cost, least, most = (at_stake * max(one, 0.0) for one in (fall, low, high))
+    return cost, least, most
