@@ -4,6 +4,7 @@ Results go to stdout, everything else (notes, progress) to stderr, so that stdou
 """
 
 import json
+import math
 import sys
 import threading
 import time
@@ -44,6 +45,15 @@ class Work:
         return f"{self.what}{counted}, {time.monotonic() - self.started:.0f} s"
 
 
+def _finite(value: Any) -> Any:
+    """The same with null for numbers that JSON cannot say: NaN and infinities."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 class Output:
     """Where one run of a command prints.
 
@@ -59,7 +69,7 @@ class Output:
     def result(self, document: Mapping[str, Any], render: Callable[[Console], None] | None = None) -> None:
         """Print the answer of the command, once: `document` for machines, `render` (or its keys) for people."""
         if self.as_json:
-            sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
+            sys.stdout.write(json.dumps(_finite(document), ensure_ascii=False, default=str) + "\n")
             sys.stdout.flush()
         elif render is not None:
             render(self.console)

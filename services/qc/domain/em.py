@@ -10,10 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln
 
-from services.qc.domain.answers import Answers, Floats, Ints
+from services.qc.domain.answers import Answers, Floats, Ints, Whole
 from services.qc.domain.rows import TINY, Expect, Priors, column_evidence, columns, expected_columns, learn_strengths
 
 CAVITY_AT_MOST = 200_000
+MANY_CLASSES = 8
+SMALL = 1e-3
+"""Of what an item added to a count, as a share of it: below, two terms of the series of its logarithm are exact."""
 STEPS = 80
 SETTLED = 1e-3
 SETTLED_MEAN = 2e-5
@@ -105,6 +108,49 @@ def cavity(answers: Answers, posterior: Floats, counts: Floats, expected: Floats
     return np.minimum(found, 1.0)
 
 
+def cavity_evidence(answers: Answers, posterior: Floats, counts: Floats, expected: Floats, strength: float) -> Floats:
+    """Log likelihood of the answers of each item under each truth, from the counts without it; (items, classes).
+
+    Where there are many classes, most items add next to nothing to most counts, and sparse products with the series of
+    log(1 - share) do; the others are looked at answer by answer.
+    """
+    if answers.classes < MANY_CLASSES:
+        return sum_by_item(answers, np.log(cavity(answers, posterior, counts, expected, strength)))
+    top = np.maximum(counts + strength * expected, TINY)
+    bottom = np.maximum(counts.sum(axis=1, keepdims=True) + strength, TINY)
+    top, bottom = top.reshape(-1, answers.classes), np.broadcast_to(bottom, top.shape).reshape(-1, answers.classes)
+    plain = answers.by_item @ np.log(np.minimum(top / bottom, 1.0))
+    first = posterior * (answers.by_item @ (1.0 / top))
+    second = answers.by_item @ (1.0 / top**2 - 1.0 / bottom**2)
+    item, truth = np.nonzero(first > SMALL)
+    change: Floats = posterior * (answers.by_item @ (1.0 / bottom)) - first - 0.5 * posterior**2 * second
+    change[item, truth] = _logs_without(answers, posterior, top, bottom, (item, truth))
+    change += plain
+    return change
+
+
+def _logs_without(answers: Answers, posterior: Floats, top: Floats, bottom: Floats, at: tuple[Whole, Whole]) -> Floats:
+    """What taking an item out of its annotators' counts changes of its log likelihood; (cells,).
+
+    Args:
+        answers: of all items.
+        posterior: (items, classes).
+        top: (annotators * answered, truth).
+        bottom: likewise.
+        at: item and truth of each cell.
+    """
+    number = answers.opinions.astype(np.int64)
+    times = number[at[0]]
+    cell = np.repeat(np.arange(len(times)), times)
+    item, truth = np.repeat(at[0], times), np.repeat(at[1], times)
+    among = np.arange(len(cell)) - (np.cumsum(times) - times)[cell]
+    given = answers.cell[(np.cumsum(number) - number)[item] + among]
+    own, above, below = posterior[item, truth], top[given, truth], bottom[given, truth]
+    logs = np.log(np.maximum(above - own, TINY) * below / (np.maximum(below - own, TINY) * above))
+    found: Floats = np.bincount(cell, logs, minlength=len(times)).astype(np.float64)
+    return found
+
+
 def evidence(answers: Answers, counts: Floats, expected: Floats, strength: float) -> Floats:
     """Log likelihood of the answers of each item under each truth, without the cavity; (items, classes)."""
     logs = np.log(np.maximum(columns(counts, expected, strength), TINY)).reshape(-1, answers.classes)
@@ -160,7 +206,7 @@ def fit(
             chosen = learn_strengths(counts, chosen, expect)
         expected = expect(counts, chosen)
         if close:
-            scores = sum_by_item(answers, np.log(cavity(answers, posterior, counts, expected, chosen.row_answers)))
+            scores = cavity_evidence(answers, posterior, counts, expected, chosen.row_answers)
         else:
             scores = evidence(answers, counts, expected, chosen.row_answers)
         scores += class_logs(posterior.sum(axis=0), chosen)

@@ -135,6 +135,17 @@ def test_semantic_masks_are_told_from_instances_and_may_be_named(tmp_path: Path)
     assert run("--kind", "masks", "--answers", answers, "--instances")["semantic"] is False
 
 
+@pytest.mark.parametrize("kind", list(SHAPES))
+def test_crowds_that_draw_nothing_and_those_of_one_class_are_told_in_json(kind: str, tmp_path: Path) -> None:
+    one = write_shapes(scene(kind, 1, 1, 2, objects=3).truth[0][:1], kind).replace('"label":"car"', '"label":"dog"')
+    for label in ("[]", one):
+        told = [(f"t{task}", f"w{who}", label) for task in range(2) for who in range(3)]
+        answers = write(tmp_path / "answers.csv", ("task", "worker", "label"), told)
+        truth = write(tmp_path / "truth.csv", ("task", "label"), [("t0", label), ("t1", label)])
+        skill = run("--kind", kind, "--answers", answers, "--truth", truth)["skills"]["w0"]
+        assert all(end is not None for ends in skill["intervals"].values() for end in ends)
+
+
 def test_a_line_without_json_is_named(tmp_path: Path) -> None:
     answers = write(tmp_path / "a.csv", ("task", "worker", "label"), [("t", "x", "[]"), ("t", "y", "cat")])
     with pytest.raises(ConfigurationError, match=r"a.csv:3: no boxes in JSON"):

@@ -1,5 +1,6 @@
 """Kinds on a line: spans, relations, transcripts, segments; how they are read, fused, compared and measured."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from services.qc.domain.kinds import spans as spans_kind
 from services.qc.domain.kinds.kind import Given, medoid
 from services.qc.domain.kinds.registry import KINDS
-from services.qc.domain.kinds.tags import best_path, flat, legal, stretches
+from services.qc.domain.kinds.tags import best_path, flat, stretches
 from services.qc.domain.kinds.words import NOTHING, keys, text_of, words
 
 SPANS, RELATIONS = KINDS["spans"], KINDS["relations"]
@@ -84,10 +85,22 @@ def test_a_span_of_one_person_alone_is_told_as_a_question() -> None:
 def test_tags_are_decoded_legally() -> None:
     """An I of B after a B of A would be likelier alone; the legal path takes one class for both."""
     shares = np.array([[0.0, 0.6, 0.0, 0.4, 0.0], [0.1, 0.0, 0.3, 0.0, 0.6]])
-    path = best_path(shares, legal(5))
+    path = best_path(shares)
     assert path == [3, 4]
     assert stretches(path, shares, (5, 7, 9), ("A", "B")) == [((5, 9, "B"), 0.4)]
     assert flat([(0, 5, "A"), (3, 4, "B"), (7, 8, "B")]) == [(0, 5, "A"), (7, 8, "B")]
+
+
+def test_the_path_is_the_likeliest_of_all_legal_ones() -> None:
+    rng = np.random.default_rng(4)
+    every = [path for path in itertools.product(range(5), repeat=4) if all(map(_follows, (0, *path), path))]
+    for _ in range(30):
+        shares = rng.dirichlet(np.full(5, 0.5), 4)
+        assert tuple(best_path(shares)) == max(every, key=lambda path: float(np.prod(shares[np.arange(4), path])))
+
+
+def _follows(before: int, tag: int) -> bool:
+    return tag % 2 == 1 or tag in (0, before, before + 1 if before % 2 else 0)
 
 
 def test_spans_are_measured_exactly_and_in_part() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from services.qc.domain.answers import Answers, answers_of
 from services.qc.domain.calibration import mean_temperature, reliability
-from services.qc.domain.em import fit, model_evidence, vote_shares
+from services.qc.domain.em import cavity, cavity_evidence, count, fit, model_evidence, sum_by_item, vote_shares
 from services.qc.domain.methods import resolve
 from services.qc.domain.models import Method
 from services.qc.domain.ordinal import ordinal_columns
@@ -113,6 +113,16 @@ def test_two_kinds_of_items_are_found_where_hard_ones_mislead() -> None:
     even, _ = crowd([coin(0.8)] * 30, items=300, opinions=6)
     plain = fit(even)
     assert fit_subtypes(even, plain)[1] < model_evidence(plain)
+
+
+def test_an_item_is_taken_out_of_its_counts_exactly_where_there_are_many_classes() -> None:
+    rng = np.random.default_rng(7)
+    answers = answers_of(np.repeat(np.arange(40), 4), np.tile(np.arange(4), 40), rng.integers(0, 12, 160), (40, 4, 12))
+    posterior = rng.dirichlet(np.full(12, 0.05), 40)
+    counts, priors = count(answers, posterior), Priors()
+    model = (answers, posterior, counts, expected_columns(counts, priors), priors.row_answers)
+    exact = sum_by_item(answers, np.log(cavity(*model)))
+    assert np.abs(cavity_evidence(*model) - exact).max() < 1e-8
 
 
 def test_a_known_truth_stays_and_teaches() -> None:

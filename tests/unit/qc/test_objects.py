@@ -157,6 +157,17 @@ def test_the_fused_label_beats_majority_and_the_best_annotator(opinions: int) ->
     assert found > most + (0.005 if opinions > 3 else -0.005)  # of three, nearly all that can be known is the majority
 
 
+def test_where_nobody_invents_objects_the_less_seen_of_the_real_ones_are_not_taken_for_false() -> None:
+    rng = np.random.default_rng(11)
+    places = [(100.0 * at, 100.0 * at + 60.0, "ab"[at % 2]) for at in range(8)]
+    items = [
+        [says(f"p{who}", *(each for each in places if rng.random() < 0.85)) for who in range(40)] for _ in range(10)
+    ]
+    crowd, found = resolve(items, LINE)
+    assert all(len(one.objects) == 8 and min(each.existence for each in one.objects) > 0.99 for one in found)
+    assert crowd.typical.false < 0.2
+
+
 def test_the_class_is_that_of_those_who_know_it() -> None:
     """Two who mix up the classes are outvoted by one who does not."""
     rng = np.random.default_rng(2)

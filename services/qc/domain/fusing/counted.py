@@ -13,7 +13,7 @@ import numpy as np
 
 from services.qc.domain.answers import Floats
 from services.qc.domain.kinds.objects import OFF, OWN_EXTENTS, Crowd, Skill
-from services.qc.domain.kinds.presence import EDGE, Anchors
+from services.qc.domain.kinds.presence import EDGE, LURE, Anchors
 from services.qc.domain.kinds.ratios import Sums
 from services.qc.domain.rows import Priors, columns, expected_columns
 
@@ -150,9 +150,10 @@ def crowd_rates(counted: Counted) -> Rates:
     marks, left = weight(cells, FALSE, NO), weight(cells, FALSE, YES)
     close, apart = weight(cells, EXTENT, YES), weight(cells, EXTENT, NO)
     near, far = number(cells, EXTENT, YES), number(cells, EXTENT, NO)
+    detection = rate(hits, hits + missed, anchors.detection, anchors.crowd)
     return Rates(
-        rate(hits, hits + missed, anchors.detection, anchors.crowd),
-        rate(marks, marks + left, anchors.false, anchors.crowd),
+        detection,
+        min(rate(marks, marks + left, anchors.false, anchors.crowd), LURE * detection),
         rate(apart, close + apart, OFF, OWN_EXTENTS),
         rate(near, near + far, NEAR, NEAR_ANSWERS),
         _root(cells, OFF),

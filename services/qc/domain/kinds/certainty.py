@@ -10,6 +10,7 @@ from services.qc.domain.kinds.objects import Skill
 
 PRIOR = 8.0
 """Objects that the crowd counts for in each rate, as while learning."""
+NEVER = 1e-6
 SIDE = 0.025
 WIDE = 1.959964
 
@@ -26,6 +27,6 @@ def certainty(skill: Skill) -> Mapping[str, Interval]:
 
 
 def _rate(mean: float, seen: float) -> Interval:
-    mass = seen + PRIOR
+    mass, mean = seen + PRIOR, min(max(mean, NEVER), 1.0 - NEVER)
     low, high = betaincinv(mean * mass, (1.0 - mean) * mass, np.array([SIDE, 1.0 - SIDE])).tolist()
     return low, high

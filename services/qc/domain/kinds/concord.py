@@ -16,6 +16,9 @@ from services.qc.domain.kinds.detection import hold
 
 CHANCE = 400
 """Pairs of answers to different items from which the disagreement by chance is taken."""
+FEWEST, CELLS = 40, 20_000_000
+"""Where answers are large, fewer: as many as compare so many objects, but so many at least."""
+PAIRS_OF_ITEM = 45
 PERCENTILES = (2.5, 97.5)
 
 Interval = tuple[float, float]
@@ -28,7 +31,7 @@ class Concord:
     Attributes:
         values: overlap: mean 1 - distance of two answers to an item; f1: of two answers, at an overlap of a half;
             alpha: Krippendorff's.
-        pairs: of answers to one item.
+        pairs: of answers to one item that were compared.
     """
 
     values: dict[str, float | None]
@@ -57,13 +60,13 @@ def agreement(
         items: the answers to each.
         geometry: of the extents.
         resamples: of the bootstrap.
-        rng: of the resamples, and of the pairs that stand for chance.
+        rng: of the resamples, of the pairs that stand for chance, and of those of an item with very many.
     """
     told = [item for item in items if len(item) > 1]
     if not told:
         nothing = dict.fromkeys(("overlap", "f1", "alpha"))
         return Concord(dict(nothing), dict(nothing), 0)
-    pairs = [np.array([_pair(one, two, geometry) for one, two in combinations(item, 2)]) for item in told]
+    pairs = [np.array([_pair(one, two, geometry) for one, two in _pairs(item, rng)]) for item in told]
     means = np.array([each.mean(axis=0) for each in pairs])
     answers = np.array([len(item) for item in told], dtype=np.float64)
     chance = _chance(told, geometry, rng)
@@ -80,6 +83,14 @@ def agreement(
     return Concord(values, intervals, sum(map(len, pairs)))
 
 
+def _pairs(item: Sequence[Answer[E]], rng: np.random.Generator) -> list[tuple[Answer[E], Answer[E]]]:
+    """All pairs of answers to an item, or as many as are enough."""
+    every = list(combinations(item, 2))
+    if len(every) <= PAIRS_OF_ITEM:
+        return every
+    return [every[at] for at in sorted(rng.choice(len(every), PAIRS_OF_ITEM, replace=False).tolist())]
+
+
 def _values(times: Floats, means: Floats, answers: Floats, chance: float) -> Floats:
     """(resamples, 3); an item weighs as many answers as it has, as in alpha's coincidences."""
     weights = times * answers
@@ -91,6 +102,8 @@ def _values(times: Floats, means: Floats, answers: Floats, chance: float) -> Flo
 def _chance(items: Sequence[Sequence[Answer[E]]], geometry: Geometry[E], rng: np.random.Generator) -> float:
     """The mean distance of answers by chance: of pairs of any answers, from a sample."""
     answers = [answer for item in items for answer in item]
-    first, second = rng.integers(len(answers), size=CHANCE), rng.integers(len(answers) - 1, size=CHANCE)
+    cells = float(np.mean([len(answer.objects) for answer in answers])) ** 2
+    size = int(np.clip(CELLS / max(cells, 1.0), FEWEST, CHANCE))
+    first, second = rng.integers(len(answers), size=size), rng.integers(len(answers) - 1, size=size)
     second = second + (second >= first)
     return float(np.mean([distance(answers[a], answers[b], geometry) for a, b in zip(first, second, strict=True)]))

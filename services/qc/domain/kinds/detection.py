@@ -56,8 +56,8 @@ def overlaps(given: Sequence[Drawn[E]], true: Sequence[Drawn[E]], geometry: Geom
     if not given or not true:
         return np.zeros((len(given), len(true)))
     found = geometry.similarity([one.extent for one in given], [one.extent for one in true])
-    same = np.array([[one.label == two.label for two in true] for one in given])
-    return np.where(same, found, 0.0)
+    _, names = np.unique([one.label for one in (*given, *true)], return_inverse=True)
+    return np.where(names[: len(given), None] == names[None, len(given) :], found, 0.0)
 
 
 def hold(given: Sequence[Drawn[E]], true: Sequence[Drawn[E]], geometry: Geometry[E]) -> Held:

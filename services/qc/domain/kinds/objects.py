@@ -19,7 +19,7 @@ from services.qc.domain.kinds.apart import OFF, OWN_EXTENTS
 from services.qc.domain.kinds.clusters import Answer, Clusters, Drawn, Geometry, cluster, likeness_of
 from services.qc.domain.kinds.presence import Anchors, Candidates, Rates
 from services.qc.domain.kinds.presence import fit as fit_presence
-from services.qc.domain.rows import TINY, columns
+from services.qc.domain.rows import TINY, Priors, columns
 
 __all__ = [
     "OFF", "OWN_EXTENTS", "Answer", "Crowd", "Drawn", "Fused", "Geometry", "Object", "Skill", "fuse", "learn",
@@ -170,7 +170,7 @@ def learn(
             answers[place[answer.annotator]] += 1
     real = presence.posterior[candidates.cluster]
     seen, lures = (np.bincount(candidates.annotator, each, minlength=len(names)) for each in (real, 1.0 - real))
-    right = np.einsum("akk,k->a", own, share)
+    right = np.einsum("akk,k->a", own, share) if classes else np.full(len(names), Priors().accuracy)
     skills = {
         name: Skill(
             float(presence.rates.detection[i]), float(presence.rates.false[i]), float(right[i]), float(off[i]),
@@ -178,7 +178,8 @@ def learn(
         )
         for i, name in enumerate(names)
     }  # fmt: skip
-    common = Skill(*presence.crowd, float(np.diag(typical) @ share), crowd_off, spread=crowd_spread)
+    accuracy = float(np.diag(typical) @ share) if classes else Priors().accuracy
+    common = Skill(*presence.crowd, accuracy, crowd_off, spread=crowd_spread)
     own_columns = {name: own[i] for i, name in enumerate(names)}
     return Crowd(skills, common, classes, share, own_columns, typical, presence.rates.density)
 

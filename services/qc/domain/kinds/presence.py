@@ -22,6 +22,9 @@ SETTLED = 1e-4
 EDGE = 1e-3
 TINY = 1e-12
 HARDER = 2.0
+LURE = 0.5
+"""The crowd marks what is none at most so often as what is real, else the commoner of two sorts of real objects, or
+chance among many opinions, passes for false."""
 REAL, HARD, FALSE = range(3)
 
 
@@ -178,7 +181,8 @@ def _rates(c: Candidates, shares: Floats, chosen: Anchors, before: Rates | None)
     unmarked = [np.zeros(c.items) if before is None else _unmarked(c, before, sort) for sort in (REAL, HARD, FALSE)]
     detection, crowd_detection = _rate(c, shares[:, REAL], unmarked[REAL], chosen.detection, chosen)
     false, crowd_false = _rate(c, shares[:, FALSE], unmarked[FALSE], chosen.false, chosen)
-    false = np.clip(false, EDGE, 1.0 - 2 * EDGE)
+    over = min(1.0, LURE * crowd_detection / crowd_false)
+    crowd_false, false = crowd_false * over, np.clip(false * over, EDGE, 1.0 - 2 * EDGE)
     detection = np.clip(np.maximum(detection, false + EDGE), EDGE, 1.0 - EDGE)
     real, hard, none = (
         float((shares[:, sort].sum() + unmarked[sort].sum() + chosen.density[sort]) / (c.items + 1.0))

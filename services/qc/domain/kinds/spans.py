@@ -55,11 +55,10 @@ def fuse(items: Items[Spans]) -> Fusion[Spans]:
     named = [{one.annotator: tags.flat(stretches_of(one.value)) for one in answers} for answers in items.values()]
     found = tags.tagged(named)
     fitted = tags.learn(found)
-    steps = tags.legal(found.answers.classes)
     labels = {}
     for place, task in enumerate(items):
         shares = fitted.posterior[found.starts[place] : found.starts[place + 1]]
-        labels[task] = _label(shares, steps, found.edges[place], found.classes, named[place])
+        labels[task] = _label(shares, found.edges[place], found.classes, named[place])
     return Fusion(labels, *_skills(found, fitted.posterior))
 
 
@@ -72,17 +71,16 @@ def labelled(shares: Floats, found: tags.Tagged, place: int, given: Mapping[str,
         place: of the item among them.
         given: annotator -> spans without overlap.
     """
-    return _label(shares, tags.legal(found.answers.classes), found.edges[place], found.classes, given)
+    return _label(shares, found.edges[place], found.classes, given)
 
 
 def _label(
     shares: Floats,
-    steps: Floats,
     edges: Sequence[int],
     classes: Sequence[str],
     given: Mapping[str, Sequence[Stretch]],
 ) -> Label[Spans]:
-    kept = tags.stretches(tags.best_path(shares, steps), shares, edges, classes)
+    kept = tags.stretches(tags.best_path(shares), shares, edges, classes)
     questions = _questions(shares, edges, classes, given, [span for span, _ in kept])
     votes = {span: sum(span in spans for spans in given.values()) for span, _ in [*kept, *questions]}
     people = max(len(given), 1)
@@ -159,7 +157,7 @@ def majority(answers: Sequence[Given[Spans]]) -> Spans:
     """Each atom's commonest tag; O where several are."""
     named = {one.annotator: tags.flat(stretches_of(one.value)) for one in answers}
     found = tags.tagged([named])
-    path = tags.best_path(found.answers.votes / max(len(answers), 1), tags.legal(found.answers.classes))
+    path = tags.best_path(found.answers.votes / max(len(answers), 1))
     return spans_of([span for span, _ in tags.stretches(path, found.answers.votes, found.edges[0], found.classes)])
 
 

@@ -6,8 +6,10 @@ applies (Dawid & Skene 1979 with priors), with two accuracies of each annotator:
 what is not. The best legal sequence of tags becomes spans.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 
@@ -42,9 +44,10 @@ def flat(spans: Sequence[Stretch]) -> list[Stretch]:
     """The spans that tags can say: of overlapping ones the longest, of equals the first; by start."""
     kept: list[Stretch] = []
     for start, end, label in sorted(spans, key=lambda each: (each[0] - each[1], each[0], each[2])):
-        if all(end <= low or start >= high for low, high, _ in kept):
-            kept.append((start, end, label))
-    return sorted(kept)
+        at = bisect_left(kept, start, key=itemgetter(0))
+        if (at == len(kept) or end <= kept[at][0]) and (at == 0 or kept[at - 1][1] <= start):
+            kept.insert(at, (start, end, label))
+    return kept
 
 
 def tagged(items: Sequence[Mapping[str, Sequence[Stretch]]]) -> Tagged:
@@ -105,29 +108,21 @@ def learn(found: Tagged) -> Fitted:
     return fit(found.answers, expect=two_sided_columns)
 
 
-def legal(tags: int) -> Floats:
-    """Log scores of one tag after another; (tags, tags): an I needs a B or I of its class before it."""
-    found = np.zeros((tags, tags))
-    for inside in range(2, tags, 2):
-        found[:, inside] = IMPOSSIBLE
-        found[[inside - 1, inside], inside] = 0.0
-    return found
-
-
-def best_path(shares: Floats, steps: Floats) -> list[int]:
-    """The likeliest legal sequence of tags (Viterbi).
+def best_path(shares: Floats) -> list[int]:
+    """The likeliest sequence of tags in which an I has a B or I of its class before it (Viterbi).
 
     Args:
         shares: (atoms, tags); P(tag).
-        steps: as `legal` gives.
     """
     logs = np.log(np.maximum(shares, TINY))
-    score, back = logs[0] + steps[OUTSIDE], []
+    opens = np.arange(1, logs.shape[1], 2)
+    score, back = logs[0].copy(), []
+    score[2::2] = IMPOSSIBLE
     for row in logs[1:]:
-        ways = score[:, None] + steps
-        came = ways.argmax(axis=0)
+        came = np.full(len(row), int(score.argmax()))
+        came[2::2] = opens + (score[2::2] > score[1::2])
         back.append(came)
-        score = ways[came, np.arange(len(row))] + row
+        score = score[came] + row
     path = [int(score.argmax())]
     for came in reversed(back):
         path.append(int(came[path[-1]]))
