@@ -11,7 +11,7 @@ import argparse
 import json
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from multiprocessing import Pool
 from pathlib import Path
 from statistics import median
@@ -30,8 +30,10 @@ PEER_SEASONAL = 20
 Alarms = Mapping[tuple[str, str], list[list[int]]]
 
 
-def tasks(streams: int, peer_streams: int, other_streams: int, seasonal_streams: int) -> list[Task]:
-    """All of the work; peers only see what is asked of both, and fewer seasonal streams."""
+def tasks(
+    streams: int, peer_streams: int, other_streams: int, seasonal_streams: int, only: Collection[str] = ()
+) -> list[Task]:
+    """All of the work, or that of some detectors; peers only see what is asked of both, and fewer seasonal streams."""
     present = [name for name in PEERS if interpreter(name).exists()]
     wanted = dict.fromkeys(OURS, (streams, seasonal_streams))
     wanted |= {
@@ -42,6 +44,7 @@ def tasks(streams: int, peer_streams: int, other_streams: int, seasonal_streams:
     return [
         Task(detector, scenario, tuple(range(first, min(first + CHUNK, number))))
         for detector, (most, fewer) in wanted.items()
+        if not only or any(detector.startswith(name) for name in only)
         for scenario in (SCENARIOS if detector in OURS else (*STEADY_ONES, *SHIFTS))
         for number in (min(most, fewer) if scenario.swing else most,)
         for first in range(0, number, CHUNK)
@@ -143,13 +146,13 @@ def main() -> None:
     parser.add_argument("--other-streams", type=int, default=5, help="Evidently and NannyML, where installed")
     parser.add_argument("--seasonal-streams", type=int, default=100)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--only", nargs="*", default=(), help="detectors whose names begin so, and no costs")
     chosen = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
     to = Console(width=200, soft_wrap=True, highlight=False)
-    spent = costs(to)
-    done = run(
-        tasks(chosen.streams, chosen.peer_streams, chosen.other_streams, chosen.seasonal_streams), chosen.processes, to
-    )
+    spent = {} if chosen.only else costs(to)
+    numbers = (chosen.streams, chosen.peer_streams, chosen.other_streams, chosen.seasonal_streams)
+    done = run(tasks(*numbers, chosen.only), chosen.processes, to)
     report = measured(gathered(done), done)
     show(report, to)
     keep({"parts": len(done), "costs": spent, "detectors": report})

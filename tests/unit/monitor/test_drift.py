@@ -187,6 +187,21 @@ def test_what_lies_beyond_a_tolerance_is_sought_in_every_direction(shares: NDArr
     assert splits(np.array([1.0]), 0.04).shape == (0, 1)
 
 
+def gold_alarms(seed: int, annotators: int, change: int, after: float) -> int:
+    """How many of them raise one within 2,000 answers to gold; what is right of them is .93 and `after`."""
+    rng, gold, found = np.random.default_rng(seed), Sensitivity("sharp", 1e7, 50), 0
+    for _ in range(annotators):
+        right = np.concatenate([rng.random(change) < 0.93, rng.random(2_000 - change) < after])
+        found += bool(watched(["right" if one else "wrong" for one in right.tolist()], gold))
+    return found
+
+
+def test_a_small_reference_grows_while_it_holds_still_and_takes_in_no_change() -> None:
+    """A reference of 200 answers is wrong so often that one of 25 people was accused within 2,000."""
+    assert gold_alarms(19, 50, 0, 0.93) == 0
+    assert gold_alarms(22, 20, 150, 0.78) >= 13
+
+
 def test_tolerant_finds_a_shift_that_many_classes_share() -> None:
     """Twice the tolerance and a half, in random directions; with one class or a pair at a time it took 2,400 events."""
     rng = np.random.default_rng(15)

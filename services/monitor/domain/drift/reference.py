@@ -148,8 +148,13 @@ class Learner:
         self.repeats = round(self.repeats * n / max(self.n, 1))
         self.blocks, self.n = kept, n
 
-    def homogeneous(self, inflation: float) -> bool:
-        """Whether the two halves look alike: a change that goes on has no reference yet."""
+    def homogeneous(self, inflation: float, level: float = 0.001) -> bool:
+        """Whether the two halves look alike: a change that goes on has no reference yet.
+
+        Args:
+            inflation: variance of counts beside that of independent events.
+            level: how often it is denied of halves that are; 0.01 or 0.001.
+        """
         half = len(self.blocks) // 2
         first, second = (sum(part, Counter()) for part in (self.blocks[:half], self.blocks[half:]))
         names = sorted(name for name, c in (first + second).items() if c >= LEAST_COUNT)
@@ -158,7 +163,7 @@ class Learner:
         table = np.array([[first[name] for name in names], [second[name] for name in names]], dtype=float)
         expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
         statistic = float(((table - expected) ** 2 / expected).sum()) / inflation
-        return statistic < chi2_above(0.001, len(names) - 1)
+        return statistic < chi2_above(level, len(names) - 1)
 
     def reference(self, *, prior: Reference | None = None, seasonal: bool = True) -> Reference:
         """What was learned so far.

@@ -31,6 +31,8 @@ SURE = 3.0
 """Nats by which the old shares must explain what follows an alarm better than those that raised it."""
 GROWTH = (1, 2, 4)
 """A reference is taken into use when it is full, and again with these multiples: a larger one is wrong less often."""
+GROWN, GROWN_DOUBT = 16_000, 0.5
+"""Smaller ones go on to double until then, unless there is any doubt: as `DOUBT`, and their halves look alike."""
 DOUBT = 0.6
 """Share of the logarithm of the threshold; with more evidence than that nothing new goes into a reference."""
 
@@ -172,8 +174,15 @@ class Watch:
             self._next = max(settled, learner.n + 1)
             return
         looks = [FIRST_LOOK << k for k in range(20) if FIRST_LOOK << k < learner.target]
-        looks += [learner.target * times for times in GROWTH]
+        looks += self._sizes(learner)
         self._next = next((look for look in looks if look > learner.n), learner.n + settled)
+
+    def _sizes(self, learner: Learner) -> list[int]:
+        """Events with which a reference is taken into use."""
+        sizes = [learner.target * times for times in GROWTH]
+        while 2 * sizes[-1] <= GROWN:
+            sizes.append(2 * sizes[-1])
+        return sizes
 
     def _take(self, symbols: Sequence[str]) -> tuple[int, Finding | None]:
         taken = len(symbols)
@@ -224,15 +233,24 @@ class Watch:
         if self.log_evidence > DOUBT * math.log(self.sensitivity.budget):
             self._next = learner.n + self.sensitivity.settled
             return None
-        if learner.n >= learner.target:
+        if learner.n > learner.target * GROWTH[-1] and self._moves(learner):
+            self.learner = None
+        elif learner.n >= learner.target:
             self._compare_with(learner.reference(seasonal=self.sensitivity.mode == "auto"), self._full_tolerance())
             self._prior = self.reference
-            self.learner = learner if learner.n < learner.target * GROWTH[-1] else None
+            self.learner = learner if learner.n < self._sizes(learner)[-1] else None
         else:
             reference = learner.reference(prior=self._prior, seasonal=False)
             self._compare_with(reference, self._early_tolerance(reference))
         self._plan()
         return None
+
+    def _moves(self, learner: Learner) -> bool:
+        """Whether there is any doubt that what was learned since holds still: else it would be lost."""
+        inflation = 1.0 if self.reference is None else self.reference.inflation
+        return self.log_evidence > GROWN_DOUBT * math.log(self.sensitivity.budget) or not learner.homogeneous(
+            inflation, 0.01
+        )
 
     def _settle(self, learner: Learner, opened: Finding) -> Finding | None:
         """Whether an alarm is over: the signal is back, or holds still somewhere else."""
