@@ -8,7 +8,8 @@ from zlib import crc32
 
 from services.monitor.domain.anchoring import cell
 from services.monitor.domain.cause.periods import answer_keys, gold_key, parts_of
-from services.monitor.domain.certifying import finding_of, read_back
+from services.monitor.domain.certificate import Rules
+from services.monitor.domain.certifying import finding_of, read_back, rules_of
 from services.monitor.domain.counters import Counts, Key, Kind, time_bucket
 from services.monitor.domain.drift import signals
 from services.monitor.domain.drift.sampling import is_beside_audits, is_sampled
@@ -136,9 +137,9 @@ class Handlers:
                 told[event.project_id] = about, event.measured_at
         store = CertificateStore(unit.connection)
         for project_id, (certificate, at) in sorted(told.items()):
-            auto = self._auto(project_id)
-            if auto is not None:
-                ledger = read_back(await store.claim_ledger(project_id), certificate, auto, at)
+            rules = self._rules(project_id)
+            if rules is not None:
+                ledger = read_back(await store.claim_ledger(project_id), certificate, rules, at)
                 if ledger is not None:
                     await store.save_ledger(project_id, ledger)
 
@@ -244,6 +245,10 @@ class Handlers:
         """The project's policy of auto-accept, where it asks for a guarantee."""
         project = self._projects.current(project_id)
         return project.spec.guaranteed if project is not None else None
+
+    def _rules(self, project_id: str) -> Rules | None:
+        project, auto = self._projects.current(project_id), self._auto(project_id)
+        return None if project is None or auto is None else rules_of(auto, project.spec.label)
 
     async def _relabel(self, labels: Sequence[Label], unit: Unit) -> None:
         """Let labels that are likely wrong wait for another round, and ask for what the budgets allow now."""

@@ -33,6 +33,10 @@ class Guarantee(FilePart):
         default=0.5, description="The audit share while there is no certificate, or while the present one is in doubt."
     )
     valid_s: Duration = Field(default=86_400.0, description="How long a certificate holds without new evidence.")
+    per_class: bool = Field(
+        default=True,
+        description="Of one of several classes: each is judged by itself where its audits suffice, the rest together.",
+    )
 
 
 class AutoAccept(FilePart):

@@ -275,10 +275,27 @@ class Anchoring(Value):
     window_s: NonNegative
 
 
+class ClassCertificate(Value):
+    """What is accepted of one class that is judged by itself."""
+
+    symbol: Category = Field(description="The class that is proposed.")
+    threshold: Probability | None = Field(
+        default=None, description="Confidence from which its proposals are accepted; null: none are."
+    )
+    audits: Count = Field(default=0, description="Of the class, above the threshold, that it stands on.")
+    error: Probability | None = Field(default=None, description="Mean loss of those audits; not the bound.")
+    audit_share: Probability = Field(description="Share of the class's acceptable proposals that is to be audited.")
+    valid_until: Timestamp
+    doubtful_since: Timestamp | None = Field(
+        default=None, description="Withdrawn now: what was accepted of the class since is labelled again."
+    )
+
+
 class Certificate(Value):
     """Whether, and from which confidence, the proposals of one model may be accepted without a person.
 
-    The highest number about a project is the one that counts.
+    The highest number about a project is the one that counts. State, threshold, audits, error, audit share, validity
+    and doubt are those of all classes that are not in `classes`.
     """
 
     kind: Literal["certificate"] = "certificate"
@@ -297,6 +314,14 @@ class Certificate(Value):
         default=None, description="Withdrawn: what was accepted since is labelled again."
     )
     reason: ShortText = ""
+    classes: Annotated[tuple[ClassCertificate, ...], Field(max_length=1000)] = Field(
+        default=(), description="Classes that are judged by themselves; each replaces what is said here of all."
+    )
+
+    @property
+    def accepts(self) -> bool:
+        """Whether it lets proposals of any class be accepted."""
+        return self.state == "granted" or any(one.threshold is not None for one in self.classes)
 
 
 class Accuracy(Value):

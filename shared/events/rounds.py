@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from shared.events.base import (
     BigCount,
+    Category,
     Count,
     Distribution,
     ItemEvent,
@@ -242,6 +243,9 @@ class Evidence(Value):
     )
     reason: ShortText = ""
     certificate: UUID | None = None
+    certified_class: Category | None = Field(
+        default=None, description="The class whose own part of the certificate it is; null: the part of all others."
+    )
     sureness: Annotated[tuple[Sureness, ...], Field(max_length=1000)] = Field(
         default=(), description="Of objects, words and masks, the most doubtful first; what is not listed is surer."
     )

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from uuid import UUID
 
 from services.assignment.domain.aggregate import Aggregate, Round, Wish
 from services.assignment.domain.annotations import Pinned, exhausted
@@ -182,7 +181,7 @@ def certified(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggrega
     routing = accept(guess, context.policy_of(known), draws, context.standing, context.now)
     if routing is None or routing.way is not Way.AUTO:
         return known, ()
-    return _label(known, context, f"{routing.reason}; certified while it waited", routing.certificate)
+    return _label(known, context, routing, "; certified while it waited")
 
 
 def sample_out(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
@@ -238,7 +237,7 @@ def route_event(asked: Round, state: RouteState, now: datetime) -> Route:
 def _open_first(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
     routing = route(known.guess, context.policy_of(known), draws, context.standing, context.now)
     if routing.way is Way.AUTO:
-        return _label(known, context, routing.reason, routing.certificate)
+        return _label(known, context, routing)
     known = advance(known, 1, Ending.OPEN)
     asked = _round(known, context, draws, routing)
     if routing.way is Way.SAMPLED_OUT:
@@ -276,7 +275,7 @@ def _reconsider(known: Aggregate, context: Context, draws: Draws) -> tuple[Aggre
     if routing is None:
         return known, ()
     if routing.way is Way.AUTO:
-        return _label(known, context, f"{routing.reason}; a later model", routing.certificate)
+        return _label(known, context, routing, "; a later model")
     asked = replace(
         asked,
         step=asked.step + 1,
@@ -374,7 +373,7 @@ def _queued(known: Aggregate, now: datetime) -> Route:
     return route_event(known.asked, RouteState.QUEUED, now)
 
 
-def _label(known: Aggregate, context: Context, reason: str, certificate: UUID | None) -> tuple[Aggregate, Emitted]:
+def _label(known: Aggregate, context: Context, routing: Routing, when: str = "") -> tuple[Aggregate, Emitted]:
     """Accept the proposal: the label of round 1."""
     known = _named(known, context)
     guess = known.guess
@@ -387,7 +386,13 @@ def _label(known: Aggregate, context: Context, reason: str, certificate: UUID | 
         version=1,
         value=guess.value,
         path=Path.AUTO,
-        evidence=unchecked(Evidence, proposal=guess.proposal, reason=reason, certificate=certificate),
+        evidence=unchecked(
+            Evidence,
+            proposal=guess.proposal,
+            reason=f"{routing.reason}{when}",
+            certificate=routing.certificate,
+            certified_class=routing.certified_class,
+        ),
         opinions=0,
         cost=context.cost.prediction,
         project_version=context.project_version,

@@ -1,6 +1,7 @@
 """Where an item goes after its prediction: the label at once, people, or nowhere."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -8,6 +9,7 @@ from uuid import UUID
 from services.assignment.domain.draws import Draws
 from services.assignment.domain.guess import Guess
 from shared.events import AutoAccept, Policy
+from shared.labels import Names
 
 
 class Way(StrEnum):
@@ -17,8 +19,24 @@ class Way(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What a certificate says of a group of classes; `threshold` is None where nothing of it is accepted."""
+
+    threshold: float | None
+    audit_share: float
+    valid_until: datetime
+
+    def hold(self, now: datetime) -> bool:
+        """Whether something is accepted."""
+        return self.threshold is not None and now < self.valid_until
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
-    """The newest certificate of a project; `threshold` is None where it was withdrawn."""
+    """The newest certificate of a project; `threshold` is None where it was withdrawn.
+
+    What is said here is of all classes that are not in `classes`.
+    """
 
     id: UUID
     generation: int
@@ -26,16 +44,30 @@ class Standing:
     audit_share: float
     target_error: float
     valid_until: datetime
+    classes: Mapping[str, Terms] = field(default_factory=dict)
 
-    def covers(self, guess: Guess, auto: AutoAccept, now: datetime) -> bool:
-        """Whether it speaks of this model, is no older than it says, and promises what the project asks for now."""
-        return (
-            auto.guarantee is not None
-            and self.threshold is not None
-            and self.generation == guess.generation
-            and now < self.valid_until
-            and self.target_error <= auto.guarantee.target_error
-        )
+    @property
+    def pooled(self) -> Terms:
+        """Of all classes without terms of their own."""
+        return Terms(self.threshold, self.audit_share, self.valid_until)
+
+    def terms(self, guess: Guess, auto: AutoAccept) -> Terms | None:
+        """What it says of this proposal; None where it is of another model, or promises less than the project asks."""
+        promised = auto.guarantee is not None and self.target_error <= auto.guarantee.target_error
+        if not promised or self.generation != guess.generation:
+            return None
+        return self.classes.get(guess.likely or "", self.pooled)
+
+    def lowest(self, now: datetime) -> float | None:
+        """The lowest confidence that it accepts, of whichever class; None: it accepts nothing."""
+        held = [one.threshold for one in (self.pooled, *self.classes.values()) if one.hold(now)]
+        return min((one for one in held if one is not None), default=None)
+
+    def named(self, names: Names) -> "Standing":
+        """The same in present names of classes."""
+        if not names or not self.classes:
+            return self
+        return replace(self, classes={names.name(name): one for name, one in self.classes.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +78,7 @@ class Routing:
         would_auto: the item is in the audit lane: people answer it blind instead of the model.
         inclusion: probability with which an item like this goes this way by chance; 1 where chance had no part.
         certificate: on which the label is accepted.
+        certified_class: whose own terms of it they are; None: those of all other classes.
     """
 
     way: Way
@@ -53,6 +86,7 @@ class Routing:
     would_auto: bool = False
     inclusion: float = 1.0
     certificate: UUID | None = None
+    certified_class: str | None = None
 
 
 def route(guess: Guess | None, policy: Policy, draws: Draws, standing: Standing | None, now: datetime) -> Routing:
@@ -93,23 +127,25 @@ def accept(
         return None
     if guess.confidence < auto.threshold:
         return None
-    held = standing if standing is not None and standing.covers(guess, auto, now) else None
-    share = _audit_share(auto, held)
+    terms = standing.terms(guess, auto) if standing is not None else None
+    share = _audit_share(auto, terms, now)
     if draws.audit < share:
         reason = f"audit of confidence {guess.confidence:.4f}, drawn with probability {share:g}"
         return Routing(Way.PEOPLE, reason, would_auto=True, inclusion=share)
     if auto.guarantee is None:
         return Routing(Way.AUTO, f"confidence {guess.confidence:.4f} reaches the threshold {auto.threshold:g}")
-    if held is None or held.threshold is None or guess.confidence < held.threshold:
+    if standing is None or terms is None or not terms.hold(now) or guess.confidence < (terms.threshold or 0.0):
         return None
-    reason = f"confidence {guess.confidence:.4f} reaches the certified {held.threshold:g}"
-    return Routing(Way.AUTO, reason, certificate=held.id)
+    own = guess.likely if guess.likely in standing.classes else None
+    reason = f"confidence {guess.confidence:.4f} reaches the certified {terms.threshold:g}"
+    reason = reason if own is None else f"{reason} of {own!r}"
+    return Routing(Way.AUTO, reason, certificate=standing.id, certified_class=own)
 
 
-def _audit_share(auto: AutoAccept, held: Standing | None) -> float:
+def _audit_share(auto: AutoAccept, terms: Terms | None, now: datetime) -> float:
     if auto.guarantee is None:
         return auto.audit_share
-    return held.audit_share if held is not None else auto.guarantee.starting_share
+    return terms.audit_share if terms is not None and terms.hold(now) else auto.guarantee.starting_share
 
 
 def _why_people(guess: Guess | None, policy: Policy) -> str:

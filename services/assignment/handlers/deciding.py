@@ -47,17 +47,18 @@ def context_of(
     project = references.projects.current(project_id)
     if project is None:
         raise LookupError(no_project(project_id))
+    held, names = (certificates or {}).get(project_id), references.projects.names(project_id)
     return Context(
         project.spec.policy,
         project.spec.cost,
         project.version,
         references.guidelines.current(project_id),
         unit.now,
-        (certificates or {}).get(project_id),
+        held.named(names) if held is not None else None,
         {one.name: one.policy for one in project.spec.slices},
         outlook.confusions(project_id) if outlook is not None else {},
         outlook.around(project_id) if outlook is not None else None,
-        references.projects.names(project_id),
+        names,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.assignment.domain.routing import Standing
+from services.assignment.domain.routing import Standing, Terms
 from services.assignment.store.certificates import save_certificates
 from services.assignment.store.goldplans import save_gold_plans
 from services.assignment.store.measurements import Measured, Restraint, save_measurements, save_restraints
@@ -44,6 +44,7 @@ def _standing(event: Quality, about: Certificate) -> Standing:
         audit_share=about.audit_share,
         target_error=about.target_error,
         valid_until=about.valid_until,
+        classes={one.symbol: Terms(one.threshold, one.audit_share, one.valid_until) for one in about.classes},
     )
 
 

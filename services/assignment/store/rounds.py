@@ -7,7 +7,6 @@ from typing import Any
 
 from services.assignment.domain.aggregate import Round
 from services.assignment.domain.lanes import EXPERTS
-from services.assignment.domain.routing import Standing
 from services.assignment.store.lanes import add_lanes
 from services.assignment.store.rows import ROUND_COLUMNS, Key, dump_guess, load_round
 from shared.events import Audience
@@ -360,9 +359,9 @@ async def count_steps(connection: Any, ids: Sequence[int]) -> None:
 
 
 async def list_certifiable(
-    connection: Any, project_id: str, standing: Standing, after: int, limit: int
+    connection: Any, project_id: str, generation: int, lowest: float, *, after: int, limit: int
 ) -> tuple[list[Key], int | None]:
-    """Items whose first round waits untouched under a proposal that this certificate may cover.
+    """Items whose first round waits untouched under a proposal of a model, of at least this confidence.
 
     One window of `limit` waiting rounds by id, after `after`; the id of its last one is given where more may follow.
     """
@@ -373,8 +372,8 @@ async def list_certifiable(
         " AND (r.guess::jsonb ->> 'confidence')::float8 >= $3 AS fits"
         " FROM rounds AS r WHERE r.free > 0 AND r.id > $4 ORDER BY r.id LIMIT $5) AS w",
         project_id,
-        standing.generation,
-        standing.threshold,
+        generation,
+        lowest,
         after,
         limit,
     )

@@ -168,6 +168,10 @@ def _measured(view: View) -> Element:
         told = figures.certificate
         until = f"from confidence {number(told.threshold)}, until {clock(told.valid_until)}"
         rows.append((f"certificate for {told.model_version}", told.state, until if told.state == "granted" else ""))
+        for each_class in told.classes:
+            held, limit = each_class.threshold is not None, number(each_class.threshold)
+            above = f"from confidence {limit}, until {clock(each_class.valid_until)}" if held else ""
+            rows.append((f"certificate for {each_class.symbol}", "granted" if held else "withdrawn", above))
     rows.append(("relabel requests left today", count(view.overview.budget_left), ""))
     return table(("measured", "", ""), rows, none="")
 

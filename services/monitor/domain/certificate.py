@@ -9,7 +9,7 @@ one round of evidence, to a threshold whose error is at or above the target is a
 looks. What holds may stop to hold: above the certified threshold a second martingale, which may start at any audit,
 bets that the loss has risen above the target; when it has won, the certificate is void, from the audit where it started
 or from where the present round of evidence began, whichever is earlier, and all evidence begins anew.
-O(thresholds) time per audit and state per project.
+O(thresholds) time per audit and group. How groups share the level is said in `pooling`.
 
 Sources: Waudby-Smith & Ramdas 2024 (betting); Angelopoulos et al. 2021 (learn then test); Wiens 2003 (fallback
 procedure); Shin, Ramdas & Rinaldo 2022 (e-detectors: at the target itself a false breach comes once in PATIENCE
@@ -17,7 +17,7 @@ audits).
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -36,11 +36,25 @@ ROUND = 500
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a project asks for: error at most `target` with `confidence`; thresholds from `floor` up."""
+    """What a project asks for: error at most `target` with `confidence`; thresholds from `floor` up.
+
+    `classes`: how many may have a certificate of their own; below two: all are judged together.
+    """
 
     target: float
     confidence: float
     floor: float
+    classes: int = 0
+
+    @property
+    def by_class(self) -> bool:
+        """Whether classes are judged by themselves, too."""
+        return self.classes > 1
+
+    @property
+    def risk(self) -> float:
+        """Chance at most that a certificate is given to what does not deserve it, in one round of evidence."""
+        return 1.0 - self.confidence
 
     @property
     def thresholds(self) -> tuple[float, ...]:
@@ -56,11 +70,13 @@ class Audit:
         confidence: of the proposal.
         loss: see `loss_of`, in [0, 1].
         at: when people's label was made.
+        symbol: the class that was proposed.
     """
 
     confidence: float
     loss: float
     at: datetime
+    symbol: str = ""
 
 
 def loss_of(share: float, prior: float, target: float) -> float:
@@ -87,14 +103,28 @@ class Bets:
 
     def add(self, loss: float, target: float) -> None:
         """Bet on the next audit that its loss is below the target."""
-        largest = 1.0 / (1.0 - target)
-        gain = target - loss
-        self.wealth = [had + math.log1p(share * largest * gain) for had, share in zip(self.wealth, BETS, strict=True)]
-        top = max(self.wealth)
-        mixed = top + math.log(math.fsum(math.exp(one - top) for one in self.wealth) / len(BETS))
-        self.best = max(self.best, mixed)
+        self.count(loss, target)
+        self.best = max(self.best, self.mixed)
+
+    def count(self, loss: float, target: float) -> None:
+        """The same where only their sum with others is looked at."""
+        gain = (target - loss) / (1.0 - target)
+        self.wealth = [had + math.log1p(share * gain) for had, share in zip(self.wealth, BETS, strict=True)]
         self.audits += 1
         self.losses += loss
+
+    @property
+    def mixed(self) -> float:
+        """Log evidence now: of all bets, a fifth of the stake on each."""
+        top = max(self.wealth)
+        return top + math.log(math.fsum(math.exp(one - top) for one in self.wealth) / len(BETS))
+
+    def without(self, part: "Bets") -> "Bets":
+        """What the same bets would be, had the audits of `part` never been among them."""
+        left = Bets([all_ - own for all_, own in zip(self.wealth, part.wealth, strict=True)])
+        left.audits, left.losses = self.audits - part.audits, max(0.0, self.losses - part.losses)
+        left.best = max(0.0, left.mixed)
+        return left
 
 
 @dataclass(slots=True)
@@ -122,87 +152,78 @@ class Watch:
 
 @dataclass(slots=True)
 class Evidence:
-    """Everything known of one model in one project.
+    """What is known of the proposals of one group: of one class, or of all that are judged together.
 
     Attributes:
         tests: of the present round of evidence, by threshold.
-        watch: only while something is certified.
+        watch: over what is accepted.
         certified: the lowest certified threshold; None: nothing is.
         began: the first audit of the present round of evidence: from there on nothing is proven yet.
+        fresh: whether audits came since its certificate was last published; `valid_until`: what that said.
     """
 
     tests: list[Bets]
     watch: Watch = field(default_factory=Watch)
     certified: float | None = None
     began: datetime | None = None
+    fresh: bool = False
+    valid_until: datetime | None = None
 
     @classmethod
     def none(cls, rules: Rules) -> "Evidence":
         """Before the first audit."""
         return cls([Bets() for _ in rules.thresholds])
 
+    def forget(self, rules: Rules) -> None:
+        """Begin the next round of evidence; what is certified stays, and is watched on."""
+        self.tests, self.began = Evidence.none(rules).tests, None
 
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """The proposals from `threshold` up have an error below the target; also said when it is earned anew."""
+    def void(self, rules: Rules) -> None:
+        """Begin anew, with nothing certified."""
+        self.forget(rules)
+        self.watch, self.certified = Watch(), None
 
-    threshold: float
-    audits: int
-    error: float
+    def add(self, audit: Audit, rules: Rules) -> None:
+        """One more audit of the group."""
+        self.began, self.fresh = self.began or audit.at, True
+        for threshold, test in zip(rules.thresholds, self.tests, strict=True):
+            if audit.confidence >= threshold:
+                test.add(audit.loss, rules.target)
+
+    def prove(self, rules: Rules, level: float) -> bool:
+        """Take what the tests say now; whether that is news: a lower threshold, or the same or another earned anew.
+
+        Args:
+            rules: of the project.
+            level: chance at most, over the whole round, that it is news though the error is at the target or above.
+        """
+        place = lowest(self.tests, level)
+        if place is None:
+            return False
+        threshold = rules.thresholds[place]
+        lower = self.certified is None or threshold < self.certified
+        if not lower and self.tests[place].audits < ROUND:
+            return False
+        self.watch = Watch() if lower else self.watch
+        self.certified = threshold
+        return True
+
+    def counted(self, rules: Rules) -> Bets:
+        """The test at the certified threshold."""
+        return dict(zip(rules.thresholds, self.tests, strict=True)).get(self.certified or 2.0, Bets())
+
+    def ended(self, rules: Rules) -> bool:
+        """Whether the round has audits enough for the next one to begin."""
+        return self.counted(rules).audits >= ROUND
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
-    """They have it no more: what was accepted since then is in doubt."""
-
-    threshold: float
-    since: datetime
-
-
-Decision = Granted | Withdrawn
-
-
-def lowest(tests: Sequence[Bets], rules: Rules) -> int | None:
-    """The place of the lowest threshold that is certified; None for none."""
-    share = (1.0 - rules.confidence) / len(tests)
-    level, found = 0.0, None
+def lowest(tests: Sequence[Bets], level: float) -> int | None:
+    """The place of the lowest threshold that is certified at a level which all of them share; None for none."""
+    share, own, found = level / len(tests), 0.0, None
     for place, test in enumerate(tests):
-        level += share
-        if test.best >= -math.log(level):
+        own += share
+        if test.best >= -math.log(own):
             found = place
         else:
-            level = 0.0
+            own = 0.0
     return found
-
-
-def weigh(known: Evidence, audits: Iterable[Audit], rules: Rules) -> list[Decision]:
-    """Add audits, in the order in which they came, to what is known; what that decides, in order."""
-    said: list[Decision] = []
-    for audit in audits:
-        said += _weigh_one(known, audit, rules)
-    return said
-
-
-def _weigh_one(known: Evidence, audit: Audit, rules: Rules) -> Iterable[Decision]:
-    known.began = known.began or audit.at
-    if known.certified is not None and audit.confidence >= known.certified:
-        since = known.watch.add(audit, rules.target)
-        if since is not None:
-            void, since = known.certified, min(since, known.began)
-            known.tests, known.watch, known.certified, known.began = Evidence.none(rules).tests, Watch(), None, None
-            yield Withdrawn(void, since)
-            return
-    for threshold, test in zip(rules.thresholds, known.tests, strict=True):
-        if audit.confidence >= threshold:
-            test.add(audit.loss, rules.target)
-    place = lowest(known.tests, rules)
-    if place is None:
-        return
-    threshold, test = rules.thresholds[place], known.tests[place]
-    if known.certified is None or threshold < known.certified or test.audits >= ROUND:
-        if known.certified is None or threshold < known.certified:
-            known.watch = Watch()
-        known.certified = threshold
-        yield Granted(threshold, test.audits, test.losses / test.audits)
-    if test.audits >= ROUND:
-        known.tests, known.began = Evidence.none(rules).tests, None

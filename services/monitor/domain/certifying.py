@@ -1,13 +1,14 @@
 """From audits to certificates: which model they speak of, what is published when, what is to be labelled again."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from services.monitor.domain.certificate import Audit, Bets, Evidence, Granted, Rules, Watch, Withdrawn, loss_of, weigh
+from services.monitor.domain.certificate import Audit, Evidence, Rules, loss_of
+from services.monitor.domain.pooling import Decision, Granted, Groups, OfClass, Place, Withdrawn, weigh
 from services.monitor.domain.symbols import agree
-from shared.events import AutoAccept, Certificate, Label, Path
-from shared.labels import Names, category
+from shared.events import AutoAccept, Certificate, ClassCertificate, Label, Path
+from shared.labels import ChoiceSchema, LabelSchema, Names, category
 
 FLAT = 2
 """Classes where a project has none to count."""
@@ -33,8 +34,9 @@ class Ledger:
 
     Attributes:
         rules: under which the evidence was gathered; other rules begin anew.
+        evidence: of the pool; `classes` and `gone`: see `pooling.Groups`.
         generation: of the model that it is about; a newer one begins anew, an older one is passed over.
-        number: of the last certificate published; `issued_at`: when; `audit_share`: what it said.
+        number: of the last certificate published; `issued_at`: when; `audit_shares`: what it said, the pool's under "".
         symbols: how often each class was proposed, for the prior.
     """
 
@@ -44,15 +46,36 @@ class Ledger:
     model_version: str = ""
     number: int = 0
     issued_at: datetime | None = None
-    audit_share: float = 1.0
+    audit_shares: dict[str, float] = field(default_factory=dict)
     symbols: dict[str, int] = field(default_factory=dict)
+    classes: dict[str, OfClass] = field(default_factory=dict)
+    gone: int = 0
+
+    @property
+    def groups(self) -> Groups:
+        """The same evidence, as it is weighed."""
+        return Groups(self.evidence, self.classes, self.gone)
+
+    def begin(self) -> None:
+        """Forget all evidence and every certificate."""
+        self.evidence, self.classes, self.gone = Evidence.none(self.rules), {}, 0
 
 
-def rules_of(auto: AutoAccept) -> Rules | None:
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Labels accepted since then are in doubt: of a class, or (None) of all that the pooled certificate covered."""
+
+    since: datetime
+    symbol: str | None = None
+
+
+def rules_of(auto: AutoAccept, label: LabelSchema) -> Rules | None:
     """What the project asks for; None without a guarantee."""
     if auto.guarantee is None:
         return None
-    return Rules(auto.guarantee.target_error, auto.guarantee.confidence, auto.threshold)
+    apart = auto.guarantee.per_class and isinstance(label, ChoiceSchema)
+    classes = len(label.classes) if apart and isinstance(label, ChoiceSchema) else 0
+    return Rules(auto.guarantee.target_error, auto.guarantee.confidence, auto.threshold, classes)
 
 
 def finding_of(label: Label) -> Finding | None:
@@ -74,71 +97,89 @@ def finding_of(label: Label) -> Finding | None:
 
 
 def certify(
-    ledger: Ledger, findings: Iterable[Finding], auto: AutoAccept, *, classes: int, now: datetime
-) -> tuple[list[Certificate], datetime | None]:
+    ledger: Ledger, findings: Iterable[Finding], auto: AutoAccept, rules: Rules, *, classes: int, now: datetime
+) -> tuple[list[Certificate], list[Doubt]]:
     """Weigh audits and say what that changes.
 
     Args:
         ledger: is changed.
         findings: in the order in which they came.
         auto: the policy, with a guarantee.
+        rules: of that policy.
         classes: how many the project has.
         now: when certificates are given.
 
     Returns:
-        The certificates to publish, in order; and since when accepted labels are in doubt, if they are.
+        The certificates to publish, in order; and since when which accepted labels are in doubt.
     """
-    rules = rules_of(auto)
-    if rules is None:
-        return [], None
     said: list[Certificate] = []
-    doubtful: datetime | None = None
+    doubts: list[Doubt] = []
     if rules != ledger.rules:
         _rule(ledger, rules)
-    fresh = 0
     for found in findings:
         if found.generation < ledger.generation:
             continue
         if found.generation > ledger.generation:
-            ledger.evidence = Evidence.none(rules)
+            ledger.begin()
             ledger.generation, ledger.model_version = found.generation, found.model_version
-        fresh += 1
         loss = loss_of(found.share, _prior(ledger, found.symbol, classes), rules.target)
-        for decision in weigh(ledger.evidence, [Audit(found.confidence, loss, found.at)], rules):
-            if isinstance(decision, Withdrawn):
-                doubtful = decision.since if doubtful is None else min(doubtful, decision.since)
-            said.append(_say(ledger, decision, auto, now))
-    if said:
-        return said, doubtful
-    return _renewed(ledger, auto, fresh, now), None
+        groups = ledger.groups
+        decisions = weigh(groups, [Audit(found.confidence, loss, found.at, found.symbol)], rules)
+        ledger.gone = groups.gone
+        doubts += [
+            Doubt(one.since, one.symbol) for one in decisions if isinstance(one, Withdrawn) and one.since is not None
+        ]
+        if decisions:
+            said.append(_say(ledger, decisions, auto, now))
+    return said or _renewed(ledger, auto, now), doubts
 
 
 def named(ledger: Ledger, findings: Iterable[Finding], names: Names) -> list[Finding]:
-    """The audits in present names of classes; changes the ledger's counts of them to these, too."""
+    """The audits in present names of classes; changes what the ledger has of them to these, too."""
     if not names:
         return list(findings)
     ledger.symbols = names.shares(ledger.symbols)
-    return [replace(found, symbol=names.symbol(found.symbol)) for found in findings]
+    ledger.classes = {names.symbol(symbol): one for symbol, one in ledger.classes.items()}
+    return [
+        Finding(f.generation, f.model_version, names.symbol(f.symbol), f.confidence, f.share, f.at) for f in findings
+    ]
 
 
-def read_back(ledger: Ledger | None, told: Certificate, auto: AutoAccept, at: datetime) -> Ledger | None:
+def read_back(ledger: Ledger | None, told: Certificate, rules: Rules, at: datetime) -> Ledger | None:
     """What a certificate of an earlier database leaves: its number, and the watch over what it still allows."""
-    rules = rules_of(auto)
-    if rules is None or (ledger is not None and ledger.number >= told.number):
+    if ledger is not None and ledger.number >= told.number:
         return ledger
-    evidence = Evidence.none(rules)
+    made = Ledger(rules, Evidence.none(rules), told.generation, told.model_version, told.number, at)
+    made.audit_shares = {"": told.audit_share}
     if told.state == "granted":
-        evidence.certified, evidence.watch, evidence.began = told.threshold, Watch(), at
-    return Ledger(rules, evidence, told.generation, told.model_version, told.number, at, told.audit_share)
+        made.evidence.certified, made.evidence.began, made.evidence.valid_until = told.threshold, at, told.valid_until
+    for one in told.classes if rules.by_class else ():
+        own = Evidence.none(rules)
+        own.certified, own.began, own.valid_until = one.threshold, at, one.valid_until
+        place = Place.EXCLUDED if one.threshold is None else Place.OWN
+        made.classes[one.symbol] = OfClass(own, Evidence.none(rules).tests, place)
+        made.audit_shares[one.symbol] = one.audit_share
+    return made
 
 
 def _rule(ledger: Ledger, rules: Rules) -> None:
     """Gather evidence anew under other rules; what stands and promises enough by them is watched on."""
-    before, asked = ledger.evidence, ledger.rules.target
-    ledger.rules, ledger.evidence = rules, Evidence.none(rules)
-    if rules.target >= asked:
-        ledger.evidence.certified, ledger.evidence.watch = before.certified, before.watch
-        ledger.evidence.began = before.began
+    before, classes, asked = ledger.evidence, ledger.classes, ledger.rules
+    ledger.rules = rules
+    ledger.begin()
+    if rules.target < asked.target:
+        return
+    _keep(ledger.evidence, before)
+    for symbol, one in classes.items() if rules.by_class else ():
+        if one.place is not Place.POOLED:
+            kept = OfClass(Evidence.none(rules), Evidence.none(rules).tests, one.place)
+            _keep(kept.own, one.own)
+            ledger.classes[symbol] = kept
+
+
+def _keep(evidence: Evidence, before: Evidence) -> None:
+    evidence.certified, evidence.watch, evidence.began = before.certified, before.watch, before.began
+    evidence.valid_until = before.valid_until
 
 
 def _prior(ledger: Ledger, symbol: str, classes: int) -> float:
@@ -147,51 +188,94 @@ def _prior(ledger: Ledger, symbol: str, classes: int) -> float:
     return max(1.0 / max(classes, FLAT), ledger.symbols[symbol] / (sum(ledger.symbols.values()) + classes))
 
 
-def _share(ledger: Ledger, auto: AutoAccept) -> float:
+def _share(evidence: Evidence, auto: AutoAccept) -> float:
     starting = auto.guarantee.starting_share if auto.guarantee is not None else 1.0
-    evidence = ledger.evidence
     doubted = evidence.certified is None or evidence.watch.suspicious
     return max(starting, auto.audit_share) if doubted else auto.audit_share
 
 
-def _renewed(ledger: Ledger, auto: AutoAccept, fresh: int, now: datetime) -> list[Certificate]:
+def _standing(ledger: Ledger) -> dict[str, Evidence]:
+    """What decides, by class; the pool's under ""."""
+    apart = {symbol: one.own for symbol, one in ledger.classes.items() if one.place is not Place.POOLED}
+    return {"": ledger.evidence, **apart}
+
+
+def _renewed(ledger: Ledger, auto: AutoAccept, now: datetime) -> list[Certificate]:
     """The standing certificate again: for longer, or because audits are to come faster or slower."""
-    certified = ledger.evidence.certified
-    if certified is None or ledger.issued_at is None or auto.guarantee is None or not fresh:
+    standing = [(symbol, one) for symbol, one in _standing(ledger).items() if one.certified is not None and one.fresh]
+    if not standing or ledger.issued_at is None or auto.guarantee is None:
         return []
     aged = now - ledger.issued_at >= timedelta(seconds=RENEWED * auto.guarantee.valid_s)
-    if not aged and _share(ledger, auto) == ledger.audit_share:
+    if not aged and all(_share(one, auto) == ledger.audit_shares.get(symbol) for symbol, one in standing):
         return []
-    bets = dict(zip(ledger.rules.thresholds, ledger.evidence.tests, strict=True)).get(certified, Bets())
-    error = bets.losses / bets.audits if bets.audits else 0.0
-    return [_say(ledger, Granted(certified, bets.audits, error), auto, now)]
+    return [_say(ledger, (), auto, now)]
 
 
-def _say(ledger: Ledger, decision: Granted | Withdrawn, auto: AutoAccept, now: datetime) -> Certificate:
-    granted = decision if isinstance(decision, Granted) else None
-    ledger.number, ledger.issued_at, ledger.audit_share = ledger.number + 1, now, _share(ledger, auto)
-    valid_s = auto.guarantee.valid_s if granted is not None and auto.guarantee is not None else 0.0
+def _say(ledger: Ledger, decisions: Sequence[Decision], auto: AutoAccept, now: datetime) -> Certificate:
+    """All that stands now, in one event; of what was withdrawn, since when it is in doubt."""
+    valid_s = auto.guarantee.valid_s if auto.guarantee is not None else 0.0
+    void = {one.symbol: one for one in decisions if isinstance(one, Withdrawn)}
+    decided = {one.symbol for one in decisions}
+    for symbol, one in _standing(ledger).items():
+        if one.certified is not None and (one.fresh or one.valid_until is None or (symbol or None) in decided):
+            one.valid_until, one.fresh = now + timedelta(seconds=valid_s), False
+    ledger.number, ledger.issued_at = ledger.number + 1, now
+    ledger.audit_shares = {symbol: _share(one, auto) for symbol, one in _standing(ledger).items()}
+    pool, lost = ledger.evidence, void.get(None)
+    bets = pool.counted(ledger.rules)
+    held = pool.certified is not None
     return Certificate(
         number=ledger.number,
-        state="withdrawn" if granted is None else "granted",
+        state="granted" if held else "withdrawn",
         generation=ledger.generation,
         model_version=ledger.model_version,
-        threshold=decision.threshold,
+        threshold=_threshold(pool, lost),
         target_error=ledger.rules.target,
         confidence=ledger.rules.confidence,
-        audits=0 if granted is None else granted.audits,
-        error=None if granted is None else granted.error,
-        audit_share=ledger.audit_share,
-        valid_until=now + timedelta(seconds=valid_s),
-        doubtful_since=decision.since if isinstance(decision, Withdrawn) else None,
-        reason=_reason(decision, ledger.rules),
+        audits=bets.audits if held else 0,
+        error=bets.losses / bets.audits if held and bets.audits else None,
+        audit_share=ledger.audit_shares[""],
+        valid_until=(pool.valid_until if held else None) or now,
+        doubtful_since=lost.since if lost is not None else None,
+        reason=_reason(decisions, ledger),
+        classes=tuple(
+            _of_class(ledger, symbol, void.get(symbol), now) for symbol in sorted(_standing(ledger)) if symbol
+        ),
     )
 
 
-def _reason(decision: Granted | Withdrawn, rules: Rules) -> str:
+def _of_class(ledger: Ledger, symbol: str, lost: Withdrawn | None, now: datetime) -> ClassCertificate:
+    own = ledger.classes[symbol].own
+    bets = own.counted(ledger.rules)
+    held = own.certified is not None
+    return ClassCertificate(
+        symbol=symbol,
+        threshold=own.certified,
+        audits=bets.audits if held else 0,
+        error=bets.losses / bets.audits if held and bets.audits else None,
+        audit_share=ledger.audit_shares[symbol],
+        valid_until=(own.valid_until if held else None) or now,
+        doubtful_since=lost.since if lost is not None else None,
+    )
+
+
+def _threshold(pool: Evidence, lost: Withdrawn | None) -> float:
+    """Of the pool: what is certified, or what was until now."""
+    if pool.certified is not None:
+        return pool.certified
+    return lost.threshold if lost is not None else 1.0
+
+
+def _reason(decisions: Sequence[Decision], ledger: Ledger) -> str:
+    target = ledger.rules.target
+    return "; ".join(_because(one, target) for one in decisions)[:2000] or f"audits go on to show less than {target:g}"
+
+
+def _because(decision: Decision, target: float) -> str:
+    of = "" if decision.symbol is None else f" of {decision.symbol!r}"
     if isinstance(decision, Granted):
-        return (
-            f"{decision.audits} audits of confidence {decision.threshold:g} and above show an error below"
-            f" {rules.target:g}"
-        )
-    return f"audits of confidence {decision.threshold:g} and above show an error that has risen above {rules.target:g}"
+        above = f"of confidence {decision.threshold:g} and above"
+        return f"{decision.audits} audits{of} {above} show an error below {target:g}"
+    if decision.since is None:
+        return f"audits{of or ' of the other classes'} do not by themselves show an error below {target:g}"
+    return f"audits{of} of confidence {decision.threshold:g} and above show an error that has risen above {target:g}"

@@ -11,7 +11,7 @@ from services.monitor.domain.relabel import requested
 from services.monitor.jobs.flow import OpenUnit
 from services.monitor.settings import MonitorSettings
 from services.monitor.store import CertificateStore, Store
-from services.monitor.store.certificates import OLD_ACCEPTED, OLD_AUDITS, Reopening
+from services.monitor.store.certificates import OLD_ACCEPTED, OLD_AUDITS, AcceptedLabel, Reopening
 from shared.bus.references import CurrentProject, Projects
 from shared.bus.unit import Unit
 from shared.events import Certificate, Quality, Relabel, RelabelCause
@@ -39,7 +39,7 @@ class Certifying:
 
     async def _certify(self, project: CurrentProject, unit: Unit) -> None:
         auto = project.spec.guaranteed
-        rules = rules_of(auto) if auto is not None else None
+        rules = rules_of(auto, project.spec.label) if auto is not None else None
         if auto is None or rules is None:
             return
         store = CertificateStore(unit.connection)
@@ -49,29 +49,30 @@ class Certifying:
             return
         findings = named(ledger, findings, self._projects.names(project.project_id))
         classes = len(getattr(project.spec.label, "classes", ()))
-        said, doubtful = await asyncio.to_thread(certify, ledger, findings, auto, classes=classes, now=unit.now)
+        said, doubts = await asyncio.to_thread(certify, ledger, findings, auto, rules, classes=classes, now=unit.now)
         await store.save_ledger(project.project_id, ledger)
         for certificate in said:
             unit.emit(QUALITY, _event(project.project_id, certificate, unit.now))
             log.info("certificate", project_id=project.project_id, state=certificate.state, number=certificate.number)
-        if doubtful is not None:
-            await store.begin_reopening(project.project_id, doubtful, unit.now)
+        for doubt in doubts:
+            await store.begin_reopening(project.project_id, doubt, unit.now)
 
     async def reopen(self) -> None:
         """Ask for another round of what was accepted under a certificate that proved void; a chunk per run."""
         async with self._unit() as unit:
             store = CertificateStore(unit.connection)
-            for project_id, reopening in (await store.list_reopenings()).items():
+            for project_id, symbol, reopening in await store.list_reopenings():
                 items = await store.list_accepted(project_id, reopening, self._settings.reopen_max_items)
-                requests = [_doubt(project_id, item, at, unit.now) for item, at in items]
+                covered = [item for item in items if item.covered_by(symbol)]
+                requests = [_doubt(project_id, item, unit.now) for item in covered]
                 made = await Store(unit.connection).save_relabels(requests)
                 fresh = [request for request in requests if request.event_id in made]
                 for request in fresh:
                     unit.emit(RELABELS, request)
                 await Store(unit.connection).add_counts(requested(fresh), shard=0)
                 done = len(items) < self._settings.reopen_max_items
-                rest = None if done else Reopening(items[-1][1], items[-1][0], reopening.until)
-                await store.save_reopening(project_id, rest)
+                rest = None if done else Reopening(items[-1].labelled_at, items[-1].item_id, reopening.until)
+                await store.save_reopening(project_id, symbol, rest)
                 log.info("labels_reopened", project_id=project_id, labels=len(made), done=done)
 
     async def prune(self) -> None:
@@ -95,13 +96,13 @@ def _event(project_id: str, certificate: Certificate, now: datetime) -> Quality:
     )
 
 
-def _doubt(project_id: str, item_id: str, accepted_at: datetime, now: datetime) -> Relabel:
+def _doubt(project_id: str, label: AcceptedLabel, now: datetime) -> Relabel:
     return Relabel(
         project_id=project_id,
-        item_id=item_id,
+        item_id=label.item_id,
         round=1,
         cause=RelabelCause.DRIFT,
-        evidence=f"accepted at {accepted_at.isoformat()}, when the certificate was no longer true",
+        evidence=f"accepted at {label.labelled_at.isoformat()}, when the certificate was no longer true",
         urgency=URGENCY,
         requested_by="monitor",
         requested_at=now,

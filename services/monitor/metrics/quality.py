@@ -67,7 +67,7 @@ def quality(shown: Snapshot, max_classes: int) -> Iterator[Metric]:
     yield from _accuracy(shown)
     yield from _people(shown)
     told = {name: one.certificate for name, one in shown.figures.items() if one.certificate is not None}
-    yield filled(CERTIFICATE, {(name,): float(one.state == "granted") for name, one in told.items()})
+    yield filled(CERTIFICATE, {(name,): float(one.accepts) for name, one in told.items()})
     yield filled(THRESHOLD, {(name,): one.threshold for name, one in told.items() if one.state == "granted"})
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from services.monitor.domain.certifying import Finding, Ledger
+from services.monitor.domain.certifying import Doubt, Finding, Ledger
 from services.monitor.domain.observe import ItemKey
 from shared.events import Label
+from shared.labels import category
 
 _LEDGER = TypeAdapter(Ledger)
 
@@ -21,6 +22,23 @@ class Reopening:
     since: datetime
     after: str
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedLabel:
+    """A label that was accepted under a certificate.
+
+    `symbol`: its class, None where it was kept before classes were; `own`: on the class's own part of the certificate.
+    """
+
+    item_id: str
+    labelled_at: datetime
+    symbol: str | None
+    own: bool
+
+    def covered_by(self, symbol: str | None) -> bool:
+        """Whether it is of that class; None: whether the part for all classes together covered it."""
+        return not self.own if symbol is None else self.symbol in (symbol, None)
 
 
 class CertificateStore:
@@ -47,12 +65,15 @@ class CertificateStore:
         """Remember labels that were accepted under a certificate."""
         if labels:
             await self._connection.execute(
-                "INSERT INTO accepted (project_id, item_id, labelled_at)"
-                " SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS n(p, i, at)"
+                "INSERT INTO accepted (project_id, item_id, labelled_at, symbol, own)"
+                " SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::boolean[])"
+                " AS n(p, i, at, s, o)"
                 " WHERE NOT EXISTS (SELECT FROM erasures AS e WHERE e.subject = p || '/' || i) ON CONFLICT DO NOTHING",
                 [label.project_id for label in labels],
                 [label.item_id for label in labels],
                 [label.labelled_at for label in labels],
+                [category(label.value) for label in labels],
+                [label.evidence.certified_class is not None for label in labels],
             )
 
     async def claim_ledger(self, project_id: str) -> Ledger | None:
@@ -84,53 +105,75 @@ class CertificateStore:
         )
         return [Finding(*tuple(row)[1:]) for row in sorted(rows, key=lambda row: row["seq"])]
 
-    async def begin_reopening(self, project_id: str, since: datetime, until: datetime) -> None:
+    async def begin_reopening(self, project_id: str, doubt: Doubt, until: datetime) -> None:
         """Labels accepted in [since, until] are to be opened again, besides what is still left of an earlier one."""
+        if doubt.symbol is not None:
+            await self._connection.execute(
+                "INSERT INTO reopenings AS r (project_id, symbol, since, until) VALUES ($1, $2, $3, $4)"
+                " ON CONFLICT (project_id, symbol) DO UPDATE SET"
+                " after = CASE WHEN r.since <= excluded.since THEN r.after ELSE '' END,"
+                " since = least(r.since, excluded.since), until = excluded.until",
+                project_id,
+                doubt.symbol,
+                doubt.since,
+                until,
+            )
+            return
         await self._connection.execute(
             "UPDATE certificates SET reopen_after = CASE WHEN reopen_from <= $2 THEN reopen_after ELSE '' END,"
             " reopen_from = least(reopen_from, $2), reopen_until = $3 WHERE project_id = $1",
             project_id,
-            since,
+            doubt.since,
             until,
         )
 
-    async def save_reopening(self, project_id: str, reopening: Reopening | None) -> None:
-        """What is still to be opened again; None: nothing."""
-        if reopening is None:
+    async def save_reopening(self, project_id: str, symbol: str | None, reopening: Reopening | None) -> None:
+        """What of a class, or of all together (None), is still to be opened again; None: nothing."""
+        if symbol is None:
             await self._connection.execute(
-                "UPDATE certificates SET reopen_from = NULL, reopen_after = '', reopen_until = NULL"
-                " WHERE project_id = $1",
+                "UPDATE certificates SET reopen_from = $2, reopen_after = $3, reopen_until = $4 WHERE project_id = $1",
                 project_id,
+                reopening.since if reopening is not None else None,
+                reopening.after if reopening is not None else "",
+                reopening.until if reopening is not None else None,
             )
-            return
-        await self._connection.execute(
-            "UPDATE certificates SET reopen_from = $2, reopen_after = $3, reopen_until = $4 WHERE project_id = $1",
-            project_id,
-            reopening.since,
-            reopening.after,
-            reopening.until,
-        )
+        elif reopening is None:
+            await self._connection.execute(
+                "DELETE FROM reopenings WHERE project_id = $1 AND symbol = $2", project_id, symbol
+            )
+        else:
+            await self._connection.execute(
+                "UPDATE reopenings SET since = $3, after = $4 WHERE project_id = $1 AND symbol = $2",
+                project_id,
+                symbol,
+                reopening.since,
+                reopening.after,
+            )
 
-    async def list_reopenings(self) -> dict[str, Reopening]:
-        """The projects that have labels to open again; their rows are locked, those at work elsewhere left out."""
+    async def list_reopenings(self) -> list[tuple[str, str | None, Reopening]]:
+        """What is to be opened again, by project and class; the rows are locked, those at work elsewhere left out."""
         rows = await self._connection.fetch(
-            "SELECT project_id, reopen_from, reopen_after, reopen_until FROM certificates"
+            "SELECT project_id, NULL AS symbol, reopen_from, reopen_after, reopen_until FROM certificates"
             " WHERE reopen_from IS NOT NULL ORDER BY project_id FOR UPDATE SKIP LOCKED"
         )
-        return {row["project_id"]: Reopening(*tuple(row)[1:]) for row in rows}
+        rows += await self._connection.fetch(
+            "SELECT project_id, symbol, since, after, until FROM reopenings"
+            " ORDER BY project_id, symbol FOR UPDATE SKIP LOCKED"
+        )
+        return [(row["project_id"], row["symbol"], Reopening(*tuple(row)[2:])) for row in rows]
 
-    async def list_accepted(self, project_id: str, reopening: Reopening, limit: int) -> list[tuple[str, datetime]]:
-        """The next items to open again, by (time, item)."""
+    async def list_accepted(self, project_id: str, reopening: Reopening, limit: int) -> list[AcceptedLabel]:
+        """The next labels of a time that is in doubt, by (time, item), whichever their class."""
         rows = await self._connection.fetch(
-            "SELECT item_id, labelled_at FROM accepted WHERE project_id = $1 AND (labelled_at, item_id) > ($2, $3)"
-            " AND labelled_at <= $4 ORDER BY labelled_at, item_id LIMIT $5",
+            "SELECT item_id, labelled_at, symbol, own FROM accepted WHERE project_id = $1"
+            " AND (labelled_at, item_id) > ($2, $3) AND labelled_at <= $4 ORDER BY labelled_at, item_id LIMIT $5",
             project_id,
             reopening.since,
             reopening.after,
             reopening.until,
             limit,
         )
-        return [(row["item_id"], row["labelled_at"]) for row in rows]
+        return [AcceptedLabel(*tuple(row)) for row in rows]
 
     async def forget_items(self, keys: Iterable[ItemKey]) -> None:
         """Delete the audits and accepted labels of items."""

@@ -14,6 +14,7 @@ from tests.support import events as make
 from tests.support.monitor import Monitor, known_projects
 
 AUTO = ev.AutoAccept(threshold=0.9, audit_share=0.1, guarantee=ev.Guarantee(target_error=0.05, valid_s=1000.0))
+NAMES = ("positive", "negative", "neutral")
 SPEC = make.project_spec(policy=make.policy(auto_accept=AUTO))
 
 
@@ -84,6 +85,59 @@ async def test_audits_earn_a_certificate_and_lose_it_again(monitor: Monitor) -> 
     assert len(requests) == 100
 
 
+def of_class(number: int, name: str, *, right: bool = True) -> ev.Label:
+    """People's label of an audit whose proposal is of that class."""
+    other = NAMES[NAMES.index(name) - 1]
+    shares = {name: 0.998 if right else 0.001, other: 0.002 if right else 0.999}
+    evidence = ev.Evidence(proposal=make.proposal(name, confidence=0.97))
+    return audit(number, value=name if right else other, distribution=shares, evidence=evidence)
+
+
+async def test_a_class_that_becomes_bad_is_withdrawn_alone(monitor: Monitor) -> None:
+    jobs = certifying(monitor)
+    await monitor.handle(LABELS, [of_class(n, NAMES[n % 3]) for n in range(300)])
+    await jobs.certify()
+    given = (await told(monitor))[-1]
+    await monitor.handle(
+        LABELS,
+        [
+            make.auto_label(
+                f"auto-{n}",
+                value=NAMES[n % 3],
+                evidence=ev.Evidence(proposal=make.proposal("positive"), certificate=given.event_id),
+                labelled_at=make.at(n),
+            )
+            for n in range(320, 360)
+        ],
+    )
+    await monitor.handle(LABELS, [of_class(n, "negative", right=False) for n in range(340, 352)])
+    await jobs.certify()
+    last = (await told(monitor))[-1].measurement
+    assert last.state == "granted"
+    assert [(one.symbol, one.threshold) for one in last.classes] == [("negative", None)]
+    for _ in range(3):
+        await jobs.reopen()
+    assert {one.item_id for one in await reopened(monitor)} == {f"auto-{n}" for n in range(320, 360) if n % 3 == 1}
+    async with monitor.unit() as unit:
+        assert await unit.connection.fetchval("SELECT count(*) FROM reopenings") == 0
+        await unit.connection.execute("TRUNCATE certificates, audits, outbox, items")
+    await monitor.handle(QUALITY, [make_quality(last)], "rebuild_quality")
+    async with monitor.unit() as unit:
+        ledger = json.loads(await unit.connection.fetchval("SELECT ledger::text FROM certificates"))
+    assert ledger["classes"]["negative"]["place"] == "excluded"
+    assert ledger["evidence"]["certified"] == 0.9
+
+
+def make_quality(certificate: ev.Certificate) -> ev.Quality:
+    return ev.Quality(
+        project_id=make.PROJECT,
+        subject="certificate",
+        sequence=str(certificate.number),
+        measurement=certificate,
+        measured_at=make.at(900),
+    )
+
+
 async def test_another_model_begins_anew_and_an_older_one_says_nothing(monitor: Monitor) -> None:
     jobs = certifying(monitor)
     await monitor.handle(LABELS, [audit(n, generation=2) for n in range(80)])
@@ -151,7 +205,8 @@ async def test_a_second_breach_leaves_nothing_of_the_first_closed(monitor: Monit
     await monitor.handle(LABELS, [audit(n) for n in range(500, 1200)])
     await monitor.handle(LABELS, [audit(n, right=False) for n in range(1300, 1350)])
     await jobs.certify()
-    assert [state for state, _, _ in states(await told(monitor))].count("withdrawn") == 2
+    said = [event.measurement for event in await told(monitor)]
+    assert sum(one.doubtful_since is not None for one in (*said, *(each for one in said for each in one.classes))) == 2
     for _ in range(6):
         await jobs.reopen()
     requests = await reopened(monitor)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from services.assignment.domain.draws import Draws, draw, draws_of, is_blind, is_gold
 from services.assignment.domain.guess import Guess, newest
 from services.assignment.domain.priority import priority
-from services.assignment.domain.routing import Standing, Way, route
+from services.assignment.domain.routing import Standing, Terms, Way, route
 from services.assignment.domain.superseding import outdated
 from shared import events as ev
-from shared.labels import ChoiceSchema, RatingSchema
+from shared.labels import ChoiceSchema, Names, RatingSchema
 from tests.support import events as make
 
 AUTO = make.policy(auto_accept=ev.AutoAccept(threshold=0.9, audit_share=0.1), sample_share=0.4)
@@ -90,6 +90,49 @@ def test_with_a_guarantee_only_a_certificate_accepts(
     assert (found.way, found.inclusion) == (way, inclusion)
     assert found.would_auto == (inclusion < 1.0)
     assert (found.certificate is not None) == (way is Way.AUTO)
+
+
+@pytest.mark.parametrize(
+    ("name", "confidence", "audit", "way", "inclusion", "own"),
+    [
+        ("positive", 0.82, 0.2, Way.AUTO, 1.0, "positive"),  # its own threshold is lower
+        ("positive", 0.82, 0.15, Way.PEOPLE, 0.16, None),  # and so is its own share of audits
+        ("negative", 0.99, 0.6, Way.PEOPLE, 1.0, None),  # nothing of it is accepted
+        ("negative", 0.99, 0.4, Way.PEOPLE, 0.5, None),
+        ("neutral", 0.95, 0.2, Way.AUTO, 1.0, None),  # as all others
+        ("neutral", 0.85, 0.2, Way.PEOPLE, 1.0, None),
+    ],
+)
+def test_a_class_is_accepted_by_its_own_terms(
+    *, name: str, confidence: float, audit: float, way: Way, inclusion: float, own: str | None
+) -> None:
+    until = make.at(60)
+    held = standing(
+        classes={
+            "positive": Terms(0.8, 0.16, until),
+            "negative": Terms(None, 0.5, until),
+        }
+    )
+    seen = guess(confidence, generation=1, value=name)
+    found = route(seen, PROVEN, Draws(audit, 0.0), held, make.AT)
+    assert (found.way, found.inclusion, found.certified_class) == (way, inclusion, own)
+
+
+def test_a_certificate_follows_a_class_that_is_renamed() -> None:
+    held = standing(classes={"bad": Terms(None, 0.5, make.at(60))}).named(Names({"bad": "negative"}))
+    seen = guess(0.99, generation=1, value="negative")
+    assert route(seen, PROVEN, Draws(0.6, 0.0), held, make.AT).way is Way.PEOPLE
+
+
+def test_classes_are_accepted_where_the_others_are_not() -> None:
+    held = standing(threshold=None, classes={"positive": Terms(0.85, 0.1, make.at(60))})
+    assert held.lowest(make.AT) == 0.85
+    assert held.lowest(make.at(60)) is None
+    ways = [
+        route(guess(0.9, generation=1, value=name), PROVEN, Draws(0.9, 0.0), held, make.AT).way
+        for name in ("positive", "neutral")
+    ]
+    assert ways == [Way.AUTO, Way.PEOPLE]
 
 
 def test_what_is_explored_is_drawn_by_chance_and_says_so() -> None:

@@ -7,18 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from services.monitor.domain.certificate import (
-    Audit,
-    Bets,
-    Decision,
-    Evidence,
-    Granted,
-    Rules,
-    Withdrawn,
-    loss_of,
-    lowest,
-    weigh,
-)
+from services.monitor.domain.certificate import Audit, Bets, Rules, loss_of, lowest
+from services.monitor.domain.pooling import Decision, Granted, Groups, Withdrawn, weigh
 from tests.support import lanes
 
 RULES = Rules(target=0.05, confidence=0.9, floor=0.8)
@@ -28,8 +18,8 @@ def audits(losses: Sequence[float], confidence: float = 0.99) -> list[Audit]:
     return [Audit(confidence, loss, lanes.START + timedelta(minutes=n)) for n, loss in enumerate(losses)]
 
 
-def weighed(losses: Sequence[float], confidence: float = 0.99) -> tuple[Evidence, list[Decision]]:
-    known = Evidence.none(RULES)
+def weighed(losses: Sequence[float], confidence: float = 0.99) -> tuple[Groups, list[Decision]]:
+    known = Groups.none(RULES)
     return known, weigh(known, audits(losses, confidence), RULES)
 
 
@@ -42,7 +32,7 @@ def test_thresholds_run_from_the_strictest_to_the_floor() -> None:
 
 def test_audits_without_a_loss_are_believed_after_about_log_over_target() -> None:
     known, said = weighed([0.0] * 300, confidence=0.82)
-    assert known.certified == 0.8
+    assert known.pool.certified == 0.8
     assert isinstance(said[0], Granted)
     assert math.log(1 / 0.1) / 0.05 < said[0].audits < 3 * math.log(len(RULES.thresholds) / 0.1) / 0.05
     assert said[0].error == 0.0
@@ -50,10 +40,10 @@ def test_audits_without_a_loss_are_believed_after_about_log_over_target() -> Non
 
 def test_audits_speak_only_of_their_confidence_and_below() -> None:
     known, _ = weighed([0.0] * 300, confidence=0.91)
-    strict = [test for threshold, test in zip(RULES.thresholds, known.tests, strict=True) if threshold > 0.91]
+    strict = [test for threshold, test in zip(RULES.thresholds, known.pool.tests, strict=True) if threshold > 0.91]
     assert all(test.audits == 0 for test in strict)
-    assert known.certified is not None
-    assert known.certified <= 0.9
+    assert known.pool.certified is not None
+    assert known.pool.certified <= 0.9
 
 
 @pytest.mark.parametrize("error", [0.05, 0.08])
@@ -61,7 +51,7 @@ def test_too_high_an_error_is_certified_no_more_often_than_stated(error: float) 
     """At the target, where it is hardest, and above; people err as well."""
     runs, ever = 150, 0
     for seed in range(runs):
-        draw, known = random.Random(f"{seed} {error}"), Evidence.none(RULES)
+        draw, known = random.Random(f"{seed} {error}"), Groups.none(RULES)
         shares = [lanes.people(draw, wrong=draw.random() < error) for _ in range(400)]
         losses = [loss_of(share, 1 / lanes.CLASSES, RULES.target) for share in shares]
         ever += any(isinstance(one, Granted) for one in weigh(known, audits(losses), RULES))
@@ -86,10 +76,10 @@ def test_a_refuted_threshold_passes_its_share_of_the_level_on() -> None:
     share = 0.0999 / 3
     sure, enough, half = (Bets(best=-math.log(level)) for level in (share, 2 * share, share))
     none = Bets()
-    assert lowest([sure, enough, none], rules) == 1
-    assert lowest([none, enough, none], rules) is None  # alone it has its own share only
-    assert lowest([none, half, Bets(best=-math.log(2 * share))], rules) == 2
-    assert lowest([none, none, none], rules) is None
+    assert lowest([sure, enough, none], 0.0999) == 1
+    assert lowest([none, enough, none], 0.0999) is None  # alone it has its own share only
+    assert lowest([none, half, Bets(best=-math.log(2 * share))], 0.0999) == 2
+    assert lowest([none, none, none], 0.0999) is None
 
 
 def test_an_error_that_rises_withdraws_the_certificate_from_about_then() -> None:
@@ -97,12 +87,13 @@ def test_an_error_that_rises_withdraws_the_certificate_from_about_then() -> None
     good, bad = [0.0] * 700, [float(draw.random() < 0.4) for _ in range(200)]
     known, said = weighed([*good, *bad])
     breach = next(one for one in said if isinstance(one, Withdrawn))
+    assert breach.since is not None
     since = (breach.since - lanes.START) / timedelta(minutes=1)
     assert 400 <= since <= 720  # never later than the change by more than the first wrong ones
     granted = [one for one in said if isinstance(one, Granted)]
     assert granted
-    assert known.certified is None
-    assert sum(test.audits for test in known.tests) < len(known.tests) * 200  # evidence began anew
+    assert known.pool.certified is None
+    assert sum(test.audits for test in known.pool.tests) < len(known.pool.tests) * 200  # evidence began anew
 
 
 def test_an_error_that_stays_is_rarely_taken_for_a_breach() -> None:
