@@ -36,6 +36,8 @@ from shared.clock import utc_now
 from shared.events import (
     Calibration,
     Certificate,
+    CertificateTerms,
+    ClassCertificate,
     Evidence,
     Label,
     Prediction,
@@ -178,9 +180,11 @@ async def without_exemplars(http: httpx.AsyncClient, start: float, end: float) -
 async def publish_rare(stack: Stack) -> None:
     """As monitor and qc say it: the demo's project asks for no certificate, and calibration takes more gold."""
     now = utc_now()
+    terms = CertificateTerms(threshold=0.97, audits=400, audit_share=0.05, valid_until=now + timedelta(days=1))
     certificate = Certificate(
-        number=1, state="granted", generation=1, model_version="v2", threshold=0.97, target_error=0.03,
-        confidence=0.95, audits=400, error=0.01, audit_share=0.05, valid_until=now + timedelta(days=1),
+        number=1, state="withdrawn", generation=1, model_version="v2", threshold=0.97, target_error=0.03,
+        confidence=0.95, audits=400, error=0.01, audit_share=0.5, valid_until=now, rest=terms,
+        classes=(ClassCertificate(symbol="bad", audit_share=0.5, valid_until=now, breached_since=now),),
     )  # fmt: skip
     calibration = Calibration(against="gold", error=0.02, labels=200, accuracy=0.96)
     told = (("certificate", certificate), ("calibration#gold", calibration))

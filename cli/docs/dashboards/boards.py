@@ -196,6 +196,7 @@ WORTH = Row(
             (
                 (one("labelstream_certificate_granted"), "{{project}} granted"),
                 (one("labelstream_certificate_threshold_ratio"), "{{project}} threshold"),
+                (one("labelstream_certificate_breached"), "{{project}} {{class}} breached"),
             ),
         ),
         COST,

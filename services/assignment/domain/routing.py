@@ -35,7 +35,8 @@ class Terms:
 class Standing:
     """The newest certificate of a project; `threshold` is None where it was withdrawn.
 
-    What is said here is of all classes that are not in `classes`.
+    `classes`: what it says of classes by themselves, and under "" of the others together. What is said beside it holds
+    of every class; it counts where there is no more to go by.
     """
 
     id: UUID
@@ -49,7 +50,7 @@ class Standing:
     @property
     def pooled(self) -> Terms:
         """Of all classes without terms of their own."""
-        return Terms(self.threshold, self.audit_share, self.valid_until)
+        return self.classes.get("") or Terms(self.threshold, self.audit_share, self.valid_until)
 
     def terms(self, guess: Guess, auto: AutoAccept) -> Terms | None:
         """What it says of this proposal; None where it is of another model, or promises less than the project asks."""
@@ -67,7 +68,7 @@ class Standing:
         """The same in present names of classes."""
         if not names or not self.classes:
             return self
-        return replace(self, classes={names.name(name): one for name, one in self.classes.items()})
+        return replace(self, classes={names.name(name) if name else "": one for name, one in self.classes.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def accept(
         return Routing(Way.AUTO, f"confidence {guess.confidence:.4f} reaches the threshold {auto.threshold:g}")
     if standing is None or terms is None or not terms.hold(now) or guess.confidence < (terms.threshold or 0.0):
         return None
-    own = guess.likely if guess.likely in standing.classes else None
+    own = guess.likely if guess.likely and guess.likely in standing.classes else None
     reason = f"confidence {guess.confidence:.4f} reaches the certified {terms.threshold:g}"
     reason = reason if own is None else f"{reason} of {own!r}"
     return Routing(Way.AUTO, reason, certificate=standing.id, certified_class=own)

@@ -8,7 +8,17 @@ from services.assignment.store.goldplans import save_gold_plans
 from services.assignment.store.measurements import Measured, Restraint, save_measurements, save_restraints
 from shared.bus.records import Received
 from shared.bus.unit import Unit
-from shared.events import Certificate, ErrorPatterns, GoldPlan, Quality, RuleFired, Skill, SkillDrift, Worth
+from shared.events import (
+    Certificate,
+    CertificateTerms,
+    ErrorPatterns,
+    GoldPlan,
+    Quality,
+    RuleFired,
+    Skill,
+    SkillDrift,
+    Worth,
+)
 
 KEPT = (Skill, SkillDrift, ErrorPatterns, Worth)
 
@@ -44,8 +54,16 @@ def _standing(event: Quality, about: Certificate) -> Standing:
         audit_share=about.audit_share,
         target_error=about.target_error,
         valid_until=about.valid_until,
-        classes={one.symbol: Terms(one.threshold, one.audit_share, one.valid_until) for one in about.classes},
+        classes=_classes(about),
     )
+
+
+def _classes(about: Certificate) -> dict[str, Terms]:
+    """The terms by class, those of the others under ""; empty where all are judged together."""
+    by_class: dict[str, CertificateTerms] = {one.symbol: one for one in about.classes}
+    if about.rest is not None:
+        by_class[""] = about.rest
+    return {name: Terms(one.threshold, one.audit_share, one.valid_until) for name, one in by_class.items()}
 
 
 def _measured(event: Quality) -> Measured:

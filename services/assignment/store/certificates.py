@@ -14,7 +14,8 @@ _TERMS = TypeAdapter(dict[str, Terms])
 async def list_certificates(connection: Any, projects: Iterable[str]) -> dict[str, Standing]:
     """The newest certificate of each of these projects that has one."""
     rows = await connection.fetch(
-        "SELECT project_id, id, generation, threshold, audit_share, target_error, valid_until, classes"
+        "SELECT project_id, id, generation, threshold, audit_share, target_error, valid_until,"
+        " CASE WHEN classes_of = number THEN classes ELSE '{}' END AS classes"
         " FROM certificates WHERE project_id = ANY($1::text[])",
         sorted(projects),
     )
@@ -42,12 +43,14 @@ async def save_certificates(connection: Any, found: Mapping[str, tuple[int, Stan
     ]
     await connection.execute(
         "INSERT INTO certificates AS c"
-        " (project_id, number, id, generation, threshold, audit_share, target_error, valid_until, classes)"
-        " SELECT * FROM unnest($1::text[], $2::bigint[], $3::uuid[], $4::bigint[], $5::float8[], $6::float8[],"
+        " (project_id, number, id, generation, threshold, audit_share, target_error, valid_until, classes, classes_of)"
+        " SELECT *, number FROM unnest($1::text[], $2::bigint[], $3::uuid[], $4::bigint[], $5::float8[], $6::float8[],"
         " $7::float8[], $8::timestamptz[], $9::text[])"
+        " AS n(project_id, number, id, generation, threshold, audit_share, target_error, valid_until, classes)"
         " ON CONFLICT (project_id) DO UPDATE SET (number, id, generation, threshold, audit_share, target_error,"
-        " valid_until, classes) = (excluded.number, excluded.id, excluded.generation, excluded.threshold,"
-        " excluded.audit_share, excluded.target_error, excluded.valid_until, excluded.classes)"
+        " valid_until, classes, classes_of) = (excluded.number, excluded.id, excluded.generation, excluded.threshold,"
+        " excluded.audit_share, excluded.target_error, excluded.valid_until, excluded.classes,"
+        " excluded.classes_of)"
         " WHERE c.number < excluded.number",
         *(list(column) for column in zip(*rows, strict=True)),
     )

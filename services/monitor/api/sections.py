@@ -10,7 +10,7 @@ from services.monitor.api.wording import NONE, clock, count, duration, number, p
 from services.monitor.domain.facts import State
 from services.monitor.domain.figures import Right, worst_classes
 from services.monitor.domain.history import STREAMS
-from shared.events import Accuracy, Path
+from shared.events import Accuracy, CertificateTerms, Path
 
 LABELS_AT_MOST = 10
 BASES = {"audit": "blind audits", "sample": "labels", "gold": "gold answers", "expert": "labels that experts judged"}
@@ -166,14 +166,16 @@ def _measured(view: View) -> Element:
         rows.append((f"labels right, by {against}", percent(each.accuracy), f"calibration error {number(each.error)}"))
     if figures.certificate is not None:
         told = figures.certificate
-        until = f"from confidence {number(told.threshold)}, until {clock(told.valid_until)}"
-        rows.append((f"certificate for {told.model_version}", told.state, until if told.state == "granted" else ""))
-        for each_class in told.classes:
-            held, limit = each_class.threshold is not None, number(each_class.threshold)
-            above = f"from confidence {limit}, until {clock(each_class.valid_until)}" if held else ""
-            rows.append((f"certificate for {each_class.symbol}", "granted" if held else "withdrawn", above))
+        rows.append((f"certificate for {told.model_version}", *_accepted(told.pooled)))
+        rows += [(f"certificate for {each_class.symbol}", *_accepted(each_class)) for each_class in told.classes]
     rows.append(("relabel requests left today", count(view.overview.budget_left), ""))
     return table(("measured", "", ""), rows, none="")
+
+
+def _accepted(terms: CertificateTerms) -> tuple[str, str]:
+    if terms.threshold is None:
+        return "withdrawn", "" if terms.breached_since is None else f"in doubt since {clock(terms.breached_since)}"
+    return "granted", f"from confidence {number(terms.threshold)}, until {clock(terms.valid_until)}"
 
 
 def _ambiguous(view: View) -> Element | None:

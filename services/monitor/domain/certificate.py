@@ -160,6 +160,7 @@ class Evidence:
         certified: the lowest certified threshold; None: nothing is.
         began: the first audit of the present round of evidence: from there on nothing is proven yet.
         fresh: whether audits came since its certificate was last published; `valid_until`: what that said.
+        breached: since when what was accepted is in doubt; until something is certified again.
     """
 
     tests: list[Bets]
@@ -168,6 +169,7 @@ class Evidence:
     began: datetime | None = None
     fresh: bool = False
     valid_until: datetime | None = None
+    breached: datetime | None = None
 
     @classmethod
     def none(cls, rules: Rules) -> "Evidence":
@@ -178,10 +180,10 @@ class Evidence:
         """Begin the next round of evidence; what is certified stays, and is watched on."""
         self.tests, self.began = Evidence.none(rules).tests, None
 
-    def void(self, rules: Rules) -> None:
-        """Begin anew, with nothing certified."""
+    def void(self, rules: Rules, since: datetime | None = None) -> None:
+        """Begin anew, with nothing certified; `since`: what was accepted since then is in doubt."""
         self.forget(rules)
-        self.watch, self.certified = Watch(), None
+        self.watch, self.certified, self.breached = Watch(), None, since
 
     def add(self, audit: Audit, rules: Rules) -> None:
         """One more audit of the group."""
@@ -205,7 +207,7 @@ class Evidence:
         if not lower and self.tests[place].audits < ROUND:
             return False
         self.watch = Watch() if lower else self.watch
-        self.certified = threshold
+        self.certified, self.breached = threshold, None
         return True
 
     def counted(self, rules: Rules) -> Bets:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from services.monitor.domain.certificate import Audit, Evidence, Rules, loss_of
 from services.monitor.domain.pooling import Decision, Granted, Groups, OfClass, Place, Withdrawn, weigh
 from services.monitor.domain.symbols import agree
-from shared.events import AutoAccept, Certificate, ClassCertificate, Label, Path
+from shared.events import AutoAccept, Certificate, CertificateTerms, ClassCertificate, Label, Path
 from shared.labels import ChoiceSchema, LabelSchema, Names, category
 
 FLAT = 2
@@ -150,16 +150,20 @@ def read_back(ledger: Ledger | None, told: Certificate, rules: Rules, at: dateti
     if ledger is not None and ledger.number >= told.number:
         return ledger
     made = Ledger(rules, Evidence.none(rules), told.generation, told.model_version, told.number, at)
-    made.audit_shares = {"": told.audit_share}
-    if told.state == "granted":
-        made.evidence.certified, made.evidence.began, made.evidence.valid_until = told.threshold, at, told.valid_until
+    made.evidence, made.audit_shares = _told(told.pooled, rules, at), {"": told.pooled.audit_share}
     for one in told.classes if rules.by_class else ():
-        own = Evidence.none(rules)
-        own.certified, own.began, own.valid_until = one.threshold, at, one.valid_until
         place = Place.EXCLUDED if one.threshold is None else Place.OWN
-        made.classes[one.symbol] = OfClass(own, Evidence.none(rules).tests, place)
+        made.classes[one.symbol] = OfClass(_told(one, rules, at), Evidence.none(rules).tests, place)
         made.audit_shares[one.symbol] = one.audit_share
     return made
+
+
+def _told(terms: CertificateTerms, rules: Rules, at: datetime) -> Evidence:
+    known = Evidence.none(rules)
+    known.breached = terms.breached_since
+    if terms.threshold is not None:
+        known.certified, known.began, known.valid_until = terms.threshold, at, terms.valid_until
+    return known
 
 
 def _rule(ledger: Ledger, rules: Rules) -> None:
@@ -179,7 +183,7 @@ def _rule(ledger: Ledger, rules: Rules) -> None:
 
 def _keep(evidence: Evidence, before: Evidence) -> None:
     evidence.certified, evidence.watch, evidence.began = before.certified, before.watch, before.began
-    evidence.valid_until = before.valid_until
+    evidence.valid_until, evidence.breached = before.valid_until, before.breached
 
 
 def _prior(ledger: Ledger, symbol: str, classes: int) -> float:
@@ -221,49 +225,52 @@ def _say(ledger: Ledger, decisions: Sequence[Decision], auto: AutoAccept, now: d
             one.valid_until, one.fresh = now + timedelta(seconds=valid_s), False
     ledger.number, ledger.issued_at = ledger.number + 1, now
     ledger.audit_shares = {symbol: _share(one, auto) for symbol, one in _standing(ledger).items()}
-    pool, lost = ledger.evidence, void.get(None)
-    bets = pool.counted(ledger.rules)
-    held = pool.certified is not None
+    rest = _terms(ledger, "", void.get(None), now)
+    classes = tuple(
+        ClassCertificate(symbol=symbol, **dict(_terms(ledger, symbol, void.get(symbol), now)))
+        for symbol in sorted(ledger.classes)
+        if ledger.classes[symbol].place is not Place.POOLED
+    )
+    every = [rest, *classes]
+    held = all(one.threshold is not None for one in every)
     return Certificate(
         number=ledger.number,
         state="granted" if held else "withdrawn",
         generation=ledger.generation,
         model_version=ledger.model_version,
-        threshold=_threshold(pool, lost),
+        threshold=_threshold(every, void.get(None)),
         target_error=ledger.rules.target,
         confidence=ledger.rules.confidence,
-        audits=bets.audits if held else 0,
-        error=bets.losses / bets.audits if held and bets.audits else None,
-        audit_share=ledger.audit_shares[""],
-        valid_until=(pool.valid_until if held else None) or now,
-        doubtful_since=lost.since if lost is not None else None,
+        audits=rest.audits,
+        error=rest.error,
+        audit_share=max(one.audit_share for one in every),
+        valid_until=min(one.valid_until for one in every),
+        doubtful_since=rest.doubtful_since,
         reason=_reason(decisions, ledger),
-        classes=tuple(
-            _of_class(ledger, symbol, void.get(symbol), now) for symbol in sorted(_standing(ledger)) if symbol
-        ),
+        classes=classes,
+        rest=rest if classes else None,
     )
 
 
-def _of_class(ledger: Ledger, symbol: str, lost: Withdrawn | None, now: datetime) -> ClassCertificate:
-    own = ledger.classes[symbol].own
-    bets = own.counted(ledger.rules)
-    held = own.certified is not None
-    return ClassCertificate(
-        symbol=symbol,
-        threshold=own.certified,
+def _terms(ledger: Ledger, symbol: str, lost: Withdrawn | None, now: datetime) -> CertificateTerms:
+    """Of a class that is judged by itself; "": of all others."""
+    known = _standing(ledger)[symbol]
+    bets, held = known.counted(ledger.rules), known.certified is not None
+    return CertificateTerms(
+        threshold=known.certified,
         audits=bets.audits if held else 0,
         error=bets.losses / bets.audits if held and bets.audits else None,
         audit_share=ledger.audit_shares[symbol],
-        valid_until=(own.valid_until if held else None) or now,
+        valid_until=(known.valid_until if held else None) or now,
         doubtful_since=lost.since if lost is not None else None,
+        breached_since=known.breached,
     )
 
 
-def _threshold(pool: Evidence, lost: Withdrawn | None) -> float:
-    """Of the pool: what is certified, or what was until now."""
-    if pool.certified is not None:
-        return pool.certified
-    return lost.threshold if lost is not None else 1.0
+def _threshold(every: Iterable[CertificateTerms], lost: Withdrawn | None) -> float:
+    """From which every class is accepted, or those that are; else from which the pool was until now."""
+    held = [one.threshold for one in every if one.threshold is not None]
+    return max(held, default=lost.threshold if lost is not None else 1.0)
 
 
 def _reason(decisions: Sequence[Decision], ledger: Ledger) -> str:

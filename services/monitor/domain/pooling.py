@@ -197,7 +197,7 @@ def _is_most(known: Groups, one: OfClass) -> bool:
 def _void(known: Groups, threshold: float, since: datetime, rules: Rules) -> Withdrawn:
     """Nothing of the pool is accepted from here on."""
     since = min(since, known.pool.began or since)
-    known.pool.void(rules)
+    known.pool.void(rules, since)
     for member in known.pooled:
         member.own.void(rules)
     _new_round(known, rules)
@@ -213,7 +213,7 @@ def _exclude(known: Groups, one: OfClass, symbol: str, void: Withdrawn, rules: R
     if one.place is Place.POOLED:
         _leave(known, [one], rules)
     one.place = Place.EXCLUDED
-    one.own.void(rules)
+    one.own.void(rules, since)
     return Withdrawn(void.threshold, since, symbol)
 
 

@@ -63,7 +63,8 @@ class Certifying:
             store = CertificateStore(unit.connection)
             for project_id, symbol, reopening in await store.list_reopenings():
                 items = await store.list_accepted(project_id, reopening, self._settings.reopen_max_items)
-                covered = [item for item in items if item.covered_by(symbol)]
+                names = self._projects.names(project_id)
+                covered = [item for item in items if item.covered_by(symbol, names)]
                 requests = [_doubt(project_id, item, unit.now) for item in covered]
                 made = await Store(unit.connection).save_relabels(requests)
                 fresh = [request for request in requests if request.event_id in made]

@@ -48,15 +48,23 @@ AUDIT_AGREEMENT = gauge(
 )
 CERTIFICATE = gauge("certificate_granted", "1 while proposals may be accepted, 0 once that was withdrawn.", "project")
 THRESHOLD = gauge(
-    "certificate_threshold_ratio", "Confidence from which the certificate in force accepts, 0 to 1.", "project"
+    "certificate_threshold_ratio",
+    "Confidence from which classes that are judged together are accepted, 0 to 1.",
+    "project",
+)
+BREACHED = gauge(
+    "certificate_breached",
+    "1 while nothing of a class is accepted because its error had risen; class *: of those judged together.",
+    "project",
+    "class",
 )
 ANNOTATORS = gauge(
     "annotators", "Annotators whose skill was measured, by tenths of their accuracy.", "project", "accuracy"
 )
 QUARANTINED = gauge("annotators_quarantined", "Annotators in quarantine.", "project")
 DECLARED = (
-    AGREEMENT, ALPHA, AC1, BY_CLASS, CALIBRATION, AUDITED, AUDIT_AGREEMENT, CERTIFICATE, THRESHOLD, ANNOTATORS,
-    QUARANTINED, ACCURACY, ACCURACY_LOW, ACCURACY_HIGH, MODEL_CALIBRATION,
+    AGREEMENT, ALPHA, AC1, BY_CLASS, CALIBRATION, AUDITED, AUDIT_AGREEMENT, CERTIFICATE, THRESHOLD, BREACHED,
+    ANNOTATORS, QUARANTINED, ACCURACY, ACCURACY_LOW, ACCURACY_HIGH, MODEL_CALIBRATION,
 )  # fmt: skip
 
 
@@ -68,7 +76,10 @@ def quality(shown: Snapshot, max_classes: int) -> Iterator[Metric]:
     yield from _people(shown)
     told = {name: one.certificate for name, one in shown.figures.items() if one.certificate is not None}
     yield filled(CERTIFICATE, {(name,): float(one.accepts) for name, one in told.items()})
-    yield filled(THRESHOLD, {(name,): one.threshold for name, one in told.items() if one.state == "granted"})
+    limits = {(name,): one.pooled.threshold for name, one in told.items()}
+    yield filled(THRESHOLD, {key: limit for key, limit in limits.items() if limit is not None})
+    broken = {(name, symbol) for name, one in told.items() for symbol in one.broken[:max_classes]}
+    yield filled(BREACHED, dict.fromkeys(broken, 1.0))
 
 
 def _agreement(shown: Snapshot, max_classes: int) -> Iterator[Metric]:

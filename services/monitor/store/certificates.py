@@ -1,5 +1,6 @@
 """Statements on audits, on labels accepted under a certificate, and on what the certificates stand on."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,12 +8,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from services.monitor.domain.certificate import Evidence
 from services.monitor.domain.certifying import Doubt, Finding, Ledger
 from services.monitor.domain.observe import ItemKey
 from shared.events import Label
-from shared.labels import category
+from shared.labels import Names, category
 
 _LEDGER = TypeAdapter(Ledger)
+_EVIDENCE = TypeAdapter(Evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,11 @@ class AcceptedLabel:
     symbol: str | None
     own: bool
 
-    def covered_by(self, symbol: str | None) -> bool:
-        """Whether it is of that class; None: whether the part for all classes together covered it."""
-        return not self.own if symbol is None else self.symbol in (symbol, None)
+    def covered_by(self, symbol: str | None, names: Names) -> bool:
+        """Whether it is of that class, by its present name; None: whether the part for all together covered it."""
+        if symbol is None:
+            return not self.own
+        return self.symbol is None or names.symbol(self.symbol) == names.symbol(symbol)
 
 
 class CertificateStore:
@@ -84,13 +89,13 @@ class CertificateStore:
         text = await self._connection.fetchval(
             "SELECT ledger::text FROM certificates WHERE project_id = $1 FOR UPDATE", project_id
         )
-        return None if text is None else _LEDGER.validate_json(text)
+        return None if text is None else _load(text)
 
     async def save_ledger(self, project_id: str, ledger: Ledger) -> None:
         await self._connection.execute(
             "UPDATE certificates SET ledger = $2::jsonb WHERE project_id = $1",
             project_id,
-            _LEDGER.dump_json(ledger).decode(),
+            _dump(ledger),
         )
 
     async def take_audits(self, project_id: str, limit: int) -> list[Finding]:
@@ -195,3 +200,21 @@ OLD_ACCEPTED = (
     "DELETE FROM accepted WHERE ctid = ANY(ARRAY(SELECT ctid FROM accepted WHERE labelled_at < $1"
     " ORDER BY labelled_at LIMIT $2 FOR UPDATE SKIP LOCKED))"
 )
+
+
+def _dump(ledger: Ledger) -> str:
+    """JSON; the pool of a ledger with classes is not where a release that knows none would take it for all of them.
+
+    A process of that release finds nothing certified, and gathers evidence anew.
+    """
+    kept = _LEDGER.dump_python(ledger, mode="json")
+    if ledger.classes:
+        kept["pool"] = kept["evidence"]
+        kept["evidence"] = _EVIDENCE.dump_python(Evidence.none(ledger.rules), mode="json")
+    return json.dumps(kept)
+
+
+def _load(text: str) -> Ledger:
+    kept = json.loads(text)
+    kept["evidence"] = kept.pop("pool", kept["evidence"])
+    return _LEDGER.validate_python(kept)

@@ -68,6 +68,6 @@ class Handlers:
         alarms = [
             Alarm(one.project_id, str(one.event_id), measured.model_version, measured.generation, one.measured_at)
             for one in found
-            if isinstance(measured := one.measurement, Certificate) and measured.state == "withdrawn"
+            if isinstance(measured := one.measurement, Certificate) and measured.breaches
         ]
         return partial(add_alarms, alarms=alarms) if alarms else nothing

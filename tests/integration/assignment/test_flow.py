@@ -231,13 +231,23 @@ def certificate(number: int, **more: Any) -> ev.Quality:
     return make.quality(ev.Certificate(**(fields | more)), subject="certificate", sequence=f"{number}")
 
 
+def of_classes(number: int) -> ev.Quality:
+    """What a reader that knows no classes must not accept: one of them is bad."""
+    terms: dict[str, Any] = {"audit_share": 0.0, "valid_until": make.at(10**9)}
+    classes = (
+        ev.ClassCertificate(symbol="negative", breached_since=make.AT, **terms),
+        ev.ClassCertificate(symbol="positive", threshold=0.93, **terms),
+    )
+    return certificate(number, state="withdrawn", classes=classes, rest=ev.CertificateTerms(threshold=0.94, **terms))
+
+
 async def test_with_a_guarantee_nothing_is_accepted_but_under_the_newest_certificate(replica: Replica) -> None:
     auto = ev.AutoAccept(threshold=0.8, audit_share=0.0, guarantee=ev.Guarantee(target_error=0.03, starting_share=0.5))
     replica.project(make.project_spec(policy=make.policy(auto_accept=auto)))
 
-    async def arrive(item_id: str) -> str:
+    async def arrive(item_id: str, value: str = "neutral") -> str:
         await replica.handle(ITEMS, make.item(item_id))
-        await replica.handle(PREDICTIONS, make.prediction(item_id, confidence=0.95, generation=1))
+        await replica.handle(PREDICTIONS, make.prediction(item_id, confidence=0.95, generation=1, value=value))
         return (await standings(replica))[item_id]
 
     assert await arrive("before") == "open"
@@ -249,6 +259,17 @@ async def test_with_a_guarantee_nothing_is_accepted_but_under_the_newest_certifi
     assert await arrive("withdrawn") == "open"
     await replica.handle(QUALITY, certificate(2, threshold=0.8))  # an older one, again
     assert await arrive("still") == "open"
+    await replica.handle(QUALITY, of_classes(4))
+    assert await arrive("others") == "labelled"
+    assert await arrive("excluded", "negative") == "open"
+    assert await arrive("own", "positive") == "labelled"
+    labels = {label.item_id: label.evidence for label in await replica.published(LABELS)}
+    assert (labels["others"].certified_class, labels["own"].certified_class) == (None, "positive")
+    # as a process of the release before does, which knows no classes
+    await replica.sql("UPDATE certificates SET number = 5, threshold = 0.99, valid_until = $1", make.at(10**9))
+    assert await arrive("stale", "positive") == "open"
+    await replica.handle(QUALITY, of_classes(6))
+    assert await arrive("told", "positive") == "labelled"
 
 
 async def test_a_slice_of_items_has_a_policy_of_its_own(replica: Replica) -> None:

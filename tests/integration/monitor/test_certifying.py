@@ -7,6 +7,7 @@ from typing import Any
 
 from services.monitor.jobs import Certifying
 from services.monitor.settings import MonitorSettings
+from services.monitor.store import CertificateStore
 from shared import events as ev
 from shared.runtime.settings import KafkaSettings
 from shared.topics import ERASURES, LABELS, QUALITY, RELABELS
@@ -113,8 +114,10 @@ async def test_a_class_that_becomes_bad_is_withdrawn_alone(monitor: Monitor) -> 
     await monitor.handle(LABELS, [of_class(n, "negative", right=False) for n in range(340, 352)])
     await jobs.certify()
     last = (await told(monitor))[-1].measurement
-    assert last.state == "granted"
+    assert (last.state, last.rest.threshold) == ("withdrawn", 0.9)  # who knows no classes accepts nothing
     assert [(one.symbol, one.threshold) for one in last.classes] == [("negative", None)]
+    assert last.broken == ("negative",)
+    assert last.breaches
     for _ in range(3):
         await jobs.reopen()
     assert {one.item_id for one in await reopened(monitor)} == {f"auto-{n}" for n in range(320, 360) if n % 3 == 1}
@@ -124,8 +127,12 @@ async def test_a_class_that_becomes_bad_is_withdrawn_alone(monitor: Monitor) -> 
     await monitor.handle(QUALITY, [make_quality(last)], "rebuild_quality")
     async with monitor.unit() as unit:
         ledger = json.loads(await unit.connection.fetchval("SELECT ledger::text FROM certificates"))
+        kept = await CertificateStore(unit.connection).claim_ledger(make.PROJECT)
     assert ledger["classes"]["negative"]["place"] == "excluded"
-    assert ledger["evidence"]["certified"] == 0.9
+    assert ledger["evidence"]["certified"] is None  # nor does a process that knows none take it up
+    assert kept is not None
+    assert kept.evidence.certified == 0.9
+    assert kept.classes["negative"].own.breached == last.classes[0].breached_since
 
 
 def make_quality(certificate: ev.Certificate) -> ev.Quality:

@@ -145,6 +145,7 @@ QUALITY = Scenario(
         f'labelstream_gold_answers_total{{{MONITOR}, project="p", result="correct"}}': "0+1x120",
         f'labelstream_gold_answers_total{{{MONITOR}, project="p", result="wrong"}}': "0+2x120",
         f'labelstream_certificate_granted{{{MONITOR}, project="p"}}': "1x50 0x70",
+        f'labelstream_certificate_breached{{{MONITOR}, project="q", class="cat"}}': "_x50 1x70",
         f'labelstream_alarms_open{{{MONITOR}, project="p", severity="critical"}}': "1x120",
         f'labelstream_audit_agreement_ratio{{{MONITOR}, project="p", model_version="m"}}': "0.7x120",
         f'labelstream_audited_labels{{{MONITOR}, project="p", model_version="m"}}': "80x120",
@@ -152,6 +153,7 @@ QUALITY = Scenario(
     [
         _at("LabelstreamGoldMissed", "110m", "warning", service="monitor", project="p"),
         _at("LabelstreamCertificateWithdrawn", "60m", "warning", service="monitor", project="p"),
+        _at("LabelstreamClassWithdrawn", "60m", "warning", service="monitor", project="q", **{"class": "cat"}),
         _at("LabelstreamModelDisagrees", "30m", "warning", service="monitor", project="p", model_version="m"),
         _at("LabelstreamDrift", "30m", "page", service="monitor", project="p"),
     ],
@@ -178,6 +180,7 @@ GOOD = Scenario(
         for alert in (
             "LabelstreamGoldMissed",
             "LabelstreamCertificateWithdrawn",
+            "LabelstreamClassWithdrawn",
             "LabelstreamModelDisagrees",
             "LabelstreamDrift",
         )

@@ -49,7 +49,7 @@ def test_audits_speak_only_of_their_confidence_and_below() -> None:
 @pytest.mark.parametrize("error", [0.05, 0.08])
 def test_too_high_an_error_is_certified_no_more_often_than_stated(error: float) -> None:
     """At the target, where it is hardest, and above; people err as well."""
-    runs, ever = 150, 0
+    runs, ever = 100, 0
     for seed in range(runs):
         draw, known = random.Random(f"{seed} {error}"), Groups.none(RULES)
         shares = [lanes.people(draw, wrong=draw.random() < error) for _ in range(400)]

@@ -1,6 +1,7 @@
 """Figures from measurements, and what the metrics show of them."""
 
 from collections import Counter
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -13,11 +14,11 @@ from tests.support import events as make
 Measured = list[tuple[str, Kept]]
 
 
-def certificate(number: int, state: str) -> Certificate:
+def certificate(number: int, state: str, **more: Any) -> Certificate:
     return Certificate.model_validate({
         "number": number, "state": state, "generation": 1, "model_version": "m1", "threshold": 0.9,
         "target_error": 0.03, "confidence": 0.95, "audit_share": 0.1, "valid_until": make.at(60),
-    })  # fmt: skip
+    } | more)  # fmt: skip
 
 
 def agreement(ac1: float, scope: str = "project", name: str = "") -> Agreement:
@@ -57,11 +58,12 @@ def test_audits_are_weighed_by_their_chance() -> None:
 
 def test_metrics_name_no_annotator_and_bound_classes() -> None:
     classes = [f"c{n}" for n in range(9)]
+    bad = {"symbol": "b", "audit_share": 0.5, "valid_until": make.at(60), "breached_since": make.at(0)}
     measured: Measured = [
         ("p", agreement(0.7)),
         *(("p", agreement(n / 10, "class", name)) for n, name in enumerate(classes)),
         ("p", Calibration(against="gold", error=0.04, labels=50, accuracy=0.9)),
-        ("p", certificate(1, "granted")),
+        ("p", certificate(1, "granted", classes=[bad])),
     ]
     figures = figures_of(["p"], measured, {"p": People({9: 2, 4: 1}, 1)})
     collector = FlowCollector(max_classes=3)
@@ -74,6 +76,7 @@ def test_metrics_name_no_annotator_and_bound_classes() -> None:
         'labelstream_calibration_error_ratio{against="gold",project="p"} 0.04',
         'labelstream_certificate_granted{project="p"} 1.0',
         'labelstream_certificate_threshold_ratio{project="p"} 0.9',
+        'labelstream_certificate_breached{class="b",project="p"} 1.0',
         'labelstream_annotators{accuracy="0.9-1.0",project="p"} 2.0',
         'labelstream_annotators{accuracy="0.0-0.1",project="p"} 0.0',
         'labelstream_annotators_quarantined{project="p"} 1.0',

@@ -1,0 +1,76 @@
+"""What a certificate of classes says to readers that know them, and to those that do not."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.monitor.domain.certificate import Evidence, Rules
+from services.monitor.domain.certifying import Ledger, certify, read_back
+from services.monitor.domain.pooling import OfClass, Place
+from services.monitor.store.certificates import AcceptedLabel
+from shared.events import AutoAccept, Certificate, Guarantee
+from shared.labels import Names
+from tests.support import events as make
+
+RULES = Rules(target=0.05, confidence=0.95, floor=0.8, classes=3)
+AUTO = AutoAccept(threshold=0.8, audit_share=0.1, guarantee=Guarantee(target_error=0.05, valid_s=1000.0))
+
+
+def evidence(threshold: float | None) -> Evidence:
+    known = Evidence.none(RULES)
+    known.certified, known.fresh, known.began = threshold, True, make.AT
+    known.breached = make.AT if threshold is None else None
+    return known
+
+
+def said(pool: float | None, **classes: float | None) -> Certificate:
+    apart = {
+        name: OfClass(evidence(one), Evidence.none(RULES).tests, Place.EXCLUDED if one is None else Place.OWN)
+        for name, one in classes.items()
+    }
+    ledger = Ledger(RULES, evidence(pool), 1, "m1", number=3, issued_at=make.AT, classes=apart)
+    (one,), doubts = certify(ledger, (), AUTO, RULES, classes=3, now=make.AT + timedelta(days=1))
+    assert not doubts
+    return one
+
+
+@pytest.mark.parametrize(
+    ("pool", "classes", "state", "threshold"),
+    [
+        (0.85, {}, "granted", 0.85),
+        (0.85, {"a": 0.8}, "granted", 0.85),
+        (0.85, {"a": 0.95}, "granted", 0.95),
+        (0.85, {"a": 0.8, "b": None}, "withdrawn", 0.85),
+        (None, {"a": 0.8}, "withdrawn", 0.8),
+    ],
+)
+def test_who_knows_no_classes_accepts_nothing_that_is_not_proven_of_all(
+    *, pool: float | None, classes: dict[str, float | None], state: str, threshold: float
+) -> None:
+    one = said(pool, **classes)
+    assert (one.state, one.threshold) == (state, threshold)
+    assert one.pooled.threshold == pool
+    assert {each.symbol: each.threshold for each in one.classes} == classes
+    assert one.audit_share == (0.5 if None in (pool, *classes.values()) else 0.1)
+    assert one.accepts
+    assert not one.breaches  # that was said before
+
+
+def test_a_database_begun_anew_takes_up_what_the_last_certificate_said() -> None:
+    told = said(None, a=0.95, b=None)
+    made = read_back(None, told, RULES, make.AT)
+    assert made is not None
+    assert (made.evidence.certified, made.evidence.breached, made.number) == (None, make.AT, 4)
+    assert {name: one.place for name, one in made.classes.items()} == {"a": Place.OWN, "b": Place.EXCLUDED}
+    assert made.classes["b"].own.breached == make.AT
+    assert told.broken == ("*", "b")
+
+
+def test_labels_under_a_former_name_of_a_class_are_opened_again_with_it() -> None:
+    names = Names({"old": "new"})
+    label = AcceptedLabel("i", make.AT, "old", own=True)
+    assert label.covered_by("new", names)
+    assert label.covered_by("old", names)
+    assert not label.covered_by("other", names)
+    assert not label.covered_by(None, names)
+    assert AcceptedLabel("i", make.AT, None, own=False).covered_by("other", names)
