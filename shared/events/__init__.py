@@ -15,6 +15,7 @@ from shared.events.alarms import (
     alarm_id,
 )
 from shared.events.base import Event, ItemEvent, derived_id, entropy, unchecked
+from shared.events.certificates import Certificate, CertificateTerms, ClassCertificate
 from shared.events.decoders import (
     BoxesDecoder,
     CtcDecoder,
@@ -83,9 +84,6 @@ from shared.events.quality import (
     Anchoring,
     AnnotatorPair,
     Calibration,
-    Certificate,
-    CertificateTerms,
-    ClassCertificate,
     ClassMix,
     ConfusedPair,
     ConfusingItem,

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.assignment.domain.draws import Draws
 from services.assignment.domain.guess import Guess
-from shared.events import AutoAccept, Policy
+from shared.events import AutoAccept, Evidence, Policy, unchecked
 from shared.labels import Names
 
 
@@ -88,6 +88,16 @@ class Routing:
     inclusion: float = 1.0
     certificate: UUID | None = None
     certified_class: str | None = None
+
+    def evidence(self, guess: Guess, when: str) -> Evidence:
+        """What the label stands on where the proposal is accepted."""
+        return unchecked(
+            Evidence,
+            proposal=guess.proposal,
+            reason=f"{self.reason}{when}",
+            certificate=self.certificate,
+            certified_class=self.certified_class,
+        )
 
 
 def route(guess: Guess | None, policy: Policy, draws: Draws, standing: Standing | None, now: datetime) -> Routing:
