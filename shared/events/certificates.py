@@ -66,7 +66,12 @@ class Certificate(Value):
     @property
     def pooled(self) -> CertificateTerms:
         """What is accepted of the classes that are judged together."""
-        return self.rest or CertificateTerms(
+        return self.rest or self.overall
+
+    @property
+    def overall(self) -> CertificateTerms:
+        """What holds of every class."""
+        return CertificateTerms(
             threshold=self.threshold if self.state == "granted" else None,
             audits=self.audits,
             error=self.error,

@@ -34,7 +34,7 @@ class Guarantee(FilePart):
     )
     valid_s: Duration = Field(default=86_400.0, description="How long a certificate holds without new evidence.")
     per_class: bool = Field(
-        default=True,
+        default=False,
         description="Of one of several classes: each is judged by itself where its audits suffice, the rest together.",
     )
 

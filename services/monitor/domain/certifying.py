@@ -114,8 +114,8 @@ def certify(
     """
     said: list[Certificate] = []
     doubts: list[Doubt] = []
-    if rules != ledger.rules:
-        _rule(ledger, rules)
+    if rules != ledger.rules and _rule(ledger, rules):
+        said.append(_say(ledger, [Withdrawn(1.0, None)], auto, now))
     for found in findings:
         if found.generation < ledger.generation:
             continue
@@ -150,7 +150,8 @@ def read_back(ledger: Ledger | None, told: Certificate, rules: Rules, at: dateti
     if ledger is not None and ledger.number >= told.number:
         return ledger
     made = Ledger(rules, Evidence.none(rules), told.generation, told.model_version, told.number, at)
-    made.evidence, made.audit_shares = _told(told.pooled, rules, at), {"": told.pooled.audit_share}
+    pooled = told.pooled if rules.by_class else told.overall
+    made.evidence, made.audit_shares = _told(pooled, rules, at), {"": pooled.audit_share}
     for one in told.classes if rules.by_class else ():
         place = Place.EXCLUDED if one.threshold is None else Place.OWN
         made.classes[one.symbol] = OfClass(_told(one, rules, at), Evidence.none(rules).tests, place)
@@ -166,19 +167,26 @@ def _told(terms: CertificateTerms, rules: Rules, at: datetime) -> Evidence:
     return known
 
 
-def _rule(ledger: Ledger, rules: Rules) -> None:
-    """Gather evidence anew under other rules; what stands and promises enough by them is watched on."""
+def _rule(ledger: Ledger, rules: Rules) -> bool:
+    """Gather evidence anew under other rules; what stands and promises enough by them is watched on.
+
+    Returns whether something is certified no more that readers may still take for certified: what is left of a pool is
+    not proven of the classes that had left it, where they are to be judged together again.
+    """
     before, classes, asked = ledger.evidence, ledger.classes, ledger.rules
     ledger.rules = rules
     ledger.begin()
     if rules.target < asked.target:
-        return
+        return False
+    apart = {symbol: one for symbol, one in classes.items() if one.place is not Place.POOLED}
+    if apart and not rules.by_class:
+        return True
     _keep(ledger.evidence, before)
-    for symbol, one in classes.items() if rules.by_class else ():
-        if one.place is not Place.POOLED:
-            kept = OfClass(Evidence.none(rules), Evidence.none(rules).tests, one.place)
-            _keep(kept.own, one.own)
-            ledger.classes[symbol] = kept
+    for symbol, one in apart.items():
+        kept = OfClass(Evidence.none(rules), Evidence.none(rules).tests, one.place)
+        _keep(kept.own, one.own)
+        ledger.classes[symbol] = kept
+    return False
 
 
 def _keep(evidence: Evidence, before: Evidence) -> None:

@@ -14,7 +14,8 @@ from shared.topics import ERASURES, LABELS, QUALITY, RELABELS
 from tests.support import events as make
 from tests.support.monitor import Monitor, known_projects
 
-AUTO = ev.AutoAccept(threshold=0.9, audit_share=0.1, guarantee=ev.Guarantee(target_error=0.05, valid_s=1000.0))
+GUARANTEE = ev.Guarantee(target_error=0.05, valid_s=1000.0, per_class=True)
+AUTO = ev.AutoAccept(threshold=0.9, audit_share=0.1, guarantee=GUARANTEE)
 NAMES = ("positive", "negative", "neutral")
 SPEC = make.project_spec(policy=make.policy(auto_accept=AUTO))
 

@@ -1,5 +1,6 @@
 """What a certificate of classes says to readers that know them, and to those that do not."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -64,6 +65,21 @@ def test_a_database_begun_anew_takes_up_what_the_last_certificate_said() -> None
     assert {name: one.place for name, one in made.classes.items()} == {"a": Place.OWN, "b": Place.EXCLUDED}
     assert made.classes["b"].own.breached == make.AT
     assert told.broken == ("*", "b")
+
+
+def test_classes_that_are_judged_together_again_are_accepted_when_that_is_proven_of_all() -> None:
+    together = replace(RULES, classes=0)
+    told = said(0.85, a=0.95, b=None)
+    made = read_back(None, told, together, make.AT)
+    assert made is not None
+    assert made.evidence.certified is None
+    kept = read_back(None, told, RULES, make.AT)
+    assert kept is not None
+    (one,), doubts = certify(kept, (), AUTO, together, classes=3, now=make.AT)
+    assert not doubts
+    assert not one.accepts
+    assert kept.evidence.certified is None
+    assert not certify(kept, (), AUTO, together, classes=3, now=make.AT + timedelta(days=1))[0]
 
 
 def test_labels_under_a_former_name_of_a_class_are_opened_again_with_it() -> None:
