@@ -9,6 +9,8 @@ import httpx
 from cli.output import CommandFailed
 
 TIMEOUT_S = 30.0
+KEPT_S = 2.0
+"""A connection that rests is kept for so long: less than the service keeps it, which would close it under a request."""
 
 
 class Api:
@@ -26,7 +28,7 @@ class Api:
             headers={"authorization": f"Bearer {token}"},
             timeout=TIMEOUT_S,
             trust_env=False,
-            limits=httpx.Limits(max_connections=connections),
+            limits=httpx.Limits(max_connections=connections, keepalive_expiry=KEPT_S),
         )
 
     async def __aenter__(self) -> Self:

@@ -9,7 +9,7 @@ from cli.economics.contents import GROUP, Contents
 from cli.project.presets import policy_of
 from cli.replay.dataset import Crowd
 from cli.replay.plan import MAX_OVERLAP, NEVER_S
-from shared.events import CostModel, Item, ProjectSpec, Training
+from shared.events import CostModel, Item, Policy, ProjectSpec, Slice, SliceOf, Training
 from shared.events.training import Gate
 from shared.labels import ChoiceSchema
 
@@ -23,6 +23,10 @@ DAYS = 10
 GATE_S = 2.0
 """Nobody waits for more labels here: a trial ends at once, with those that there are."""
 GATE_MARGIN = 0.1
+RECORDED = "recorded"
+"""Metadata of an item of `crowdsourced`: how many opinions it may take."""
+SIZES_AT_MOST = 50
+"""Different numbers of them that a project has room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,9 @@ def spec_of(policy: str, crowd: Crowd, contents: Contents, options: Options, *, 
 
     Recorded people saw no proposal, were given no gold, and are who they are: nobody else may come, and no round waits
     for them. They stop while a model is trained, which stands for a budget. Where many answers were recorded,
-    `crowdsourced` may use them all; that is what it is to save. It has labels asked for again that a snapshot doubts,
-    as every project has; there are no days to spread that over.
+    `crowdsourced` may use them all; that is what it is to save. How many there are differs by item, and asking on is
+    worth what may still come: so items of a number are a slice with that maximum. It has labels asked for again that a
+    snapshot doubts, as every project has; there are no days to spread that over.
 
     Args:
         policy: name of the preset.
@@ -89,14 +94,42 @@ def spec_of(policy: str, crowd: Crowd, contents: Contents, options: Options, *, 
         title=f"A recorded crowd under {policy}",
         data=contents.data,
         label=ChoiceSchema(classes=crowd.classes),
-        policy=policy_of(policy, **_overrides(policy, crowd, options)),
+        policy=_policy(policy, options, crowd, most_of(crowd)),
+        slices=_slices(policy, options, crowd),
         cost=options.cost,
         training=section if learned else None,
     )
 
 
-def _overrides(policy: str, crowd: Crowd, options: Options) -> dict[str, Any]:
-    most = min(max(map(len, crowd.answers.values())), MAX_OVERLAP)
+def most_of(crowd: Crowd) -> int:
+    """The most opinions that an item of a recording may take."""
+    return min(max(map(len, crowd.answers.values())), MAX_OVERLAP)
+
+
+def sizes_of(crowd: Crowd) -> Mapping[str, int]:
+    """How many opinions each task may take: as were recorded, or a few more where those are too many numbers."""
+    counts = {task: min(len(given), MAX_OVERLAP) for task, given in crowd.answers.items()}
+    known = sorted(set(counts.values()))
+    step = -(-len(known) // SIZES_AT_MOST)
+    kept = known[::-1][::step]
+    return {task: min(one for one in kept if one >= count) for task, count in counts.items()}
+
+
+def _slices(policy: str, options: Options, crowd: Crowd) -> tuple[Slice, ...]:
+    """Items that take fewer opinions than the most; a slice for each number."""
+    if policy != "crowdsourced":
+        return ()
+    return tuple(
+        Slice(
+            name=f"{RECORDED}-{size}",
+            when=SliceOf(metadata={RECORDED: (size,)}),
+            policy=_policy(policy, options, crowd, size),
+        )
+        for size in sorted(set(sizes_of(crowd).values()) - {most_of(crowd)})
+    )
+
+
+def _policy(policy: str, options: Options, crowd: Crowd, most: int) -> Policy:
     preset = policy_of(policy)
     if policy == "full_manual":
         overlap = {"min": min(MANUAL_OPINIONS, most), "max": min(MANUAL_OPINIONS, most)}
@@ -113,14 +146,17 @@ def _overrides(policy: str, crowd: Crowd, options: Options) -> dict[str, Any]:
         found["auto_accept"] = {"guarantee": {"target_error": options.target_error}}
     if preset.budget is not None:
         found["budget"] = None
-    return found
+    return policy_of(policy, **found)
 
 
 def items_of(policy: str, crowd: Crowd, contents: Contents, *, now: datetime) -> Iterator[Item]:
     """The tasks as items of a policy's project, in recorded order."""
     groups: Mapping[str, str] = contents.groups
+    sizes = sizes_of(crowd) if policy == "crowdsourced" else {}
     for task in crowd.tasks:
-        metadata = {GROUP: groups[task]} if groups else {}
+        metadata: dict[str, str | int] = {GROUP: groups[task]} if groups else {}
+        if task in sizes:
+            metadata[RECORDED] = sizes[task]
         yield Item(
             project_id=project_of(policy), item_id=task, content=contents.by_task[task], metadata=metadata,
             created_at=now,

@@ -132,10 +132,10 @@ def test_what_each_policy_costs_is_measured_on_the_running_services(tmp_path: Pa
 
 
 @pytest.mark.timeout(120)
-def test_people_are_drawn_by_what_they_tell_until_an_item_has_nobody_left(
+def test_people_are_drawn_by_what_they_tell_until_an_item_has_all_that_were_recorded(
     crowd: Mapping[str, Path], tmp_path: Path
 ) -> None:
-    """One item was answered twice and differently, so that it has nobody left while it would be asked on."""
+    """One item was answered twice and differently: it ends there, while others that are split are asked on."""
     with crowd["answers"].open(newline="") as file:
         head, *rows = csv.reader(file)
     kept = [row for row in rows if row[0] != "t0"]

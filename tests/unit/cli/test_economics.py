@@ -7,7 +7,7 @@ import pytest
 
 from cli.economics.contents import read_contents
 from cli.economics.drive import Played
-from cli.economics.plan import POLICIES, Options, items_of, learns, project_of, spec_of
+from cli.economics.plan import POLICIES, SIZES_AT_MOST, Options, items_of, learns, project_of, sizes_of, spec_of
 from cli.economics.plot import draw
 from cli.economics.report import policy_report, savings
 from cli.project.presets import policy_of
@@ -55,6 +55,32 @@ def test_a_policy_is_its_preset_but_for_what_a_recording_cannot_do(policy: str, 
     items = list(items_of(policy, people, contents, now=NOW))
     assert [item.metadata["group"] for item in items] == ["g0", "g0", "g1", "g1"]
     assert {item.project_id for item in items} == {project_of(policy)}
+
+
+def uneven(counts: list[int]) -> Crowd:
+    answers = {f"t{n}": [Answer(f"w{k}", "ab"[k % 2]) for k in range(count)] for n, count in enumerate(counts)}
+    return Crowd(answers, ("a", "b"), {}, {})
+
+
+def test_an_item_may_take_as_many_opinions_as_were_recorded_of_it() -> None:
+    people = uneven([1, 3, 120, 3])
+    contents = read_contents(None, people)
+    spec = spec_of("crowdsourced", people, contents, Options(), training=False)
+    items = {one.item_id: one for one in items_of("crowdsourced", people, contents, now=NOW)}
+    found = {name: spec.policy_of(spec.slice_of(one.metadata, None)).overlap for name, one in items.items()}
+    assert {name: (one.min, one.max) for name, one in found.items()} == {
+        "t0": (1, 1), "t1": (2, 3), "t2": (2, 100), "t3": (2, 3),
+    }  # fmt: skip
+    assert {(one.regret, one.prefer) for one in found.values()} == {(0.01, 2.0)}
+    assert spec_of("random", people, contents, Options(), training=False).slices == ()
+    assert all(one.metadata == {} for one in items_of("random", people, contents, now=NOW))
+
+
+def test_where_too_many_numbers_were_recorded_some_are_taken_together_at_the_larger() -> None:
+    counts = list(range(1, 73))
+    found = sizes_of(uneven(counts))
+    assert len(set(found.values())) <= SIZES_AT_MOST
+    assert all(0 <= found[f"t{n}"] - count <= 1 for n, count in enumerate(counts))
 
 
 def test_contents_are_features_or_all_the_texts_of_a_task(tmp_path: Path) -> None:
