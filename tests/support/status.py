@@ -78,6 +78,7 @@ def alarm() -> DriftAlarm:
         ],
         "exemplars": ["r-118244", "r-118251", "r-118260"],
         "action": "Look at the source; raise the audit share until accuracy is confirmed.",
+        "runbook": "docs/drift.md#what-to-do",
         "opened_at": NOW - hour,
     })  # fmt: skip
 
@@ -242,7 +243,7 @@ def fixed(**changes: Any) -> View:
             PathFigures(path.value, round(labels * share), opinions[path], cost[path]) for path, share in SHARES
         ),
         mixes={"predictions": predictions, "labels": given},
-        audits={"m7": Audited(164, 0.976)},
+        audits={"m7": Audited(164, 0.976, 0.939, 0.991)},
         figures=figures(),
         budget_left=61,
         kinds=Kinds(

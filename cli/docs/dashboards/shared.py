@@ -197,8 +197,8 @@ GOLD = Panel(
 )
 AUDITS = Panel(
     "Audit accuracy",
-    "Share of what the model would have had accepted that people's blind labels confirm, in the window.",
-    ((one("labelstream_audit_agreement_ratio"), "{{project}} {{model_version}}"),),
+    "Share of what the model would have had accepted that people's blind labels confirm, in the window; with its 95 %.",
+    with_interval("audit_agreement"),
     "percentunit",
     most=1,
 )

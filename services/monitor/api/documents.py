@@ -57,7 +57,7 @@ def quality_of(view: Overview) -> Document:
             "extent_disagreement": {model: _rate(one, "pairs") for model, one in view.kinds.extent.items()},
             "word_error_rate": {model: _rate(one, "words") for model, one in view.kinds.words.items()},
         },
-        "audits": {model: {"labels": one.labels, "agreement": one.agreement} for model, one in view.audits.items()},
+        "audits": {model: one._asdict() for model, one in view.audits.items()},
         "agreement": _dumped(figures.agreement),
         "agreement_by_class": {name: _dumped(one) for name, one in figures.by_class.items()},
         "calibration": {name: _dumped(one) for name, one in figures.calibration.items()},

@@ -155,7 +155,11 @@ def objects(view: View) -> Element | None:
 def _measured(view: View) -> Element:
     figures = view.overview.figures
     rows: list[Sequence[Child]] = [
-        (f"audits of {model}: people confirm", percent(one.agreement), f"{count(one.labels)} in the window")
+        (
+            f"audits of {model}: people confirm",
+            percent(one.agreement),
+            f"{percent(one.low)} to {percent(one.high)}, {count(one.labels)} in the window",
+        )
         for model, one in view.overview.audits.items()
     ]
     if figures.agreement is not None:

@@ -1,6 +1,6 @@
 """What measurements of quality come to per project: numbers for metrics and the status page. Nobody is named here."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -44,10 +44,12 @@ class Right(NamedTuple):
 
 
 class Audited(NamedTuple):
-    """Blind audits of one model in the window: how many, and the share that agrees, each weighed by its chance."""
+    """Blind audits of one model in the window: how many; the share that agrees, weighed by chance; its 95 %."""
 
     labels: int
     agreement: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +144,15 @@ def _add(figures: Figures, one: Kept) -> None:
 
 
 def audited(window: Counts) -> dict[tuple[str, str], Audited]:
-    """Per (project, model version) with audits in the window."""
+    """Per (project, model version) with audits in the window.
+
+    The interval is Wilson's at as many audits of equal weight as tell as much (Kish 1965); those of one time bucket and
+    verdict are taken to weigh the same.
+    """
     labels: Counter[tuple[str, str]] = Counter()
     weight: Counter[tuple[str, str]] = Counter()
     agreed: Counter[tuple[str, str]] = Counter()
+    squares: dict[tuple[str, str], float] = defaultdict(float)
     for key, n in window.items():
         lane, _, verdict = key.symbol.partition(":")
         if lane != AUDIT:
@@ -156,7 +163,13 @@ def audited(window: Counts) -> dict[tuple[str, str], Audited]:
         elif key.kind == Kind.COMPARED_WEIGHT:
             weight[place] += n
             agreed[place] += n if verdict == "agree" else 0
-    return {place: Audited(labels[place], agreed[place] / weight[place]) for place in labels if weight[place] > 0}
+            squares[place] += n * n / max(window[key._replace(kind=Kind.COMPARED)], 1)
+    found = {}
+    for place, total in weight.items():
+        if total > 0:
+            rate = agreed[place] / total
+            found[place] = Audited(labels[place], rate, *wilson(rate, total**2 / squares[place]))
+    return found
 
 
 def worst_classes(figures: Figures, limit: int) -> dict[str, Agreement]:

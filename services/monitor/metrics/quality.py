@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import Metric
 
-from services.monitor.domain.figures import BANDS, MAX_MODELS, audited, worst_classes
+from services.monitor.domain.figures import BANDS, MAX_MODELS, Audited, audited, worst_classes
 from services.monitor.metrics.declared import filled, gauge
 from services.monitor.metrics.snapshot import Snapshot
 
@@ -46,6 +46,10 @@ AUDIT_AGREEMENT = gauge(
     "project",
     "model_version",
 )
+AUDIT_LOW, AUDIT_HIGH = (
+    gauge(f"audit_agreement_{end}_ratio", f"The {which} end of its 95 % interval.", "project", "model_version")
+    for end, which in (("low", "lower"), ("high", "upper"))
+)
 CERTIFICATE = gauge("certificate_granted", "1 while proposals may be accepted, 0 once that was withdrawn.", "project")
 THRESHOLD = gauge(
     "certificate_threshold_ratio",
@@ -63,8 +67,8 @@ ANNOTATORS = gauge(
 )
 QUARANTINED = gauge("annotators_quarantined", "Annotators in quarantine.", "project")
 DECLARED = (
-    AGREEMENT, ALPHA, AC1, BY_CLASS, CALIBRATION, AUDITED, AUDIT_AGREEMENT, CERTIFICATE, THRESHOLD, BREACHED,
-    ANNOTATORS, QUARANTINED, ACCURACY, ACCURACY_LOW, ACCURACY_HIGH, MODEL_CALIBRATION,
+    AGREEMENT, ALPHA, AC1, BY_CLASS, CALIBRATION, AUDITED, AUDIT_AGREEMENT, AUDIT_LOW, AUDIT_HIGH, CERTIFICATE,
+    THRESHOLD, BREACHED, ANNOTATORS, QUARANTINED, ACCURACY, ACCURACY_LOW, ACCURACY_HIGH, MODEL_CALIBRATION,
 )  # fmt: skip
 
 
@@ -121,15 +125,14 @@ def _accuracy(shown: Snapshot) -> Iterator[Metric]:
 
 
 def _audits(shown: Snapshot) -> Iterator[Metric]:
-    labels: dict[tuple[str, ...], float] = {}
-    agreement: dict[tuple[str, ...], float] = {}
+    found: dict[tuple[str, ...], Audited] = {}
     models: Counter[str] = Counter()
     for (project, model), one in sorted(audited(shown.window).items(), key=lambda pair: (-pair[1].labels, pair[0])):
         models[project] += 1
         if models[project] <= MAX_MODELS:
-            labels[project, model], agreement[project, model] = one.labels, one.agreement
-    yield filled(AUDITED, labels)
-    yield filled(AUDIT_AGREEMENT, agreement)
+            found[project, model] = one
+    for place, declared in enumerate((AUDITED, AUDIT_AGREEMENT, AUDIT_LOW, AUDIT_HIGH)):
+        yield filled(declared, {labels: one[place] for labels, one in found.items()})
 
 
 def _people(shown: Snapshot) -> Iterator[Metric]:

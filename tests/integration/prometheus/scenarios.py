@@ -147,8 +147,7 @@ QUALITY = Scenario(
         f'labelstream_certificate_granted{{{MONITOR}, project="p"}}': "1x50 0x70",
         f'labelstream_certificate_breached{{{MONITOR}, project="q", class="cat"}}': "_x50 1x70",
         f'labelstream_alarms_open{{{MONITOR}, project="p", severity="critical"}}': "1x120",
-        f'labelstream_audit_agreement_ratio{{{MONITOR}, project="p", model_version="m"}}': "0.7x120",
-        f'labelstream_audited_labels{{{MONITOR}, project="p", model_version="m"}}': "80x120",
+        f'labelstream_audit_agreement_high_ratio{{{MONITOR}, project="p", model_version="m"}}': "0.79x120",
     },
     [
         _at("LabelstreamGoldMissed", "110m", "warning", service="monitor", project="p"),
@@ -170,10 +169,8 @@ GOOD = Scenario(
         f'labelstream_certificate_granted{{{MONITOR}, project="q"}}': "1x120",
         f'labelstream_alarms_open{{{MONITOR}, project="q", severity="info"}}': "1x120",
         f'labelstream_alarms_open{{{MONITOR}, project="q", severity="warning"}}': "0x120",
-        f'labelstream_audit_agreement_ratio{{{MONITOR}, project="p", model_version="m"}}': "0.7x120",
-        f'labelstream_audited_labels{{{MONITOR}, project="p", model_version="m"}}': "20x120",
-        f'labelstream_audit_agreement_ratio{{{MONITOR}, project="q", model_version="m"}}': "0.95x120",
-        f'labelstream_audited_labels{{{MONITOR}, project="q", model_version="m"}}': "200x120",
+        f'labelstream_audit_agreement_ratio{{{MONITOR}, project="p", model_version="m"}}': "0.7x120",  # of too few
+        f'labelstream_audit_agreement_high_ratio{{{MONITOR}, project="p", model_version="m"}}': "0.85x120",
     },
     [
         Expected(alert, "110m")

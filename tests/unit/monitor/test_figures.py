@@ -3,8 +3,10 @@
 from collections import Counter
 from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from services.monitor.domain.accuracy import wilson
 from services.monitor.domain.counters import Counts, Key, Kind
 from services.monitor.domain.figures import Audited, Kept, People, audited, figures_of, worst_classes
 from services.monitor.metrics import FlowCollector, Snapshot
@@ -53,7 +55,8 @@ def test_audits_are_weighed_by_their_chance() -> None:
         Key("p", Kind.COMPARED, "m1", "routed:disagree", 60): 50,
         Key("p", Kind.COMPARED_WEIGHT, "m1", "routed:disagree", 60): 50_000_000,
     })  # fmt: skip
-    assert audited(window) == {("p", "m1"): Audited(4, 0.5)}
+    low, high = wilson(0.5, 6.0**2 / (3 * 1.0**2 + 1 * 3.0**2))  # 3 of weight 1, and 1 of weight 3
+    assert audited(window) == {("p", "m1"): pytest.approx(Audited(4, 0.5, low, high))}
 
 
 def test_metrics_name_no_annotator_and_bound_classes() -> None:
