@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from services.prelabel.domain.questions import Question, by_project
+from services.prelabel.domain.sketching import PLAIN
 from services.prelabel.metrics import Metrics
 from services.prelabel.settings import PrelabelSettings
 from services.prelabel.store.inference import Fetched, Work, predict
@@ -146,9 +147,10 @@ class Handlers:
         group.shadow_fetched = group.fetched if same else await self._fetch(group.questions, projects[name], slot)
 
     async def _fetch(self, asked: Collection[Question], project: CurrentProject, slot: Slot | None) -> Fetched:
-        if slot is None or slot.model is None:
+        serving = slot.model if slot is not None else None
+        if serving is None and not project.spec.looks_around:
             return {}
-        spec = slot.model.manifest.input
+        spec = serving.manifest.input if serving is not None else PLAIN
         if not isinstance(spec, ImageInput | AudioInput):
             return {}
         contents = [question.content for question in asked]

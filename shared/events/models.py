@@ -62,8 +62,12 @@ class Manifest(Part):
     output_name: Name | None = Field(default=None, description="Absent: the first float output of two dimensions.")
     features_output: Name | None = Field(
         default=None,
-        description="The output that has the model's own features of an item, numbers: they tell near-duplicates and"
-        " what is new. Absent: pictures and sounds are compared by themselves.",
+        description="The output that has the model's own features of an item, numbers: they tell what is new."
+        " Absent: the content itself does.",
+    )
+    features_space: Name | None = Field(
+        default=None,
+        description="Models that name the same one have features that compare. Absent: only those of one file do.",
     )
     output: Literal["probabilities", "logits"] = "probabilities"
     decoder: Decoder | None = Field(

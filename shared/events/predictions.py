@@ -73,7 +73,10 @@ class Prediction(ItemEvent):
         default=None, description="Of the project, that the item fits; null: none, or it was not known to the model."
     )
     sketch: Sketch | None = Field(
-        default=None, description="Of the item, where the project's order asks for one and the model can give it."
+        default=None, description="Of a picture or sound, where the project's order asks: it tells copies."
+    )
+    features: Sketch | None = Field(
+        default=None, description="Of the model's own features, where it gives them, too: it tells what is new."
     )
     item_created_at: Timestamp
     predicted_at: Timestamp

@@ -43,6 +43,7 @@ PARTS = {
     "prelabel": Part("prelabel.measure", "prelabel beside ONNX Runtime"),
     "latency": Part("latency.measure", "item to prediction"),
     "decoders": Part("decoders.measure", "models' outputs to objects and text"),
+    "likeness": Part("likeness.measure", "near-duplicates found among originals"),
     "swap": Part("swap.measure", "swapping models at 1,000 items/s"),
     "annotators": Part("annotators.measure", "annotators"),
     "growth": Part("growth.measure", "growth, 100,000 to 1,000,000 items"),

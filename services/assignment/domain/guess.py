@@ -13,7 +13,7 @@ class Guess:
     """A prediction or abstention in short; stored as its JSON.
 
     `label`: what the item is labelled as, on the word of this prediction or an earlier one; until a round is opened.
-    `sketch`: of the item; kept until it is routed.
+    `sketch`, `features`: of the item; kept until it is routed.
     """
 
     value: LabelValue | None = None
@@ -30,6 +30,7 @@ class Guess:
     source: str | None = None
     client: str | None = None
     sketch: Sketch | None = None
+    features: Sketch | None = None
 
     @classmethod
     def of(cls, prediction: Prediction) -> "Guess":
@@ -48,6 +49,7 @@ class Guess:
             source=prediction.source,
             client=prediction.client,
             sketch=prediction.sketch,
+            features=prediction.features,
         )
 
     @classmethod

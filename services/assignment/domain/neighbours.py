@@ -41,6 +41,11 @@ class Neighbours:
         self._added = 0
         self._sketches, self._buckets = _empty(min(window, START))
 
+    @property
+    def size_bytes(self) -> int:
+        """Of the arrays."""
+        return self._sketches.nbytes + self._buckets.nbytes
+
     def nearest(self, sketch: Words) -> tuple[int, int]:
         """How many bits the likest that is found differs in, and how many have been added since; BITS for none."""
         found = self._buckets[_BAND, _slots(sketch, self._buckets.shape[1])].ravel()

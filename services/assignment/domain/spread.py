@@ -12,7 +12,7 @@ from collections.abc import Hashable
 import numpy as np
 
 from services.assignment.domain.centres import CENTRES, Centres
-from services.assignment.domain.likeness import DIGEST, Likeness
+from services.assignment.domain.likeness import Likeness
 from services.assignment.domain.neighbours import WINDOW, Neighbours, Words, words_of
 from services.assignment.domain.priority import weight_of_all
 from shared.events import Order
@@ -25,9 +25,10 @@ PRIOR = 20.0
 """Items with nothing in common that the average begins with."""
 PLACES = 8192
 """Items whose place is remembered, should their batch be tried anew."""
-SPACES = 3
+SPACES = 4
 """Of the spaces that sketches lie in (a model's features are one; another model's, another) the last ones are kept."""
 Place = tuple[float, float]
+"""How far from every centre, and how near to the likest of the recent: 0 to 1."""
 
 
 class Surroundings:
@@ -46,16 +47,18 @@ class Surroundings:
         if likeness is None or order is None or not order.looks_around:
             return 0.0
         if key not in self._places:
-            self._places[key] = self.space(likeness.space).take(words_of(likeness.sketch))
+            self._places[key] = self._take(likeness)
             if len(self._places) > PLACES:
                 self._places.popitem(last=False)
         far, near = self._places[key]
-        if likeness.space == DIGEST:  # it says whether two are the same, not how far they are apart
-            far = 0.0
         return order.diversity * far / weight_of_all(order) - order.duplicates * near
 
-    def space(self, name: str) -> "Space":
-        """One of the spaces."""
+    def _take(self, likeness: Likeness) -> Place:
+        near, far = likeness.near, likeness.far
+        nearness = self._space(near.space).nearness(words_of(near.bits))
+        return 0.0 if far is None else self._space(far.space).far.cover(words_of(far.bits)), nearness
+
+    def _space(self, name: str) -> "Space":
         if name not in self._spaces:
             self._spaces[name] = Space(Neighbours(self._recent), Centres(self._centres))
             if len(self._spaces) > SPACES:
@@ -78,8 +81,8 @@ class Space:
         share = self._ones / self._all
         return float(2.0 * (share * (1.0 - share)).sum())
 
-    def take(self, sketch: Words) -> Place:
-        """How far from every centre (0 to 1), and how near to the likest of the recent (0 to 1)."""
+    def nearness(self, sketch: Words) -> float:
+        """How near it is to the likest of the recent, 0 to 1; from now on it is one of them."""
         typical = self.typical
         apart, since = self.near.nearest(sketch)
         near = min(1.0, max(0.0, (ALIKE * typical - apart) / ((ALIKE - SAME) * typical)))
@@ -87,4 +90,4 @@ class Space:
             self.near.add(sketch)
         self._ones += np.unpackbits(sketch.view(np.uint8))
         self._all += 1.0
-        return self.far.cover(sketch), near
+        return near

@@ -36,10 +36,10 @@ LEASE_COLUMNS = (
 
 
 def dump_guess(guess: Guess | None, *, whole: bool = False) -> str | None:
-    """A guess as its JSON; `whole`: with its sketch, which is of no use once the item is routed."""
+    """A guess as its JSON; `whole`: with its sketches, which are of no use once the item is routed."""
     if guess is None:
         return None
-    return GUESS.dump_json(guess, exclude_none=True, exclude=None if whole else {"sketch"}).decode()
+    return GUESS.dump_json(guess, exclude_none=True, exclude=None if whole else {"sketch", "features"}).decode()
 
 
 def load_guess(text: str | None) -> Guess | None:

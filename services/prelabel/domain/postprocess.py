@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from services.prelabel.domain.decoding import Answer
 from services.prelabel.domain.questions import Abstained, Identity, Question
+from services.prelabel.domain.sketching import Sketches, nothing
 from shared.events import Abstention, Decoder, Manifest, Prediction, Sketch, unchecked
 from shared.labels import (
     Choice,
@@ -152,12 +153,12 @@ def propose(
     identity: Identity,
     predicted_at: datetime,
     *,
-    sketches: Sequence[Sketch | None] | None = None,
+    sketches: Sketches | None = None,
 ) -> list[Prediction | Abstained]:
     """One prediction per row; a row that is no distribution abstains."""
     columns = zip(
         questions,
-        sketches or [None] * len(questions),
+        *(sketches or nothing(len(questions))),
         scores.probabilities.tolist(),
         scores.best.tolist(),
         scores.margin.tolist(),
@@ -182,12 +183,13 @@ def propose(
             client=question.along.client,
             slice=question.along.slice,
             sketch=sketch,
+            features=features,
             item_created_at=question.created_at,
             predicted_at=predicted_at,
         )
         if ok
         else bad
-        for question, sketch, row, best, margin, entropy, ok in columns
+        for question, sketch, features, row, best, margin, entropy, ok in columns
     ]
 
 
@@ -197,7 +199,7 @@ def propose_objects(
     identity: Identity,
     predicted_at: datetime,
     *,
-    sketches: Sequence[Sketch | None] | None = None,
+    sketches: Sketches | None = None,
 ) -> list[Prediction | Abstained]:
     """One prediction per decoded row, with the confidence of each of its objects; who has no answer abstains."""
     return [
@@ -216,14 +218,19 @@ def propose_objects(
             client=question.along.client,
             slice=question.along.slice,
             sketch=sketch,
+            features=features,
             item_created_at=question.created_at,
             predicted_at=predicted_at,
         )
-        for question, answer, sketch in zip(questions, answers, sketches or [None] * len(questions), strict=True)
+        for question, answer, sketch, features in zip(
+            questions, answers, *(sketches or nothing(len(questions))), strict=True
+        )
     ]
 
 
-def abstain(question: Question, why: Abstained, identity: Identity, predicted_at: datetime) -> Prediction:
+def abstain(
+    question: Question, why: Abstained, identity: Identity, predicted_at: datetime, sketch: Sketch | None = None
+) -> Prediction:
     """The prediction that proposes nothing, with its reason and the model, if any, that could not answer."""
     return Prediction(
         project_id=question.project_id,
@@ -234,6 +241,7 @@ def abstain(question: Question, why: Abstained, identity: Identity, predicted_at
         generation=identity.generation,
         source=question.along.source,
         client=question.along.client,
+        sketch=sketch,
         item_created_at=question.created_at,
         predicted_at=predicted_at,
     )

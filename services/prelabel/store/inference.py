@@ -21,7 +21,7 @@ from services.prelabel.domain.preprocess import (
     prepare_words,
 )
 from services.prelabel.domain.questions import NOBODY, Abstained, Question
-from services.prelabel.domain.sketching import by_content, by_features
+from services.prelabel.domain.sketching import PLAIN, Sketches, by_content, by_features, by_pictures
 from services.prelabel.store.images import decode_base64, decode_image
 from services.prelabel.store.sessions import LoadedModel
 from services.prelabel.store.sounds import decode_sound
@@ -79,7 +79,11 @@ def predict(
     """
     if model is None:
         reason = Abstained(Abstention.NO_MODEL, why_no_model)
-        return [abstain(question, reason, NOBODY, predicted_at) for question in questions]
+        plain = _plain(questions, fetched, max_pixels) if sketched else [None] * len(questions)
+        return [
+            abstain(question, reason, NOBODY, predicted_at, sketch)
+            for question, sketch in zip(questions, plain, strict=True)
+        ]
     kind = content_kind(model.manifest.input)
     answers: dict[int, Answer] = {}
     readable: list[int] = []
@@ -120,15 +124,29 @@ def _predict_chunk(
         part = slice(rows.start, rows.stop)
         asked = [questions[position] for position in positions]
         seen = prepared.seen[part]
-        sketches = _sketch(outcome, prepared.tensor[part], model) if sketched else None
+        sketches = _sketch(outcome, prepared.tensor[part], seen, model) if sketched else None
         answers.update(zip(positions, _read(asked, outcome, seen, model, predicted_at, sketches=sketches), strict=True))
     return [answers[position] for position in range(len(questions))]
 
 
-def _sketch(outputs: Outputs, tensor: Tensor, model: LoadedModel) -> list[Sketch | None]:
-    if model.manifest.features_output is not None:
-        return by_features(outputs[model.manifest.features_output], model.sha256)
-    return by_content(tensor, model.manifest.input)
+def _sketch(outputs: Outputs, tensor: Tensor, seen: Sequence[Seen], model: LoadedModel) -> Sketches:
+    own, manifest = model.manifest.features_output, model.manifest
+    features = [None] * len(tensor) if own is None else by_features(outputs[own], manifest, model.sha256)
+    return Sketches(by_content(tensor, manifest, seen), features)
+
+
+def _plain(questions: Sequence[Question], fetched: Fetched, max_pixels: int) -> list[Sketch | None]:
+    """The sketches of pictures that no model reads."""
+    found: list[Sketch | None] = [None] * len(questions)
+    shown = {
+        place: _media(question.content, PLAIN, fetched, max_pixels)
+        for place, question in enumerate(questions)
+        if isinstance(question.content, MediaContent) and question.content.kind == PLAIN.kind
+    }
+    seen = {place: one for place, one in shown.items() if isinstance(one, Pixels)}
+    for place, sketch in zip(seen, by_pictures([*seen.values()]), strict=True):
+        found[place] = sketch
+    return found
 
 
 def _read(
@@ -138,7 +156,7 @@ def _read(
     model: LoadedModel,
     predicted_at: datetime,
     *,
-    sketches: Sequence[Sketch | None] | None,
+    sketches: Sketches | None,
 ) -> list[Answer]:
     decoder = model.manifest.decoder
     if decoder is None:

@@ -1,24 +1,25 @@
 """Sketches on predictions: where the order asks, of pictures in any layout, and of a model's own features."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from services.prelabel.domain.sketching import by_content
+from services.prelabel.domain.sketching import by_pixels, by_sounds
 from services.prelabel.store.files import sha256_of
-from shared.events import FeaturesContent, FeaturesInput, ImageInput, Manifest, MediaContent, Prediction
+from shared.events import Abstention, FeaturesContent, FeaturesInput, ImageInput, Manifest, MediaContent, Prediction
+from tests.support import onnx_decoders
 from tests.support import onnx_models as make
 from tests.support.prelabel import Prelabel
 
 ASKS: dict[str, Any] = {"policy": {"order": {"duplicates": 0.5}}}
 
 
-def apart(one: Prediction, other: Prediction) -> int:
-    assert one.sketch is not None
-    assert other.sketch is not None
-    assert one.sketch.space == other.sketch.space
-    return (int(one.sketch.bits, 16) ^ int(other.sketch.bits, 16)).bit_count()
+def apart(one: Prediction, other: Prediction, what: str = "sketch") -> int:
+    mine, its = getattr(one, what), getattr(other, what)
+    assert mine.space == its.space
+    return (int(mine.bits, 16) ^ int(its.bits, 16)).bit_count()
 
 
 def pictures(noise: float = 0.0, *, side: int = 8, colours: bool = False) -> list[MediaContent]:
@@ -72,15 +73,15 @@ def test_the_layout_of_a_models_input_does_not_matter(layout: Any) -> None:
     scaled = (seen - np.asarray(spec.mean, np.float32)) / np.asarray(spec.std, np.float32)
     given = {"nchw": scaled.transpose(0, 3, 1, 2), "nhwc": scaled, "flat": scaled.reshape(5, -1)}[layout]
     grey = (seen @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.float32)
-    plain = by_content(grey, ImageInput(width=10, height=12, channels=1, layout="nhwc"))
-    for one, other in zip(by_content(given, spec), plain, strict=True):
+    plain = by_pixels(grey, ImageInput(width=10, height=12, channels=1, layout="nhwc"))
+    for one, other in zip(by_pixels(given, spec), plain, strict=True):
         assert one is not None
         assert other is not None
         assert (int(one.bits, 16) ^ int(other.bits, 16)).bit_count() <= 2
 
 
-async def test_a_models_own_features_are_the_sketch_and_tell_what_it_takes_for_alike(prelabel: Prelabel) -> None:
-    """The features see the sign of one number only; the content's other 63 do not count."""
+async def test_a_models_own_features_tell_what_it_takes_for_alike(prelabel: Prelabel) -> None:
+    """The features see the sign of one number only; the other 63 do not count. The content assignment sketches."""
     prelabel.project(make.DIGITS[:2], **ASKS)
     manifest = Manifest(input=FeaturesInput(size=64), classes=make.DIGITS[:2], output="logits", features_output="h")
     made = make.hidden_model()
@@ -90,11 +91,12 @@ async def test_a_models_own_features_are_the_sketch_and_tell_what_it_takes_for_a
     rows = draw.normal(size=(10, 64))
     rows[:, 0] = [1, -1] * 5
     found = await prelabel.predict([FeaturesContent(features=tuple(row)) for row in rows.tolist()])
-    assert {one.sketch.space for one in found if one.sketch} == {f"model/{sha256_of(made)[:16]}"}
-    assert max(apart(found[n], found[n % 2]) for n in range(10)) <= 1
-    assert apart(found[0], found[1]) > 60
+    assert {one.features.space for one in found if one.features} == {f"model/{sha256_of(made)[:16]}"}
+    assert {one.sketch for one in found} == {None}
+    assert max(apart(found[n], found[n % 2], "features") for n in range(10)) <= 1
+    assert apart(found[0], found[1], "features") > 60
     alone = await prelabel.predict([FeaturesContent(features=tuple(rows[0].tolist()))])
-    assert apart(alone[0], found[0]) <= 1
+    assert apart(alone[0], found[0], "features") <= 1
 
 
 async def test_a_model_without_the_features_that_its_manifest_names_is_refused(prelabel: Prelabel) -> None:
@@ -104,3 +106,55 @@ async def test_a_model_without_the_features_that_its_manifest_names_is_refused(p
     prelabel.promote("m1", 1)
     (found,) = await prelabel.predict([FeaturesContent(features=(0.5,) * 64)])
     assert "no output of numbers 'g'" in found.detail
+
+
+async def test_pictures_without_a_model_are_sketched_as_those_that_a_model_reads(prelabel: Prelabel) -> None:
+    project = prelabel.project(make.DIGITS, data="image", **ASKS)
+    broken, nothing = MediaContent(kind="image", data="bm9uZQ=="), MediaContent(kind="image", uri="https://x.example/1")
+    before = await prelabel.predict([*pictures(side=32), broken, nothing])
+    assert {one.abstention for one in before} == {Abstention.NO_MODEL}
+    assert [one.sketch is None for one in before] == [False] * 12 + [True] * 2
+    serve(prelabel, "m1", 1)
+    await prelabel.follower.catch_up(project)
+    after = await prelabel.predict(pictures())
+    assert max(apart(one, other) for one, other in zip(before[:12], after, strict=True)) <= 16
+    prelabel.project(make.DIGITS, data="image", name="other")
+    assert {one.sketch for one in await prelabel.predict(pictures(), "other")} == {None}
+
+
+def melody(seed: int, rate: int = 16_000) -> Any:
+    """Two seconds of ten tones with overtones."""
+    draw, step = np.random.default_rng(seed), np.arange(rate // 5) / rate
+    tones = draw.uniform(100, 1200, size=10)
+    return np.concatenate([sum(np.sin(2 * np.pi * tone * n * step) / n for n in (1, 2, 3)) for tone in tones])
+
+
+def test_sounds_are_alike_whatever_their_loudness_rate_and_noise() -> None:
+    whole = [melody(seed) for seed in range(20)]
+    draw = np.random.default_rng(1)
+
+    def far(one: Sequence[Any], other: Sequence[Any]) -> Any:
+        return np.array([(int(a.bits, 16) ^ int(b.bits, 16)).bit_count() for a, b in zip(one, other, strict=True)])
+
+    own = by_sounds(whole, 16_000)
+    assert far(own, by_sounds([0.1 * one for one in whole], 16_000)).max() <= 2
+    assert np.median(far(own, by_sounds([one + draw.normal(0, 0.01, len(one)) for one in whole], 16_000))) <= 24
+    assert far(own, by_sounds([melody(seed, 8_000) for seed in range(20)], 8_000)).max() <= 24
+    assert far(own, by_sounds([one[600:] for one in whole], 16_000)).max() <= 32
+    assert np.median([far(own[n:], own[: len(own) - n]).min() for n in range(1, 15)]) > 60
+    assert by_sounds([np.zeros(0), np.zeros(100), np.zeros(9000)], 16_000) == [None] * 3
+
+
+async def test_sounds_that_a_model_reads_are_sketched_without_what_the_batch_pads(prelabel: Prelabel) -> None:
+    content, manifest = onnx_decoders.listener()
+    prelabel.project((), data="audio", label={"kind": "segments", "classes": onnx_decoders.SOUNDS}, **ASKS)
+    prelabel.register(content, manifest)
+    prelabel.promote("m1", 1)
+    draw = np.random.default_rng(0)
+    short, long = ([*draw.random(hops)] for hops in (20, 40))
+    together = await prelabel.predict([onnx_decoders.sound(short), onnx_decoders.sound(long)])
+    (alone,) = await prelabel.predict([onnx_decoders.sound(short)])
+    assert alone.sketch is not None
+    assert alone.sketch.space == "sounds/1"
+    assert apart(together[0], alone) <= 2
+    assert apart(together[0], together[1]) > 16

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -151,6 +152,11 @@ def test_an_encoder_of_ones_own(tmp_path: Path) -> None:
     learn(tmp_path / "job", "features", [one.content for one in some], [one.truth for one in some], encoder=encoder)
     assert agrees(tmp_path / "job") is None
     assert accuracy(tmp_path / "job", [one.truth for one in some]) > 0.6
+    manifest = read_manifest(tmp_path / "job")
+    assert (manifest.features_output, (manifest.features_space or "")[:8]) == ("vector", "encoder/")
+    session = onnxruntime.InferenceSession((tmp_path / "job" / MODEL).read_bytes())
+    (given,) = session.run(["vector"], {"pixels": np.ones((1, 64), dtype=np.float32)})
+    assert given[0] == pytest.approx(np.tanh(weights.sum(axis=0)), abs=1e-5)
 
 
 def test_one_class_teaches_nothing(tmp_path: Path) -> None:

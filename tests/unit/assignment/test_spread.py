@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.assignment.domain.centres import Centres
-from services.assignment.domain.likeness import CONTENT, Likeness, likeness_of
+from services.assignment.domain.guess import Guess
+from services.assignment.domain.likeness import CONTENT, Likeness, Sketched, likeness_of
 from services.assignment.domain.neighbours import Neighbours, distances, words_of
 from services.assignment.domain.sketch import sketches_of
 from services.assignment.domain.spread import Surroundings
 from shared import events as ev
 from shared.sketches import BITS
+from tests.support import events as make
 
 NONE = {"margin": 0.0, "entropy": 0.0}
 
@@ -35,7 +37,11 @@ def text(content: str) -> bytes:
 
 
 def own(content: str) -> Likeness:
-    return Likeness(CONTENT, text(content))
+    return alike(text(content))
+
+
+def alike(bits: bytes, space: str = CONTENT) -> Likeness:
+    return Likeness(Sketched(space, bits), Sketched(space, bits))
 
 
 def apart(one: bytes, other: bytes) -> int:
@@ -72,7 +78,7 @@ def test_what_cannot_be_seen_into_has_no_sketch_but_its_digest() -> None:
     found = sketches_of([media, zeros, huge, ev.JsonContent(fields={"a": 1}), ev.FeaturesContent(features=(1.0,) * 3)])
     assert [one is None for one in found] == [True, True, False, False, False]
     digest = likeness_of(None, None, ev.content_hash(media))
-    assert digest == Likeness("digest", bytes.fromhex(ev.content_hash(media)))
+    assert digest == Likeness(Sketched("digest", bytes.fromhex(ev.content_hash(media))), None)
     assert likeness_of(None, None, "erased") is None
     order, around = ev.Order(duplicates=0.5, diversity=1.0, **NONE), Surroundings()
     other = likeness_of(None, None, ev.content_hash(ev.MediaContent(kind="video", uri="https://x.example/2.mp4")))
@@ -132,7 +138,7 @@ def test_near_duplicates_come_down_and_are_all_kept() -> None:
     assert around.spread("b", own(words(2)), order) == 0.0
     assert around.spread("copy1", own(original), order) == copies[1]  # a batch that is tried anew
     assert around.spread("a", own(original), order) == 0.0  # not a copy of itself
-    assert around.spread("elsewhere", Likeness("model/1", text(original)), order) == 0.0  # not comparable
+    assert around.spread("elsewhere", alike(text(original), "model/1"), order) == 0.0  # not comparable
     for n in range(10, 18):
         around.spread(f"other{n}", own(words(n)), order)
     assert around.spread("late", own(original), order) == 0.0  # forgotten: the memory is bounded
@@ -147,6 +153,7 @@ def test_a_group_of_copies_takes_one_place_and_keeps_it_while_they_come() -> Non
         assert around.spread(n, own(words(n)), order) == 0.0
         for copy in range(3):
             assert around.spread((n, copy), own(words(0)), order) == pytest.approx(-1.0)
+    assert around.spread("older", own(words(37)), order) == pytest.approx(-1.0)  # 6 copies since
 
 
 def test_what_all_items_have_in_common_makes_no_duplicates() -> None:
@@ -166,10 +173,31 @@ def test_diversity_prefers_what_is_unlike_the_rest() -> None:
 
     def near(scale: float, base: Any) -> Likeness:
         numbers = tuple(base + draw.normal(size=64) * scale)
-        return Likeness(CONTENT, sketch(ev.FeaturesContent(features=numbers)))
+        return alike(sketch(ev.FeaturesContent(features=numbers)))
 
     for n in range(200):
         around.spread(n, near(0.5, middle), order)
     usual = [around.spread(f"u{n}", near(0.5, middle), order) for n in range(20)]
     strange = [around.spread(f"s{n}", near(0.1, draw.normal(size=64) * 3), order) for n in range(3)]
     assert min(strange) > max(usual)
+
+
+def test_copies_are_told_by_the_content_and_what_is_new_by_the_models_features() -> None:
+    """Two pictures that the model takes for alike are no copies, but nothing new either."""
+    draw = np.random.default_rng(1)
+    first, second, features, others = (draw.bytes(32).hex() for _ in range(4))
+
+    def seen(picture: str, model: str) -> Likeness:
+        fields = {"sketch": ev.Sketch(space="pictures/1", bits=picture), "features": ev.Sketch(space="m", bits=model)}
+        found = likeness_of(Guess.of(make.prediction("i1").model_copy(update=fields)), text("own"), "ab" * 32)
+        assert found is not None
+        return found
+
+    order, around = ev.Order(duplicates=1.0, diversity=1.0, **NONE), Surroundings(centres=2)
+    told = [
+        around.spread(n, seen(*one), order)
+        for n, one in enumerate([(first, features), (second, others), (first, features), (second, features)])
+    ]
+    assert told == [1.0, 1.0, -1.0, -1.0]
+    third = draw.bytes(32).hex()
+    assert around.spread("new to look at", seen(third, features), order) == 0.0

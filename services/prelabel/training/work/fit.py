@@ -1,5 +1,6 @@
 """The built-in training: compare, choose, calibrate, fit on everything, write the model."""
 
+import hashlib
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ from services.prelabel.training.work.files import (
     read_contents,
     write_table,
 )
-from services.prelabel.training.work.graphs import INPUT, Part, as_model, behind
+from services.prelabel.training.work.graphs import HEAD_LOGITS, INPUT, Part, as_model, behind
 from services.prelabel.training.work.learners import Fitted, Floats, Integers, Learner, learners
 from services.prelabel.training.work.tensors import Table, as_table, choose_input
 from services.prelabel.training.work.text import Vocabulary, cut
@@ -98,9 +99,18 @@ def _fit(directory: Path) -> None:
     content, output = export(fitted, job, data, vocabulary)
     (directory / MODEL).write_bytes(content)
     manifest = Manifest(input=spec, classes=classes, output=output, temperature=temperature)
+    manifest = manifest.model_copy(update=_features(job))
     (directory / MANIFEST).write_text(manifest.model_dump_json(exclude_none=True))
     (directory / REPORT).write_text(report.model_dump_json())
     _write_own(directory, [hashes[read.kept[row]] for row in kept], fitted, data, temperature)
+
+
+def _features(job: Job) -> dict[str, str]:
+    """Where a model's manifest finds its features: an encoder's, which compare whatever head is behind it."""
+    if job.encoder is None:
+        return {}
+    space = f"encoder/{hashlib.sha256(job.encoder.path.read_bytes()).hexdigest()[:16]}"
+    return {"output_name": HEAD_LOGITS, "features_output": output_of(job.encoder), "features_space": space}
 
 
 def _enough(labels: Sequence[str], read: Table) -> list[int]:

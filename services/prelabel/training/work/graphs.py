@@ -12,6 +12,8 @@ from onnx import TensorProto, compose, helper, numpy_helper
 OPSET, IR_VERSION = 17, 8
 DOMAINS = (("", OPSET), ("com.microsoft", 1), ("ai.onnx.ml", 3))
 INPUT, VECTOR, LOGITS = "input", "vector", "logits"
+HEAD_LOGITS = f"head_{LOGITS}"
+"""The logits of a head behind an encoder."""
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ def as_model(
 
 
 def behind(encoder: bytes, output: str, head: bytes) -> bytes:
-    """The head behind an encoder: one model that reads what the encoder reads.
+    """The head behind an encoder: one model that reads what the encoder reads, and gives its vectors, too.
 
     Raises:
         ValueError: the two do not fit together.
@@ -96,5 +98,5 @@ def behind(encoder: bytes, output: str, head: bytes) -> bytes:
         one.version = wanted[one.domain]
     first.ir_version = second.ir_version = max(first.ir_version, IR_VERSION)
     second = compose.add_prefix(second, "head_")
-    joined = compose.merge_models(first, second, io_map=[(output, f"head_{VECTOR}")], outputs=[f"head_{LOGITS}"])
+    joined = compose.merge_models(first, second, io_map=[(output, f"head_{VECTOR}")], outputs=[HEAD_LOGITS, output])
     return bytes(joined.SerializeToString(deterministic=True))
