@@ -16,6 +16,8 @@ from services.monitor.domain.drift.sampling import is_beside_audits, is_sampled
 from services.monitor.domain.facts import MAX_VERSION, Facts, State
 from services.monitor.domain.observe import NOTHING, ItemKey, Observed, erase, observe_all
 from services.monitor.domain.relabel import Beliefs, doubts, requested
+from services.monitor.domain.voids import too_late
+from services.monitor.jobs.certifying import open_again
 from services.monitor.jobs.relabelling import came, release, with_experts
 from services.monitor.store import AlarmStore, CertificateStore, Cohort, DoubtStore, DriftStore, KeptAlarm, Store
 from shared.bus.records import Received
@@ -237,9 +239,13 @@ class Handlers:
         store = CertificateStore(unit.connection)
         found = [((each.project_id, each.item_id), finding_of(each)) for each in labels if self._auto(each.project_id)]
         await store.add_audits((key, finding) for key, finding in found if finding is not None)
-        await store.add_accepted(
-            [label for label in labels if label.evidence.certificate is not None and label.renames is None]
-        )
+        accepted = [label for label in labels if label.evidence.certificate is not None and label.renames is None]
+        await store.add_accepted(accepted)
+        projects = {label.project_id for label in accepted}
+        voids = await store.list_voids(projects) if projects else {}
+        if voids:
+            late = too_late(accepted, voids, {name: self._projects.names(name) for name in voids})
+            await open_again([(label.project_id, label.item_id, label.labelled_at) for label in late], unit)
 
     def _auto(self, project_id: str) -> AutoAccept | None:
         """The project's policy of auto-accept, where it asks for a guarantee."""

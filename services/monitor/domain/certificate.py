@@ -20,6 +20,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+from operator import add
 
 GRID = (0.999, 0.995, 0.99, 0.98, 0.97, 0.95, 0.925, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 BETS = (0.1, 0.25, 0.5, 0.75, 0.95)
@@ -59,7 +61,12 @@ class Rules:
     @property
     def thresholds(self) -> tuple[float, ...]:
         """Strictest first; the floor is the last."""
-        return (*(one for one in GRID if one > self.floor), self.floor)
+        return _thresholds(self.floor)
+
+
+@lru_cache(maxsize=256)
+def _thresholds(floor: float) -> tuple[float, ...]:
+    return (*(one for one in GRID if one > floor), floor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,12 @@ def loss_of(share: float, prior: float, target: float) -> float:
     return target * against / (1.0 - target + target * against)
 
 
+def gains_of(loss: float, target: float) -> list[float]:
+    """What each bet that the loss is below the target gains by an audit of this loss, as a logarithm."""
+    gain = (target - loss) / (1.0 - target)
+    return [math.log1p(share * gain) for share in BETS]
+
+
 @dataclass(slots=True)
 class Bets:
     """The bets at one threshold: log wealth per bet, the largest log evidence so far, audits and their losses."""
@@ -101,15 +114,15 @@ class Bets:
     audits: int = 0
     losses: float = 0.0
 
-    def add(self, loss: float, target: float) -> None:
-        """Bet on the next audit that its loss is below the target."""
-        self.count(loss, target)
-        self.best = max(self.best, self.mixed)
+    def add(self, loss: float, gains: Sequence[float]) -> None:
+        """Bet on the next audit that its loss is below the target; `gains`: see `gains_of`."""
+        self.count(loss, gains)
+        if max(self.wealth) > self.best:  # it is never less than what all bets are worth together
+            self.best = max(self.best, self.mixed)
 
-    def count(self, loss: float, target: float) -> None:
+    def count(self, loss: float, gains: Sequence[float]) -> None:
         """The same where only their sum with others is looked at."""
-        gain = (target - loss) / (1.0 - target)
-        self.wealth = [had + math.log1p(share * gain) for had, share in zip(self.wealth, BETS, strict=True)]
+        self.wealth = list(map(add, self.wealth, gains))
         self.audits += 1
         self.losses += loss
 
@@ -188,9 +201,10 @@ class Evidence:
     def add(self, audit: Audit, rules: Rules) -> None:
         """One more audit of the group."""
         self.began, self.fresh = self.began or audit.at, True
+        gains = gains_of(audit.loss, rules.target)
         for threshold, test in zip(rules.thresholds, self.tests, strict=True):
             if audit.confidence >= threshold:
-                test.add(audit.loss, rules.target)
+                test.add(audit.loss, gains)
 
     def prove(self, rules: Rules, level: float) -> bool:
         """Take what the tests say now; whether that is news: a lower threshold, or the same or another earned anew.

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from services.monitor.domain.certificate import Audit, Evidence, Rules, loss_of
 from services.monitor.domain.pooling import Decision, Granted, Groups, OfClass, Place, Withdrawn, weigh
 from services.monitor.domain.symbols import agree
+from services.monitor.domain.voids import ALL, Void
 from shared.events import AutoAccept, Certificate, CertificateTerms, ClassCertificate, Label, Path
 from shared.labels import ChoiceSchema, LabelSchema, Names, category
 
@@ -38,6 +39,7 @@ class Ledger:
         generation: of the model that it is about; a newer one begins anew, an older one is passed over.
         number: of the last certificate published; `issued_at`: when; `audit_shares`: what it said, the pool's under "".
         symbols: how often each class was proposed, for the prior.
+        voids: the last breach of each class that is judged by itself, and of the pool under "".
     """
 
     rules: Rules
@@ -50,6 +52,7 @@ class Ledger:
     symbols: dict[str, int] = field(default_factory=dict)
     classes: dict[str, OfClass] = field(default_factory=dict)
     gone: int = 0
+    voids: dict[str, Void] = field(default_factory=dict)
 
     @property
     def groups(self) -> Groups:
@@ -126,11 +129,12 @@ def certify(
         groups = ledger.groups
         decisions = weigh(groups, [Audit(found.confidence, loss, found.at, found.symbol)], rules)
         ledger.gone = groups.gone
-        doubts += [
-            Doubt(one.since, one.symbol) for one in decisions if isinstance(one, Withdrawn) and one.since is not None
-        ]
         if decisions:
             said.append(_say(ledger, decisions, auto, now))
+        for one in decisions:
+            if isinstance(one, Withdrawn) and one.since is not None:
+                doubts.append(Doubt(one.since, one.symbol))
+                ledger.voids[one.symbol or ALL] = Void(ledger.number, one.since)
     return said or _renewed(ledger, auto, now), doubts
 
 
@@ -140,6 +144,7 @@ def named(ledger: Ledger, findings: Iterable[Finding], names: Names) -> list[Fin
         return list(findings)
     ledger.symbols = names.shares(ledger.symbols)
     ledger.classes = {names.symbol(symbol): one for symbol, one in ledger.classes.items()}
+    ledger.voids = {names.symbol(symbol): one for symbol, one in ledger.voids.items()}
     return [
         Finding(f.generation, f.model_version, names.symbol(f.symbol), f.confidence, f.share, f.at) for f in findings
     ]

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from services.monitor.domain.certificate import Audit, Bets, Evidence, Rules, Watch, lowest
+from services.monitor.domain.certificate import Audit, Bets, Evidence, Rules, Watch, gains_of, lowest
 
 OWN_LEVEL = 0.25
 GONE = 0.25
@@ -167,9 +167,10 @@ def _class(known: Groups, symbol: str, rules: Rules) -> OfClass | None:
 
 
 def _add(part: list[Bets], audit: Audit, rules: Rules) -> None:
+    gains = gains_of(audit.loss, rules.target)
     for threshold, bets in zip(rules.thresholds, part, strict=True):
         if audit.confidence >= threshold:
-            bets.count(audit.loss, rules.target)
+            bets.count(audit.loss, gains)
 
 
 def _breached(known: Groups, one: OfClass | None, audit: Audit, rules: Rules) -> Withdrawn | None:

@@ -1,6 +1,7 @@
 """Certificates for auto-accept: audits are weighed, certificates published, labels of a void one opened again."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import structlog
@@ -8,17 +9,17 @@ import structlog
 from services.monitor.domain.certificate import Evidence
 from services.monitor.domain.certifying import Ledger, certify, named, rules_of
 from services.monitor.domain.relabel import requested
+from services.monitor.domain.voids import told
 from services.monitor.jobs.flow import OpenUnit
 from services.monitor.settings import MonitorSettings
 from services.monitor.store import CertificateStore, Store
-from services.monitor.store.certificates import OLD_ACCEPTED, OLD_AUDITS, AcceptedLabel, Reopening
+from services.monitor.store.certificates import OLD_ACCEPTED, OLD_AUDITS, Reopening
 from shared.bus.references import CurrentProject, Projects
 from shared.bus.unit import Unit
-from shared.events import Certificate, Quality, Relabel, RelabelCause
+from shared.events import Relabel, RelabelCause
 from shared.topics import QUALITY, RELABELS
 
 log = structlog.get_logger(__name__)
-SUBJECT = "certificate"
 URGENCY = 0.9
 
 
@@ -52,7 +53,7 @@ class Certifying:
         said, doubts = await asyncio.to_thread(certify, ledger, findings, auto, rules, classes=classes, now=unit.now)
         await store.save_ledger(project.project_id, ledger)
         for certificate in said:
-            unit.emit(QUALITY, _event(project.project_id, certificate, unit.now))
+            unit.emit(QUALITY, told(project.project_id, certificate, unit.now))
             log.info("certificate", project_id=project.project_id, state=certificate.state, number=certificate.number)
         for doubt in doubts:
             await store.begin_reopening(project.project_id, doubt, unit.now)
@@ -65,16 +66,11 @@ class Certifying:
                 items = await store.list_accepted(project_id, reopening, self._settings.reopen_max_items)
                 names = self._projects.names(project_id)
                 covered = [item for item in items if item.covered_by(symbol, names)]
-                requests = [_doubt(project_id, item, unit.now) for item in covered]
-                made = await Store(unit.connection).save_relabels(requests)
-                fresh = [request for request in requests if request.event_id in made]
-                for request in fresh:
-                    unit.emit(RELABELS, request)
-                await Store(unit.connection).add_counts(requested(fresh), shard=0)
+                made = await open_again([(project_id, item.item_id, item.labelled_at) for item in covered], unit)
                 done = len(items) < self._settings.reopen_max_items
                 rest = None if done else Reopening(items[-1].labelled_at, items[-1].item_id, reopening.until)
                 await store.save_reopening(project_id, symbol, rest)
-                log.info("labels_reopened", project_id=project_id, labels=len(made), done=done)
+                log.info("labels_reopened", project_id=project_id, labels=made, done=done)
 
     async def prune(self) -> None:
         """Delete weighed audits and accepted labels past their age, a bounded number at a time."""
@@ -87,23 +83,25 @@ class Certifying:
                     gone = await Store(unit.connection).prune(statement, before, self._settings.prune_rows)
 
 
-def _event(project_id: str, certificate: Certificate, now: datetime) -> Quality:
-    return Quality(
-        project_id=project_id,
-        subject=SUBJECT,
-        sequence=str(certificate.number),
-        measurement=certificate,
-        measured_at=now,
-    )
+async def open_again(labels: Iterable[tuple[str, str, datetime]], unit: Unit) -> int:
+    """Ask for another round of labels (project, item, when it was accepted), once each; how many that are."""
+    store = Store(unit.connection)
+    requests = [_doubt(project_id, item_id, at, unit.now) for project_id, item_id, at in labels]
+    made = await store.save_relabels(requests)
+    fresh = [request for request in requests if request.event_id in made]
+    for request in fresh:
+        unit.emit(RELABELS, request)
+    await store.add_counts(requested(fresh), shard=0)
+    return len(made)
 
 
-def _doubt(project_id: str, label: AcceptedLabel, now: datetime) -> Relabel:
+def _doubt(project_id: str, item_id: str, at: datetime, now: datetime) -> Relabel:
     return Relabel(
         project_id=project_id,
-        item_id=label.item_id,
+        item_id=item_id,
         round=1,
         cause=RelabelCause.DRIFT,
-        evidence=f"accepted at {label.labelled_at.isoformat()}, when the certificate was no longer true",
+        evidence=f"accepted at {at.isoformat()}, when the certificate was no longer true",
         urgency=URGENCY,
         requested_by="monitor",
         requested_at=now,

@@ -11,11 +11,13 @@ from pydantic import TypeAdapter
 from services.monitor.domain.certificate import Evidence
 from services.monitor.domain.certifying import Doubt, Finding, Ledger
 from services.monitor.domain.observe import ItemKey
+from services.monitor.domain.voids import Void, Voids
 from shared.events import Label
 from shared.labels import Names, category
 
 _LEDGER = TypeAdapter(Ledger)
 _EVIDENCE = TypeAdapter(Evidence)
+_VOIDS = TypeAdapter(dict[str, Void])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,15 @@ class CertificateStore:
             project_id,
             _dump(ledger),
         )
+
+    async def list_voids(self, projects: Iterable[str]) -> dict[str, Voids]:
+        """What the certificates of these projects lost, as far as they lost anything."""
+        rows = await self._connection.fetch(
+            "SELECT project_id, (ledger -> 'number')::bigint AS number, (ledger -> 'voids')::text AS voids"
+            " FROM certificates WHERE project_id = ANY($1::text[]) AND ledger -> 'voids' <> '{}'",
+            sorted(projects),
+        )
+        return {row["project_id"]: Voids(row["number"], _VOIDS.validate_json(row["voids"])) for row in rows}
 
     async def take_audits(self, project_id: str, limit: int) -> list[Finding]:
         """The oldest audits that were not weighed, by arrival; from now on they are."""

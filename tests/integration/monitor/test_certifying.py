@@ -85,6 +85,13 @@ async def test_audits_earn_a_certificate_and_lose_it_again(monitor: Monitor) -> 
     assert {one.item_id for one in requests} == {f"auto-{n}" for n in range(320, 420)}
     assert {one.cause for one in requests} == {ev.RelabelCause.DRIFT}
     assert len(requests) == 100
+    # accepted before it was known there that nothing is certified; and a label from before the doubt that was delayed
+    await monitor.handle(LABELS, [accepted(n, first[-1]) for n in (500, 501)])
+    await monitor.handle(LABELS, [accepted(n, first[-1]) for n in (-900, -901)])
+    assert {one.item_id for one in await reopened(monitor)} - {one.item_id for one in requests} == {
+        "auto-500",
+        "auto-501",
+    }
 
 
 def of_class(number: int, name: str, *, right: bool = True) -> ev.Label:

@@ -8,8 +8,10 @@ import pytest
 from services.monitor.domain.certificate import Evidence, Rules
 from services.monitor.domain.certifying import Ledger, certify, read_back
 from services.monitor.domain.pooling import OfClass, Place
+from services.monitor.domain.voids import ALL, Void, Voids, certificate_id, told, too_late
 from services.monitor.store.certificates import AcceptedLabel
 from shared.events import AutoAccept, Certificate, Guarantee
+from shared.events import Evidence as LabelEvidence
 from shared.labels import Names
 from tests.support import events as make
 
@@ -58,28 +60,48 @@ def test_who_knows_no_classes_accepts_nothing_that_is_not_proven_of_all(
 
 
 def test_a_database_begun_anew_takes_up_what_the_last_certificate_said() -> None:
-    told = said(None, a=0.95, b=None)
-    made = read_back(None, told, RULES, make.AT)
+    given = said(None, a=0.95, b=None)
+    made = read_back(None, given, RULES, make.AT)
     assert made is not None
     assert (made.evidence.certified, made.evidence.breached, made.number) == (None, make.AT, 4)
     assert {name: one.place for name, one in made.classes.items()} == {"a": Place.OWN, "b": Place.EXCLUDED}
     assert made.classes["b"].own.breached == make.AT
-    assert told.broken == ("*", "b")
+    assert given.broken == ("*", "b")
 
 
 def test_classes_that_are_judged_together_again_are_accepted_when_that_is_proven_of_all() -> None:
     together = replace(RULES, classes=0)
-    told = said(0.85, a=0.95, b=None)
-    made = read_back(None, told, together, make.AT)
+    given = said(0.85, a=0.95, b=None)
+    made = read_back(None, given, together, make.AT)
     assert made is not None
     assert made.evidence.certified is None
-    kept = read_back(None, told, RULES, make.AT)
+    kept = read_back(None, given, RULES, make.AT)
     assert kept is not None
     (one,), doubts = certify(kept, (), AUTO, together, classes=3, now=make.AT)
     assert not doubts
     assert not one.accepts
     assert kept.evidence.certified is None
     assert not certify(kept, (), AUTO, together, classes=3, now=make.AT + timedelta(days=1))[0]
+
+
+def test_a_label_that_comes_late_stands_on_what_was_void_by_then() -> None:
+    certificate = said(0.85)
+    assert certificate_id("p", certificate.number) == told("p", certificate, make.AT).event_id
+    voids = {"p": Voids(7, {ALL: Void(4, make.at(100)), "new": Void(6, make.at(50))})}
+
+    def late(symbol: str, at: int, number: int, own: str | None = None) -> bool:
+        proposal = make.proposal(symbol)
+        evidence = LabelEvidence(proposal=proposal, certificate=certificate_id("p", number), certified_class=own)
+        label = make.auto_label("i", project_id="p", value=symbol, evidence=evidence, labelled_at=make.at(at))
+        return bool(list(too_late([label], voids, {"p": Names({"old": "new"})})))
+
+    assert late("other", 100, 3)
+    assert not late("other", 99, 3)  # before the doubt
+    assert not late("other", 100, 4)  # that one says what is withdrawn
+    assert not late("other", 200, 3, own="other")  # not the pool's
+    assert late("old", 50, 5)
+    assert late("new", 50, 5, own="new")
+    assert not late("new", 50, 7, own="new")
 
 
 def test_labels_under_a_former_name_of_a_class_are_opened_again_with_it() -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.monitor.domain.certificate import Audit, Bets, Evidence, Rules, loss_of
+from services.monitor.domain.certificate import Audit, Bets, Evidence, Rules, gains_of, loss_of
 from services.monitor.domain.pooling import (
     Granted,
     Groups,
@@ -55,8 +55,9 @@ def test_what_is_left_of_the_bets_is_as_if_the_class_had_never_been_among_them()
     every, part, others = Bets(), Bets(), Bets()
     for n in range(200):
         loss = draw.random() / 10
-        every.add(loss, 0.05)
-        (part if n % 3 == 0 else others).count(loss, 0.05)
+        gains = gains_of(loss, 0.05)
+        every.add(loss, gains)
+        (part if n % 3 == 0 else others).count(loss, gains)
     rest = every.without(part)
     assert rest.wealth == pytest.approx(others.wealth)
     assert rest.audits == others.audits
