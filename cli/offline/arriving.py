@@ -1,7 +1,9 @@
 """A recorded crowd as a stream: answers arrive one at a time, and each item is stopped when it is sure enough.
 
 A refresh that leaves a stopped item in doubt opens it again, as the service asks for such a label anew: what arrives
-for it from then on counts. What arrived while it was stopped was never looked at.
+for it from then on counts. What arrived while it was stopped was never looked at. By the regret all is as the service
+has it: the votes have their share in a label whose posterior stays short of the target, a label is also in doubt where
+another class has become likelier, and an item is opened again as often as it has rounds.
 """
 
 from collections.abc import Sequence
@@ -12,7 +14,7 @@ import numpy as np
 from cli.offline.choosing import Choosing, arriving
 from services.qc.domain.answers import Answers, Floats, Ints
 from services.qc.domain.asking import Crowd
-from services.qc.domain.doubt import SLACK, in_doubt
+from services.qc.domain.doubt import MAX_ROUNDS, SLACK, in_doubt
 from services.qc.domain.stream import Stream
 from services.qc.domain.worth import gain
 
@@ -41,13 +43,25 @@ class Rule:
             return max(posterior) >= self.target
         return gain(posterior, crowd.expected, left) <= self.regret
 
-    def doubts(self, posterior: Sequence[float], crowd: Crowd, *, left: int) -> bool:
-        """Whether a stopped item may have more opinions and would clearly not be stopped now."""
+    def doubts(
+        self, posterior: Sequence[float], given: Sequence[float], crowd: Crowd, *, left: int, again: int
+    ) -> bool:
+        """Whether a stopped item may have more opinions and would clearly not be stopped now.
+
+        Args:
+            posterior: as it stands now.
+            given: the shares that it was labelled by.
+            crowd: who could be asked.
+            left: how many more opinions may come.
+            again: how often it was opened already.
+        """
         if left <= 0:
             return False
         if self.regret is None:
             return in_doubt(max(posterior), self.target)
-        return gain(posterior, crowd.expected, left) > SLACK * self.regret
+        label = given.index(max(given))
+        forgone = max(posterior) - posterior[label] + gain(posterior, crowd.expected, left)
+        return again < MAX_ROUNDS - 1 and forgone > SLACK * self.regret
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +69,7 @@ class Stopped:
     """What a stream came to.
 
     Attributes:
-        posterior: (tasks, classes); when the task stopped, or at the end where it never did.
+        posterior: (tasks, classes); what the task was labelled by when it stopped, or at the end where it never did.
         used: (tasks,); opinions taken.
         answers: those opinions.
         stream: as it stands after its last refresh.
@@ -78,7 +92,8 @@ def run(answers: Answers, rule: Rule, seed: int, *, ordered: bool = False) -> St
         seed: of the order.
         ordered: the classes stand from lowest to highest.
     """
-    stream, used, reopened = Stream(answers.classes, ordered=ordered), [0] * answers.items, 0
+    stream, again = Stream(answers.classes, ordered=ordered), [0] * answers.items
+    votes = [[0] * answers.classes for _ in again]
     most: list[int] = np.minimum(rule.most, answers.opinions).astype(int).tolist()
     ends: dict[int, list[float]] = {}
     chosen = Choosing(answers, seed, rule.prefer, ends) if rule.prefer > 0.0 else None
@@ -87,25 +102,29 @@ def run(answers: Answers, rule: Rule, seed: int, *, ordered: bool = False) -> St
         if item in ends:
             continue
         posterior = stream.answer(item, annotator, symbol)
-        used[item] += 1
-        if rule.enough(posterior, crowd, used=used[item], left=most[item] - used[item]):
-            ends[item] = posterior
+        votes[item][symbol] += 1
+        used = sum(votes[item])
+        if rule.enough(posterior, crowd, used=used, left=most[item] - used):
+            sure = rule.regret is None or max(posterior) >= rule.target
+            ends[item] = posterior if sure else stream.label(item, votes[item])
         if stream.due:
             stream.refresh()
             crowd = stream.crowd(rule.prefer)
             if chosen is not None:
                 chosen.worth = crowd.worth
             shares = stream.posterior().tolist()
-            for doubted in [one for one in ends if rule.doubts(shares[one], crowd, left=most[one] - used[one])]:
-                del ends[doubted]
-                reopened += 1
+            left = {one: most[one] - sum(votes[one]) for one in ends}
+            for one in [i for i in ends if rule.doubts(shares[i], ends[i], crowd, left=left[i], again=again[i])]:
+                del ends[one]
+                again[one] += 1
     stream.settle()
     shares = np.full((answers.items, answers.classes), 1.0 / answers.classes)
     open_ = stream.posterior()
     shares[: len(open_)] = open_
     for item, posterior in ends.items():
         shares[item] = posterior
-    return Stopped(shares, np.array(used, dtype=np.int32), _taken(stream.answers(), answers), stream, reopened)
+    used_by = np.array([sum(one) for one in votes], dtype=np.int32)
+    return Stopped(shares, used_by, _taken(stream.answers(), answers), stream, sum(again))
 
 
 def _taken(found: Answers, recorded: Answers) -> Answers:

@@ -138,11 +138,17 @@ def fit_by(
             return Fitted(found, count(answers, found) + beside, found.sum(axis=0), Priors(), 1), ONE_COIN
 
 
-def blended(model: Floats, temperature: float, answers: Answers) -> Floats:
-    """The label's posterior: the model's, tempered half way, and the vote share of two answers or more, half each."""
-    calmed = (model + tempered(model, temperature)) / 2.0
-    weight = np.where(answers.opinions > 1.0, 0.5, 0.0)[:, None]
-    found: Floats = (1.0 - weight) * calmed + weight * vote_shares(answers)
+def blended(model: Floats, temperature: float, votes: Floats) -> Floats:
+    """The label's posterior: the model's, tempered half way, and the share of two votes or more, half each.
+
+    Args:
+        model: (items, classes).
+        temperature: of it.
+        votes: (items, classes); how many were given.
+    """
+    calmed, number = (model + tempered(model, temperature)) / 2.0, votes.sum(axis=1, keepdims=True)
+    weight = np.where(number > 1.0, 0.5, 0.0)
+    found: Floats = (1.0 - weight) * calmed + weight * (votes / np.maximum(number, 1.0))
     return found
 
 
@@ -212,5 +218,5 @@ def resolve(
     if method is not Method.DEFAULT:
         return Consensus(fitted.posterior, name, fitted, prediction_weight=weight)
     temperature = mean_temperature((answers, fitted))
-    posterior = clamp(blended(fitted.posterior, temperature, answers), known)
+    posterior = clamp(blended(fitted.posterior, temperature, answers.votes), known)
     return Consensus(posterior, name, fitted, temperature, weight)

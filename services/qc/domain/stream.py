@@ -8,6 +8,7 @@ Source: Neal & Hinton 1998 (incremental EM).
 """
 
 from array import array
+from collections.abc import Sequence
 from math import exp
 from operator import add, sub
 
@@ -164,7 +165,16 @@ class Stream:
     def labels(self) -> Floats:
         """The shares by which items are labelled that no posterior settles, as those of a batch; (items, classes)."""
         raised = softmax(np.array(self._prior) + np.array(self._scores).reshape(-1, len(self._prior)))
-        return blended(raised.reshape(-1, self.classes, self._kinds).sum(axis=2), self.temperature, self.answers())
+        return blended(
+            raised.reshape(-1, self.classes, self._kinds).sum(axis=2), self.temperature, self.answers().votes
+        )
+
+    def label(self, item: int, votes: Sequence[int]) -> Row:
+        """As `labels`, of one item; `votes`: how many it has of each class."""
+        raised = softmax(np.array(self._prior) + np.array(self._scores[item]))
+        model = raised.reshape(1, self.classes, self._kinds).sum(axis=2)
+        found: Row = blended(model, self.temperature, np.array([votes], dtype=np.float64))[0].tolist()
+        return found
 
     def refresh(self) -> int:
         """The scheduled refresh; the number of the new snapshot.

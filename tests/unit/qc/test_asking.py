@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cli.offline.arriving import Rule, run
-from services.qc.domain.asking import crowd_of, worths
+from services.qc.domain.asking import Crowd, crowd_of, worths
 from services.qc.domain.doubt import Standpoint, doubted
 from services.qc.domain.fold import decide_one
 from services.qc.domain.item import Answer, ItemState
@@ -120,3 +120,20 @@ def test_a_stream_with_a_regret_saves_opinions_and_asks_the_better_people() -> N
     assert accuracy(chosen.posterior, truth) >= accuracy(alike.posterior, truth)
     again = run(recorded, Rule(0.95, 2, 10, regret=0.01, prefer=2.0), 0)
     assert (again.posterior == chosen.posterior).all()
+    assert max(alike.reopened, chosen.reopened) <= 2 * len(truth), "as often as an item has rounds"
+
+
+def test_a_stream_with_a_regret_doubts_as_the_service_does() -> None:
+    rule, nobody, given = Rule(0.95, 2, 10, regret=0.02), Crowd(np.log(GUESS).tolist()), [0.6, 0.3, 0.1]
+    assert not rule.doubts([0.5, 0.48, 0.02], given, nobody, left=3, again=0), "what may come tells nothing"
+    assert rule.doubts([0.47, 0.5, 0.03], given, nobody, left=3, again=1), "another class is likelier"
+    assert not rule.doubts([0.47, 0.5, 0.03], given, nobody, left=3, again=2), "it has no more rounds"
+    assert not rule.doubts([0.47, 0.5, 0.03], given, nobody, left=0, again=0)
+
+
+def test_what_is_short_of_the_target_is_labelled_by_the_votes_too() -> None:
+    recorded, _ = crowd([coin(0.55)] * 12, items=60, opinions=6)
+    found = run(recorded, Rule(0.999, 2, 6, regret=1e-6), 0)
+    votes = found.answers.votes / found.used[:, None]
+    assert found.posterior.max() < 0.999
+    assert (found.posterior >= votes / 2.0).all()
