@@ -5,7 +5,7 @@ import pytest
 
 from services.qc.domain.kinds.clusters import cluster
 from services.qc.domain.kinds.intervals import Interval, Line, overlap
-from services.qc.domain.kinds.objects import Answer, Drawn, Fused, fuse, learn, majority, resolve
+from services.qc.domain.kinds.objects import Answer, Drawn, Fused, best_labels, fuse, learn, majority, resolve
 from services.qc.domain.kinds.weighted import weighted_median, weighted_mode
 
 LINE = Line(least=0.4)
@@ -166,6 +166,23 @@ def test_where_nobody_invents_objects_the_less_seen_of_the_real_ones_are_not_tak
     crowd, found = resolve(items, LINE)
     assert all(len(one.objects) == 8 and min(each.existence for each in one.objects) > 0.99 for one in found)
     assert crowd.typical.false < 0.2
+
+
+def test_doubtful_objects_are_kept_where_they_raise_the_expected_f1() -> None:
+    items, _ = crowd_of(60, 2, 3)
+    crowd = learn(items, LINE)
+    plain = [fuse(item, LINE, crowd) for item in items]
+    best = best_labels(plain)
+
+    def expected(found: list[Fused[Interval]]) -> float:
+        kept = [each.posterior for one in found for each in one.kept]
+        real = sum(one.unseen + sum(each.existence for each in one.objects) for one in found)
+        return 2 * sum(kept) / (len(kept) + real)
+
+    assert sum(len(one.kept) for one in best) > sum(len(one.kept) for one in plain)
+    assert expected(best) > expected(plain)
+    least = min(each.posterior for one in best for each in one.kept if each.existence < 0.5)
+    assert least == pytest.approx(expected(best) / 2, abs=0.03)
 
 
 def test_the_class_is_that_of_those_who_know_it() -> None:

@@ -73,7 +73,8 @@ class Drawings(Generic[V, E]):
         if not one or not two:
             return np.zeros(0), len(one), len(two)
         scores = self.geometry.similarity([each.extent for each in one], [each.extent for each in two])
-        same = np.array([[left.label == right.label for right in two] for left in one])
+        _, names = np.unique([each.label for each in (*one, *two)], return_inverse=True)
+        same = names[: len(one), None] == names[None, len(one) :]
         rows, columns = match(scores + (scores >= RIGHT), same & (scores > 0.0))
         return scores[rows, columns], len(one), len(two)
 

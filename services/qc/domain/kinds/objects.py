@@ -6,7 +6,7 @@ alone saw stays, with its posterior: it is a question. An annotator whom nobody 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -22,8 +22,8 @@ from services.qc.domain.kinds.presence import fit as fit_presence
 from services.qc.domain.rows import TINY, Priors, columns
 
 __all__ = [
-    "OFF", "OWN_EXTENTS", "Answer", "Crowd", "Drawn", "Fused", "Geometry", "Object", "Skill", "fuse", "learn",
-    "majority", "resolve",
+    "OFF", "OWN_EXTENTS", "Answer", "Crowd", "Drawn", "Fused", "Geometry", "Object", "Skill", "best_labels", "fuse",
+    "learn", "majority", "resolve",
 ]  # fmt: skip
 
 E = TypeVar("E")
@@ -95,6 +95,7 @@ class Object(Generic[E]):
         classes: P(class | it is real), of the classes that have any share worth telling.
         votes: annotators who drew it; drawn: index of the answer -> what was drawn.
         likeness: mean similarity of what was drawn; 1 where one alone drew it.
+        kept: whether it is part of the item's label.
     """
 
     extent: E
@@ -103,15 +104,11 @@ class Object(Generic[E]):
     classes: Mapping[str, float]
     drawn: Mapping[int, Drawn[E]]
     likeness: float
+    kept: bool
 
     @property
     def votes(self) -> int:
         return len(self.drawn)
-
-    @property
-    def kept(self) -> bool:
-        """Whether it is part of the item's label."""
-        return self.existence >= KEPT
 
     @property
     def posterior(self) -> float:
@@ -185,13 +182,17 @@ def learn(
 
 
 def resolve(items: Sequence[Sequence[Answer[E]]], geometry: Geometry[E]) -> tuple[Crowd, list[Fused[E]]]:
-    """Learn the crowd from all items, then fuse each; objects are compared once as far as memory allows."""
+    """Learn the crowd from all items, then fuse each into the `best_labels`.
+
+    Objects are compared once as far as memory allows.
+    """
     cells, likeness = 0, list[Floats | None]()
     for item in items:
         cells += sum(len(answer.objects) for answer in item) ** 2
         likeness.append(likeness_of(item, geometry) if cells <= AT_MOST else None)
     crowd = learn(items, geometry, likeness=likeness)
-    return crowd, [fuse(item, geometry, crowd, each) for item, each in zip(items, likeness, strict=True)]
+    found = [fuse(item, geometry, crowd, each) for item, each in zip(items, likeness, strict=True)]
+    return crowd, best_labels(found)
 
 
 def _candidates(
@@ -269,11 +270,33 @@ def fuse(answers: Sequence[Answer[E]], geometry: Geometry[E], crowd: Crowd, like
         drawn_by = {int(found.owner[row]): found.objects[row] for row in rows}
         label, shares = _label([each.label for each in drawn_by.values()], classes[at], crowd.classes)
         alike = 1.0 if len(rows) == 1 else float(found.likeness[rows].mean())
-        objects.append(Object(extent, label, float(existence[at]), shares, drawn_by, alike))
+        real = float(existence[at])
+        objects.append(Object(extent, label, real, shares, drawn_by, alike, kept=real >= KEPT))
     objects.sort(key=lambda each: -each.existence)
-    unseen = rates.unseen(float(existence.sum()))
+    return _judged(objects, rates.unseen(float(existence.sum())))
+
+
+def _judged(objects: Sequence[Object[E]], unseen: float) -> Fused[E]:
     wrong = sum(1.0 - each.posterior if each.kept else each.existence for each in objects) + unseen
     return Fused(tuple(objects), unseen, wrong)
+
+
+def best_labels(found: Sequence[Fused[E]]) -> list[Fused[E]]:
+    """The same items with the labels whose F1 over all of them is expected to be best.
+
+    A doubtful object belongs to such a label where it is right with at least half the chance that F1 then is (Lipton
+    et al. 2014, "Optimal thresholding of classifiers to maximize F1 measure"). What is likely real stays, whatever its
+    class.
+    """
+    posterior = np.sort([each.posterior for one in found for each in one.objects])[::-1]
+    if not len(posterior):
+        return list(found)
+    real = sum(each.existence for one in found for each in one.objects) + sum(one.unseen for one in found)
+    least = float((np.cumsum(posterior) / (np.arange(1, len(posterior) + 1) + real)).max())
+    return [
+        _judged([replace(each, kept=each.kept or each.posterior >= least) for each in one.objects], one.unseen)
+        for one in found
+    ]
 
 
 def majority(answers: Sequence[Answer[E]], geometry: Geometry[E]) -> tuple[Drawn[E], ...]:

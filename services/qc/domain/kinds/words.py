@@ -7,10 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
 from rapidfuzz.distance import Indel, Levenshtein
+from rapidfuzz.process import cdist
+
+from services.qc.domain.answers import Floats, Ints
 
 NOTHING = ""
 ALIKE = 0.5
+TINY = 1e-9
+PLACE, LEAVE, ADD = range(3)
 UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 TOKENS = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+(?:['\u2019][^\W_{UNSPACED}]+)*")
 SINGLE = re.compile(rf"[{UNSPACED}]")
@@ -71,12 +78,26 @@ class Slot:
     by: list[str] = field(default_factory=list)
 
 
-def cost(key: str, slot: Slot) -> float:
-    """Of placing a word in a slot: nearly nothing where others have it, less where theirs are like it."""
-    if key in slot.votes:
-        return 0.2 * (1.0 - slot.votes[key] / len(slot.by))
-    near = max(Indel.normalized_similarity(key, other) for other in slot.votes)
-    return 1.0 - (0.3 * near if near > ALIKE else 0.0)
+def costs(line: Sequence[str], slots: Sequence[Slot]) -> tuple[Ints, Floats]:
+    """What placing words in slots costs: nearly nothing where others have them, less where theirs are like them.
+
+    Returns:
+        The row of each word of the line, (words,), and the costs, (different words, slots).
+    """
+    known, row = np.unique(np.array(line, dtype=object), return_inverse=True)
+    seat = {key: at for at, key in enumerate(known.tolist())}
+    there = sorted({key for slot in slots for key in slot.votes})
+    place = {key: at for at, key in enumerate(there)}
+    starts = np.cumsum([0, *(len(slot.votes) for slot in slots[:-1])])
+    near = cdist(known.tolist(), there, scorer=Indel.normalized_similarity, dtype=np.float64)
+    near = near[:, [place[key] for slot in slots for key in slot.votes]]
+    near = np.maximum.reduceat(near, starts, axis=1)
+    found: Floats = 1.0 - 0.3 * np.where(near > ALIKE, near, 0.0)
+    for column, slot in enumerate(slots):
+        for key, votes in slot.votes.items():
+            if key in seat:
+                found[seat[key], column] = 0.2 * (1.0 - votes / len(slot.by))
+    return row.astype(np.int32), found
 
 
 def align(line: Sequence[str], slots: Sequence[Slot], people: int) -> list[Slot]:
@@ -87,33 +108,34 @@ def align(line: Sequence[str], slots: Sequence[Slot], people: int) -> list[Slot]
         slots: those so far; changed.
         people: how many lines are in the slots.
     """
-    rows, columns = len(line) + 1, len(slots) + 1
-    skips = [1.0 - 0.5 * slot.votes[NOTHING] / people for slot in slots]
-    table = [[0.0] * columns for _ in range(rows)]
-    for column, skip in enumerate(skips):
-        table[0][column + 1] = table[0][column] + skip
-    for row, key in enumerate(line, 1):
-        before, now = table[row - 1], table[row]
-        now[0] = before[0] + 1.0
-        left = now[0]
-        for column, slot in enumerate(slots, 1):
-            placed = before[column - 1] + cost(key, slot)
-            left = min(placed, before[column] + 1.0, left + skips[column - 1])
-            now[column] = left
-    return _threaded(line, slots, table, skips, people)
+    if not line or not slots:
+        return _threaded(line, slots, np.full((len(line) + 1, len(slots) + 1), LEAVE, dtype=np.int8), people)
+    skips = np.array([1.0 - 0.5 * slot.votes[NOTHING] / people for slot in slots])
+    left = np.concatenate([[0.0], np.cumsum(skips)])
+    row, cost = costs(line, slots)
+    steps = np.full((len(line) + 1, len(left)), LEAVE, dtype=np.int8)
+    before = left
+    for at, key in enumerate(row.tolist(), 1):
+        placed = before[:-1] + cost[key]
+        now = before + 1.0
+        now[1:] = np.minimum(placed, now[1:])
+        now = np.minimum.accumulate(now - left) + left  # a slot may be left out after any way to the one before
+        leaving = np.where(now[:-1] + skips <= now[1:] + TINY, LEAVE, ADD)
+        steps[at, 1:] = np.where(placed <= now[1:] + TINY, PLACE, leaving)
+        before = now
+    steps[1:, 0] = ADD
+    return _threaded(line, slots, steps, people)
 
 
-def _threaded(
-    line: Sequence[str], slots: Sequence[Slot], table: list[list[float]], skips: list[float], people: int
-) -> list[Slot]:
+def _threaded(line: Sequence[str], slots: Sequence[Slot], steps: NDArray[np.int8], people: int) -> list[Slot]:
     found: list[Slot] = []
     row, column = len(line), len(slots)
     while row or column:
-        here = table[row][column]
-        if row and column and here == table[row - 1][column - 1] + cost(line[row - 1], slots[column - 1]):
+        step = ADD if not column else LEAVE if not row else steps[row, column]
+        if step == PLACE:
             row, column = row - 1, column - 1
             slot, key = slots[column], line[row]
-        elif column and here == table[row][column - 1] + skips[column - 1]:
+        elif step == LEAVE:
             column -= 1
             slot, key = slots[column], NOTHING
         else:
