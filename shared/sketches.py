@@ -46,10 +46,11 @@ def sketches(vectors: NDArray[np.floating], *, centred: bool = False) -> list[by
         folded, planes = _folded(given), _planes(given.shape[1])
         sides = folded @ planes
         if centred:
-            sides -= given.mean(axis=1, keepdims=True) * _of_ones(given.shape[1])
+            means = given.mean(axis=1, keepdims=True)
+            sides -= means * _of_ones(given.shape[1])
     packed = np.packbits(sides > 0.0, axis=1).tobytes()
     reach = np.abs(sides).max(axis=1)
-    least = 1e-5 * np.abs(given).max(axis=1) if centred else 0.0
+    least = 1e-3 * np.abs(means[:, 0]) if centred else 0.0  # what rounding leaves of one number all over
     some = np.isfinite(reach) & (reach > least)
     return [packed[at : at + SIZE] if ok else None for at, ok in zip(range(0, len(packed), SIZE), some, strict=True)]
 
@@ -78,8 +79,9 @@ def _folded(vectors: Floats) -> Floats:
     if width <= WIDEST:
         return vectors
     rows = -(-width // WIDEST)
-    signed = np.zeros((len(vectors), rows * WIDEST), dtype=np.float32)
+    signed = np.empty((len(vectors), rows * WIDEST), dtype=np.float32)
     np.multiply(vectors, _signs(width), out=signed[:, :width])
+    signed[:, width:] = 0.0
     found: Floats = signed.reshape(len(vectors), rows, WIDEST).sum(axis=1)
     return found
 

@@ -13,6 +13,8 @@ from shared.events import Content, FeaturesContent, JsonContent, TextContent
 from shared.sketches import WIDEST, Keys, mixed, sketches
 
 GRAM = 4
+MANY = 32
+"""Numbers of a vector from which it is taken without its own mean, which says little of so many."""
 LONGEST = 20_000
 """Bytes of a text that are looked at."""
 Floats = NDArray[np.float32]
@@ -24,7 +26,8 @@ def sketches_of(contents: Sequence[Content]) -> list[bytes | None]:
     found: list[bytes | None] = [None] * len(contents)
     for width in {len(one) for one in vectors if one is not None}:  # one, but for features of several lengths
         places = [place for place, one in enumerate(vectors) if one is not None and len(one) == width]
-        made = sketches(np.stack([one for place in places if (one := vectors[place]) is not None]))
+        table = np.stack([one for place in places if (one := vectors[place]) is not None])
+        made = sketches(table, centred=width >= MANY)
         for place, sketch in zip(places, made, strict=True):
             found[place] = sketch
     return found

@@ -18,7 +18,7 @@ from services.assignment.domain.priority import weight_of_all
 from shared.events import Order
 from shared.sketches import BITS
 
-SAME, ALIKE = 0.125, 0.25
+SAME, ALIKE = 0.15, 0.3
 """The distance from which the policy's `duplicates` counts in full, and from which it begins to: as a share of what two
 items of the project differ in on average. Else whatever they all have in common would make them alike."""
 PRIOR = 20.0

@@ -159,7 +159,7 @@ def test_a_group_of_copies_takes_one_place_and_keeps_it_while_they_come() -> Non
 def test_what_all_items_have_in_common_makes_no_duplicates() -> None:
     order = ev.Order(duplicates=1.0, **NONE)
     around = Surroundings()
-    head = "dear customer, thank you for your order with the number that you find below; " * 4
+    head = "dear customer, thank you for your order with the number that you find below; " * 2
     found = [around.spread(n, own(head + words(n, 12)), order) for n in range(300)]
     assert sum(one < 0.0 for one in found[100:]) < 10
     assert around.spread("copy", own(head + words(299, 12)), order) == pytest.approx(-1.0)
