@@ -5,7 +5,6 @@ can be read is; the rest is left out, object by object, and counted.
 """
 
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,8 @@ from services.qc.domain.kinds.tracks import Path, TrackGeometry
 
 NAMES = ("label", "class", "category", "category_id", "name")
 ANY = "object"
+LARGEST = 1e60
+"""Of coordinates; areas and their products stay finite."""
 
 Json = Mapping[str, Any]
 
@@ -67,8 +68,8 @@ def _rect(data: Any, _: Json) -> Rect:
     else:
         width, height = float(data.get("width", data.get("w"))), float(data.get("height", data.get("h")))
         found = Rect(float(data["x"]), float(data["y"]), width, height, float(data.get("rotation") or 0.0))
-    if not all(math.isfinite(each) for each in found):
-        raise ValueError("a number that is not finite")
+    if not all(abs(each) < LARGEST for each in found):
+        raise ValueError(f"a number that is not finite, or {LARGEST:g} and more")
     if found.width <= 0 or found.height <= 0:
         raise ValueError("a box without size")
     return found
@@ -80,8 +81,8 @@ def _points(data: Any, _: Json) -> Any:
     if data and isinstance(data[0], Mapping):
         data = [(point["x"], point["y"]) for point in data]
     flat = np.asarray(data[0] if len(data) == 1 else data, dtype=np.float64).reshape(-1, 2)
-    if not np.isfinite(flat).all():
-        raise ValueError("a number that is not finite")
+    if not (np.abs(flat) < LARGEST).all():
+        raise ValueError(f"a number that is not finite, or {LARGEST:g} and more")
     found = region([(x, y) for x, y in flat.tolist()]) if len(flat) > 2 else None  # noqa: PLR2004  # of a triangle
     if found is None:
         raise ValueError("a polygon without area")

@@ -107,10 +107,14 @@ def test_forms_that_are_read(kind: str, text: str, expected: list[tuple[str, flo
 
 def test_what_cannot_be_read_is_left_out_and_counted(tmp_path: Path) -> None:
     good = '{"x":0,"y":0,"width":9,"height":9,"label":"a"}'
-    rows = [("t", name, f'[{good},{{"x":0,"y":0,"width":-1,"height":9,"label":"a"}}]') for name in "xyz"]
+    rows = [
+        ("t", name, f'[{good},{{"x":0,"y":0,"width":{size},"height":9}}]')
+        for name, size in zip("xyz", (-1, -1, 1e200), strict=True)
+    ]
     found = run("--kind", "boxes", "--answers", write(tmp_path / "a.csv", ("task", "worker", "label"), rows))
     assert (found["objects"], found["refused"], found["mean_iou"]) == (1, 3, None)
-    assert found["refused_why"] == {"ValueError: a box without size": 3}
+    far = "ValueError: a number that is not finite, or 1e+60 and more"
+    assert found["refused_why"] == {"ValueError: a box without size": 2, far: 1}
 
 
 def test_masks_of_another_size_than_most_are_left_out(tmp_path: Path) -> None:
