@@ -154,10 +154,10 @@ async def test_a_batch_that_fails_is_halved_and_every_row_keeps_its_own_inputs(
     serve(prelabel, make.tagger(), "spans", "text", make.ENTITIES)
     run = LoadedModel.run
 
-    def fails(model: LoadedModel, tensor: Any, beside: Any) -> Any:
+    def fails(model: LoadedModel, tensor: Any, beside: Any, *, features: bool = False) -> Any:
         if len(tensor) > 1:
             raise RuntimeError
-        return run(model, tensor, beside)
+        return run(model, tensor, beside, features=features)
 
     await ask(prelabel, [])
     monkeypatch.setattr(LoadedModel, "run", fails)

@@ -203,8 +203,8 @@ async def test_swaps_under_load_mix_nothing_and_lose_nothing(
     loop, run = asyncio.get_running_loop(), LoadedModel.run
     swaps: list[int] = []
 
-    def run_and_swap(model: LoadedModel, tensor: Any, beside: Any) -> Any:
-        answer = run(model, tensor, beside)
+    def run_and_swap(model: LoadedModel, tensor: Any, beside: Any, *, features: bool = False) -> Any:
+        answer = run(model, tensor, beside, features=features)
         if len(tensor) == 10 and len(swaps) < len(rows) - 1 and model.identity.generation == len(swaps) + 1:
             swaps.append(model.identity.generation)
             prelabel.promote(f"v{len(swaps)}", len(swaps) + 1)

@@ -75,10 +75,10 @@ async def test_a_trial_that_crashes_costs_no_prediction(prelabel: Prelabel, monk
     await serve(prelabel)
     run = LoadedModel.run
 
-    def fails(self: LoadedModel, tensor: Any, beside: Any) -> object:
+    def fails(self: LoadedModel, tensor: Any, beside: Any, *, features: bool = False) -> object:
         if self.identity.version == "tried":
             raise MemoryError
-        return run(self, tensor, beside)
+        return run(self, tensor, beside, features=features)
 
     monkeypatch.setattr(LoadedModel, "run", fails)
     live, tried = await outputs(prelabel, items(ASKED))
