@@ -228,9 +228,10 @@ class Evidence:
         """The test at the certified threshold."""
         return dict(zip(rules.thresholds, self.tests, strict=True)).get(self.certified or 2.0, Bets())
 
-    def ended(self, rules: Rules) -> bool:
-        """Whether the round has audits enough for the next one to begin."""
-        return self.counted(rules).audits >= ROUND
+    def ended(self, level: float) -> bool:
+        """Whether the round has audits enough for the next one to begin; one that has proven nothing goes on."""
+        place = lowest(self.tests, level)
+        return place is not None and self.tests[place].audits >= ROUND
 
 
 def lowest(tests: Sequence[Bets], level: float) -> int | None:

@@ -250,14 +250,14 @@ def _own(one: OfClass, symbol: str, rules: Rules) -> Iterator[Decision]:
         one.place = Place.OWN
         yield _granted(one.own, rules, symbol)
     unproven = one.own.certified is None and one.own.tests[-1].audits >= sufficient(rules)
-    if unproven or one.own.ended(rules):  # what it was like long ago is not held against it
+    if unproven or one.own.ended(own_level(rules)):  # what it was like long ago is not held against it
         one.own.forget(rules)
 
 
 def _pool(known: Groups, rules: Rules) -> Iterator[Decision]:
     if known.pool.prove(rules, pool_level(rules, known.gone)):
         yield _granted(known.pool, rules, None)
-    if known.pool.ended(rules):
+    if known.pool.ended(pool_level(rules, known.gone)):
         known.pool.forget(rules)
         _new_round(known, rules)
     elif known.pool.tests[-1].audits % LOOKS == 0:
@@ -279,7 +279,7 @@ def _part(known: Groups, rules: Rules) -> Iterator[Decision]:
         one.own.watch = Watch()
         one.place = Place.EXCLUDED if one.own.certified is None else Place.OWN
         yield Withdrawn(limit or 1.0, None, symbol) if one.own.certified is None else _granted(one.own, rules, symbol)
-        if one.own.ended(rules):
+        if one.own.ended(own_level(rules)):
             one.own.forget(rules)
     place = lowest(known.pool.tests, pool_level(rules, known.gone))
     known.pool.certified = None if place is None else rules.thresholds[place]
