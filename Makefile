@@ -27,7 +27,7 @@ demo up: setup
 
 # Apache Kafka comes as a container where a Docker engine answers, else from Maven onto the local JVM (Java 17, mvn).
 test: check
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -69,6 +69,8 @@ def by_pixels(tensor: Tensor, spec: ImageInput) -> list[Sketch | None]:
 
 def by_pictures(plain: Sequence[Pixels]) -> list[Sketch | None]:
     """By pictures that were read as PLAIN says."""
+    if not plain:
+        return []
     tensor = np.frombuffer(b"".join(one.data for one in plain), dtype=np.uint8).astype(np.float32)
     return by_pixels(tensor.reshape(len(plain), -1), PLAIN)
 

@@ -122,6 +122,12 @@ async def test_pictures_without_a_model_are_sketched_as_those_that_a_model_reads
     assert {one.sketch for one in await prelabel.predict(pictures(), "other")} == {None}
 
 
+async def test_what_is_no_picture_and_has_no_model_waits_for_people_all_the_same(prelabel: Prelabel) -> None:
+    prelabel.project(make.DIGITS, data="features", **ASKS)
+    said = await prelabel.predict([FeaturesContent(features=(0.5,) * 64)] * 3)
+    assert [(one.abstention, one.sketch) for one in said] == [(Abstention.NO_MODEL, None)] * 3
+
+
 def melody(seed: int, rate: int = 16_000) -> Any:
     """Two seconds of ten tones with overtones."""
     draw, step = np.random.default_rng(seed), np.arange(rate // 5) / rate
