@@ -58,14 +58,14 @@ def build(settings: QcSettings) -> Service:
     service.every(settings.gold_interval_s, "gold", jobs.score_gold)
     service.every(settings.review_interval_s, "review", jobs.review)
     service.every(settings.review_interval_s, "doubts", doubts.reconsider)
-    _about_people(service, settings, metrics)
+    _about_people(service, settings, metrics, parameters)
     return service
 
 
-def _about_people(service: Service, settings: QcSettings, metrics: Metrics) -> None:
+def _about_people(service: Service, settings: QcSettings, metrics: Metrics, parameters: ParameterCache) -> None:
     """What is measured of people and of guidelines, and what is planned for them."""
     people, patterns = (
-        PeopleJobs(service.unit, service.references, settings),
+        PeopleJobs(service.unit, service.references, settings, parameters),
         Patterns(service.unit, service.references),
     )
     plans = GoldPlans(service.unit, service.references, settings)

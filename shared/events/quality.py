@@ -49,10 +49,12 @@ Intervals = Annotated[dict[Name, Interval], Field(max_length=20)]
 
 
 class PartSkill(Value):
-    """What an annotator is like beside fused labels of objects, words or pixels; null: nothing to tell by."""
+    """What an annotator is like beside fused labels of objects, words, pixels or numbers; null: nothing to tell by."""
 
     part: Name | None = Field(default=None, description="Of a label that is a mix of kinds, the one that is meant.")
-    answers: Count = Field(description="Judged ones; of transcripts 0, whose words are counted.")
+    answers: Count = Field(
+        description="Judged ones; of transcripts 0, whose words are counted; of numbers those that others met."
+    )
     detection: Probability | None = Field(default=None, description="Share of the labels' objects that they gave.")
     false: NonNegative | None = Field(default=None, description="Objects per answer that the labels have not.")
     right_class: Probability | None = Field(default=None, description="Of objects that others gave too; of a choice.")
@@ -60,6 +62,8 @@ class PartSkill(Value):
     words: Probability | None = Field(default=None, description="Word error rate.")
     pixels: Probability | None = Field(default=None, description="Share of disputed pixels that they had right.")
     spread: NonNegative | None = Field(default=None, description="Root mean square of 1 - similarity of extents.")
+    offset: float | None = Field(default=None, description="By how much their numbers lie above the items' own.")
+    deviation: NonNegative | None = Field(default=None, description="Standard deviation of their numbers about that.")
     intervals: Intervals = Field(default_factory=dict, description="95 %, by figure; from counts by answer.")
 
 

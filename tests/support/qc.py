@@ -102,7 +102,7 @@ class Qc:
 
     @property
     def people(self) -> PeopleJobs:
-        return PeopleJobs(self.unit, self.reference.references, self.settings)
+        return PeopleJobs(self.unit, self.reference.references, self.settings, self.parameters)
 
     @property
     def plans(self) -> GoldPlans:

@@ -6,7 +6,7 @@ import numpy as np
 
 from services.qc.domain.counts import CellCount, Source
 from services.qc.domain.kinds.ratings import Numbers, estimate
-from services.qc.domain.raters import FREEDOM, LEAST, OFFSET, SPREAD, TYPICAL, UNIT, difficulty
+from services.qc.domain.raters import FREEDOM, LEAST, MET, OFFSET, SPREAD, TYPICAL, UNIT, difficulty
 from services.qc.domain.refresh import Given
 
 FEWEST = 20
@@ -39,9 +39,11 @@ def rated(given: Sequence[Given], tolerance: float) -> list[CellCount]:
     typical = float(np.sqrt(np.mean(spread[numbers.who[met]] ** 2))) * scale / tolerance
     cells = [_cell("", TYPICAL, typical), _cell("", FREEDOM, freedom)]
     if known.offset.any():
-        rows = zip(people, known.offset.tolist(), (spread * scale).tolist(), strict=True)
-        for name, offset, own in rows:
+        number = numbers.by_person(met * 1.0)
+        rows = zip(people, known.offset.tolist(), (spread * scale).tolist(), number.tolist(), strict=True)
+        for name, offset, own, answers in rows:
             cells += [_cell(name, OFFSET, offset / tolerance), _cell(name, SPREAD, own / tolerance)]
+            cells.append(_cell(name, MET, answers))
     return cells
 
 

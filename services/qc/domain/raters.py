@@ -8,7 +8,7 @@ are near to each other say more and people who are far apart say less. What is l
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import gammaln, stdtr
@@ -20,7 +20,7 @@ FREEDOMS = np.array([2.0, 3, 4, 6, 8, 12, 20, 50, 1000])
 SCALES = np.linspace(0.5, 1.2, 15)
 UNIT = 1_000_000
 """Parts of a tolerance that snapshots count in."""
-OFFSET, SPREAD, TYPICAL, FREEDOM = "offset", "spread", "typical", "freedom"
+OFFSET, SPREAD, MET, TYPICAL, FREEDOM = "offset", "spread", "met", "typical", "freedom"
 LEAST = 1e-3
 """Of the tolerance: no spread is smaller."""
 
@@ -31,6 +31,7 @@ class Raters:
 
     Attributes:
         people: annotator -> offset and spread; empty: people are alike, as far as can be told.
+        met: annotator -> answers behind that, which others met.
         typical: spread of anyone else.
         freedom: degrees of freedom of how difficult items are; the fewer, the more they differ.
     """
@@ -38,6 +39,7 @@ class Raters:
     people: Mapping[str, tuple[float, float]]
     typical: float
     freedom: float
+    met: Mapping[str, float] = field(default_factory=dict)
 
 
 def raters_of(cells: Iterable[tuple[str, str, int]]) -> Raters | None:
@@ -49,7 +51,7 @@ def raters_of(cells: Iterable[tuple[str, str, int]]) -> Raters | None:
     if TYPICAL not in of_all or FREEDOM not in of_all:
         return None
     known = {who: (own.get(OFFSET, 0.0), own[SPREAD]) for who, own in people.items() if SPREAD in own}
-    return Raters(known, of_all[TYPICAL], of_all[FREEDOM])
+    return Raters(known, of_all[TYPICAL], of_all[FREEDOM], {who: people[who].get(MET, 0.0) for who in known})
 
 
 @dataclass(frozen=True, slots=True)

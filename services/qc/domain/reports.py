@@ -11,7 +11,18 @@ from services.qc.domain.fusing.told import corrections, part_skills
 from services.qc.domain.pace import pace_of
 from services.qc.domain.rules import Firing
 from services.qc.domain.skill import skill
-from shared.events import Action, ConfusionCell, GoldPlan, Quality, RuleFired, Skill, SkillDrift, Speed, Worth
+from shared.events import (
+    Action,
+    ConfusionCell,
+    GoldPlan,
+    PartSkill,
+    Quality,
+    RuleFired,
+    Skill,
+    SkillDrift,
+    Speed,
+    Worth,
+)
 
 MAX_CELLS = 200
 DIGITS = 6
@@ -38,10 +49,23 @@ def skill_of(
     conduct: Conduct,
     *,
     fused: Mapping[str, Counted] | None = None,
+    numbers: tuple[PartSkill, ...] = (),
     snapshot: int,
     now: datetime,
 ) -> Quality:
-    """An annotator after `judged` answers; the same content is the same event."""
+    """An annotator after `judged` answers; the same content is the same event.
+
+    Args:
+        person: whose skill.
+        judged: their answers that were judged.
+        correct_mills: how many of them were right, in thousandths.
+        cells: (truth, answered) -> answers.
+        conduct: how they work.
+        fused: the same by labels that were fused.
+        numbers: how they give numbers.
+        snapshot: the newest one.
+        now: when it is told.
+    """
     project_id, annotator_id = person
     found, pace = skill(judged, correct_mills), pace_of(conduct.pace)
     recent = conduct.drift.recent_accuracy
@@ -58,7 +82,7 @@ def skill_of(
         if pace is None
         else Speed(median_s=round(pace.median_s, 3), spread=round(pace.spread, DIGITS), answers=pace.answers),
         drifts=conduct.drift.alarms,
-        parts=part_skills(annotator_id, fused or {}),
+        parts=part_skills(annotator_id, fused or {}) + numbers,
         corrections=corrections(annotator_id, fused or {}),
     )
     digest = hashlib.sha256(measured.model_dump_json().encode()).hexdigest()[:16]

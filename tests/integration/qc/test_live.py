@@ -93,6 +93,18 @@ async def test_an_erased_person_leaves_counts_and_an_erased_item_none(qc: Qc) ->
     assert sum(event.outcome is Outcome.ANSWERED for event in events) == 24
 
 
+def known_of_people(skills: list[Skill]) -> None:
+    """Who leans by 20 and who does not is told of them, with what is known of it."""
+    leans = {one.annotator_id: one.parts[0] for one in skills}
+    assert set(leans) == {"ada", "ben", "cyd", "high"}
+    for who, offset in (("ada", 0.0), ("high", 20.0)):
+        low, high = leans[who].intervals["offset"]
+        assert low - 1.5 < offset < high + 1.5
+        assert high - low < 4.0
+        assert 1.0 < (leans[who].deviation or 0.0) < 4.0
+        assert leans[who].answers >= 16
+
+
 async def test_numbers_are_judged_by_what_is_known_of_people_and_a_replay_decides_nothing_again(
     qc: Qc, qc_empty: Qc
 ) -> None:
@@ -120,6 +132,9 @@ async def test_numbers_are_judged_by_what_is_known_of_people_and_a_replay_decide
         assert own[0] - 6.0 < label.value.rating < own[0] + 6.0
     stored = await qc.stored()
     assert stored == await qc.recomputed()
+
+    await qc.people.publish_skills()
+    known_of_people([e.measurement for e in await qc.published(QUALITY) if isinstance(e.measurement, Skill)])
 
     await qc_empty.handle(LABELS, labels, "rebuild_labels")
     await qc_empty.handle(ESCALATIONS, await qc.published(ESCALATIONS), "rebuild_escalations")

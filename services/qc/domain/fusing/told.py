@@ -25,7 +25,9 @@ from services.qc.domain.fusing.counted import (
     weight,
 )
 from services.qc.domain.fusing.proposals import Deed
+from services.qc.domain.kinds.ratings import within
 from services.qc.domain.kinds.ratios import Sums, around, interval, rate
+from services.qc.domain.raters import Raters
 from shared.events import Corrections, PartSkill
 
 DIGITS = 6
@@ -61,6 +63,32 @@ def part_skills(who: str, counted: Mapping[str, Counted]) -> tuple[PartSkill, ..
     """Their skill on each part of the label, as counted, without priors."""
     found = (_part(part, one.own(who)) for part, one in sorted(counted.items()))
     return tuple(one for one in found if one is not None)
+
+
+def rater_skill(who: str, raters: Raters | None, tolerance: float) -> tuple[PartSkill, ...]:
+    """How somebody gives numbers, as the last snapshot knows it; nothing where people are alike, as far as it can tell.
+
+    Args:
+        who: the annotator.
+        raters: of the snapshot, in tolerances.
+        tolerance: of the project's scale.
+    """
+    if raters is None or who not in raters.people:
+        return ()
+    offset, spread = raters.people[who]
+    met = raters.met.get(who, 0.0)
+    half, low, high = (float(one[0]) for one in within(np.array([met]), np.array([spread])))
+    known = {"offset": (offset - half, offset + half), "deviation": (low, high)}
+    return (
+        PartSkill(
+            answers=round(met),
+            offset=round(offset * tolerance, DIGITS),
+            deviation=round(spread * tolerance, DIGITS),
+            intervals={
+                name: (round(a * tolerance, DIGITS), round(b * tolerance, DIGITS)) for name, (a, b) in known.items()
+            },
+        ),
+    )
 
 
 def _part(part: str, own: Own) -> PartSkill | None:

@@ -165,8 +165,18 @@ def fuse_rating(items: Items[Rating]) -> Fusion[Rating]:
 def _known(given: Numbers, names: list[str], people: People) -> dict[str, dict[str, Interval]]:
     """95 % of offset and spread, as of a normal sample of the answers that others met, the crowd's among them."""
     number = given.by_person((given.by_item(np.ones_like(given.number))[given.item] > 1.0) * 1.0)
-    free = number + SPREAD_ANSWERS
-    half = NORMAL * people.spread / np.sqrt(number + OFFSET_ANSWERS)
-    low, high = (people.spread * np.sqrt(free / chdtri(free, at)) for at in (SIDE, 1.0 - SIDE))
+    half, low, high = within(number, people.spread)
     rows = zip(names, people.offset.tolist(), half.tolist(), low.tolist(), high.tolist(), strict=True)
     return {name: {"offset": (b - h, b + h), "spread": (least, most)} for name, b, h, least, most in rows}
+
+
+def within(number: Floats, spread: Floats) -> tuple[Floats, Floats, Floats]:
+    """95 % of what is known of people, (people,) each: half of the offset's interval, least and most spread.
+
+    Args:
+        number: of their answers that others met, (people,).
+        spread: of these, a standard deviation.
+    """
+    free = number + SPREAD_ANSWERS
+    low, high = (spread * np.sqrt(free / chdtri(free, at)) for at in (SIDE, 1.0 - SIDE))
+    return NORMAL * spread / np.sqrt(number + OFFSET_ANSWERS), low, high
