@@ -27,7 +27,9 @@ def likeness_of(guess: Guess | None, own: bytes | None, content_hash: str | None
     """The best there is.
 
     Copies are told by prelabel's sketch, or by the content's; else by a digest, which finds the same content only.
-    What is new is told by the model's features, which take for alike what the model does; else by the sketch.
+    What is new is told by the model's features, which take for alike what the model does; else by the sketch. Before a
+    model has said anything nothing is told to be new: the furthest items would be the odd ones, and a first model of
+    these is a poor one (decision 90).
     """
     known = content_hash if content_hash is not None and len(content_hash) == HEX else None
     features = _sketched(guess.features) if guess is not None else None
@@ -35,7 +37,8 @@ def likeness_of(guess: Guess | None, own: bytes | None, content_hash: str | None
     if sketch is None and own is not None:
         sketch = Sketched(CONTENT, own)
     if sketch is not None:
-        return Likeness(sketch, features or sketch)
+        said = guess is not None and guess.value is not None
+        return Likeness(sketch, features or (sketch if said else None))
     return Likeness(Sketched(DIGEST, bytes.fromhex(known)), features) if known is not None else None
 
 

@@ -182,6 +182,14 @@ def test_diversity_prefers_what_is_unlike_the_rest() -> None:
     assert min(strange) > max(usual)
 
 
+def test_nothing_is_new_before_a_model_has_said_anything() -> None:
+    """What is furthest would be the odd ones; copies are told at any time."""
+    mute = Guess.of(make.abstention("i1"))
+    found = [likeness_of(guess, text("own"), "ab" * 32) for guess in (None, mute, Guess.of(make.prediction("i1")))]
+    assert [one is not None and one.far for one in found] == [None, None, Sketched(CONTENT, text("own"))]
+    assert [one is not None and one.near for one in found] == [Sketched(CONTENT, text("own"))] * 3
+
+
 def test_copies_are_told_by_the_content_and_what_is_new_by_the_models_features() -> None:
     """Two pictures that the model takes for alike are no copies, but nothing new either."""
     draw = np.random.default_rng(1)
