@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import shapely
 import shapely.affinity
+from scipy.optimize import linear_sum_assignment
 
-from services.qc.domain.kinds import areas, polygons, runs, slices, strips, tracks
+from services.qc.domain.kinds import areas, boxes, clusters, polygons, runs, slices, strips, tracks
 from services.qc.domain.kinds.boxes import Rect
+from services.qc.domain.kinds.clusters import Answer, Drawn
 from services.qc.domain.kinds.intervals import Line
-from tests.bench.shapes.drawing import DRAWS, GEOMETRIES, crowded, moved, somewhere
+from tests.bench.kinds.annotators import item_of_many
+from tests.bench.shapes.drawing import DRAWS, GEOMETRIES, Place, crowded, moved, somewhere
 
 
 def groups(kind: str, rng: np.random.Generator) -> list[list[Any]]:
@@ -75,10 +78,53 @@ def test_areas_that_polygons_share_are_those_of_shapely(seed: int, monkeypatch: 
 def test_likeness_is_near_to_similarity_where_objects_may_be_one(kind: str) -> None:
     scene = crowded(kind, 4, 12, 1)
     extents = [each.extent for answer in scene.answers[0] for each in answer.objects]
-    exact, found = scene.geometry.similarity(extents, extents), scene.geometry.likeness(extents)
+    exact, pairs = scene.geometry.similarity(extents, extents), scene.geometry.likeness(extents)
+    assert (pairs.at < pairs.to).all()
+    found = np.eye(len(extents))
+    found[pairs.at, pairs.to] = found[pairs.to, pairs.at] = pairs.share
     assert found[exact > 0.2] == pytest.approx(exact[exact > 0.2], abs=0.03)
     assert (found[exact < 0.2] < 0.25).all()
-    assert (found == found.T).all()
+
+
+def apart(kind: str, objects: int) -> list[Answer[Any]]:
+    """Three people's objects in a picture, or a recording, that grows with their number."""
+    if kind == "segments":
+        return item_of_many(3, objects, 1)
+    far = int(np.sqrt(objects / 4)) * 200
+    rng = np.random.default_rng(1)
+    middles = rng.uniform(0, far, (objects, 2)).tolist()
+    places = [Place(x, y, 50.0, 0.0, at) for at, (x, y) in enumerate(middles)]
+    return [
+        Answer(f"p{who}", tuple(Drawn(DRAWS[kind](moved(one, 0.05, rng), 0.05, rng), "car") for one in places))
+        for who in range(3)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["boxes", "turned boxes", "segments"])
+def test_only_objects_that_meet_are_compared(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs, and cells of tables, grow with the objects, where these do not lie on each other."""
+    item, geometry = apart(kind, 600), GEOMETRIES.get(kind, Line())
+    tables: list[int] = []
+
+    def counted(scores: Any, **how: bool) -> Any:
+        tables.append(scores.size)
+        return linear_sum_assignment(scores, **how)
+
+    monkeypatch.setattr("services.qc.domain.kinds.clusters.linear_sum_assignment", counted)
+    assert len(clusters.likeness_of(item, geometry).at) < 5 * 1800
+    assert clusters.cluster(item, geometry).number < 650
+    assert not tables
+
+
+@pytest.mark.parametrize("kind", ["boxes", "tracks"])
+def test_large_items_are_clustered_as_small_ones(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = crowded(kind, 4, 12, 1)
+    found = clusters.cluster(scene.answers[0], scene.geometry)
+    monkeypatch.setattr(boxes, "ALL_PAIRS", 0)
+    monkeypatch.setattr(clusters, "DENSE", 0)
+    again = clusters.cluster(scene.answers[0], scene.geometry)
+    assert again.cluster.tolist() == found.cluster.tolist()
+    assert again.likeness == pytest.approx(found.likeness, nan_ok=True)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -92,15 +138,16 @@ def test_slices_of_polygons_share_what_shapely_says(seed: int) -> None:
     comb = [(x / 2, 9 * (x % 4 in {1, 2})) for x in range(40)]
     folded = np.array([shapely.Polygon([(y, x) for x, y in [*comb, (20, -1), (0, -1)]])], dtype=object)
     assert slices.overlap(folded, at[:1], to[:1]) is None
-    assert polygons.likeness(list(folded))[0, 0] == pytest.approx(1.0)
+    assert polygons.likeness([*folded, *folded]).share == pytest.approx(1.0)
 
 
 def test_a_brief_track_in_a_long_film_is_alike_to_itself_alone() -> None:
     edges = np.array([[0.0, 0.0, 10.0, 10.0]] * 2)
     paths = [tracks.Path(np.array(ends, dtype=np.int32), edges) for ends in ((0, 2000), (700, 712), (700, 712))]
     found = tracks.likeness(paths)
-    assert found[1, 2] == pytest.approx(1.0)
-    assert found[0, 1] < 0.05
+    shares = dict(zip(zip(found.at.tolist(), found.to.tolist(), strict=True), found.share.tolist(), strict=True))
+    assert shares[1, 2] == pytest.approx(1.0)
+    assert shares.get((0, 1), 0.0) < 0.05
 
 
 @pytest.mark.parametrize("seed", range(3))

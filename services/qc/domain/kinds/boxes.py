@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import shapely
 
 from services.qc.domain.answers import Floats, Ints
 from services.qc.domain.kinds.areas import shared_by_quadrilaterals
+from services.qc.domain.kinds.clusters import Alike
 from services.qc.domain.kinds.grouped import Grouped
 from services.qc.domain.kinds.weighted import weighted_median
 
 ALL_PAIRS = 1_000_000
-"""Pairs of boxes above which a sweep is faster than looking at all of them."""
+"""Pairs of boxes above which a tree of them is faster than looking at all."""
 
 
 class Rect(NamedTuple):
@@ -64,19 +66,28 @@ def iou(left: Floats, right: Floats) -> Floats:
     """
     (one, upright), (two, standing) = _upright(left), _upright(right)
     at, to = near(one, two)
-    if left is right:  # each pair once
-        half = at <= to
-        at, to = at[half], to[half]
-    if upright and standing:
+    found = np.zeros((len(left), len(right)))
+    found[at, to] = _shares(left, right, (one, two) if upright and standing else None, at, to)
+    return found
+
+
+def likeness(rows: Floats) -> Alike:
+    """Intersection over union of all with each other; (n, 5)."""
+    bounds, upright = _upright(rows)
+    at, to = near_each_other(bounds)
+    return Alike(at, to, _shares(rows, rows, (bounds, bounds) if upright else None, at, to))
+
+
+def _shares(left: Floats, right: Floats, bounds: tuple[Floats, Floats] | None, at: Ints, to: Ints) -> Floats:
+    """Intersection over union of pairs; `bounds` of upright boxes alone."""
+    if bounds:
+        one, two = bounds
         wide = np.minimum(one[2, at], two[2, to]) - np.maximum(one[0, at], two[0, to])
         shared = wide * (np.minimum(one[3, at], two[3, to]) - np.maximum(one[1, at], two[1, to]))
     else:
         shared = shared_by_quadrilaterals(corners(left), corners(right), at, to)
     areas = left[:, 2] * left[:, 3], right[:, 2] * right[:, 3]
-    found = np.zeros((len(left), len(right)))
-    found[at, to] = shared / np.maximum(areas[0][at] + areas[1][to] - shared, np.finfo(float).tiny)
-    if left is right:
-        found[to, at] = found[at, to]
+    found: Floats = shared / np.maximum(areas[0][at] + areas[1][to] - shared, np.finfo(float).tiny)
     return found
 
 
@@ -95,14 +106,19 @@ def near(one: Floats, two: Floats) -> tuple[Ints, Ints]:
         found &= (two[1] < one[3, :, None]) & (two[3] > one[1, :, None])
         at, to = np.divmod(np.flatnonzero(found), two.shape[1])
         return at.astype(np.int32), to.astype(np.int32)
-    order = np.argsort(two[0], kind="stable")
-    start = np.searchsorted(two[0][order], one[0] - (two[2] - two[0]).max(initial=0.0), side="left")
-    end = np.searchsorted(two[0][order], one[2], side="left")
-    number = np.maximum(end - start, 0)
-    at = np.repeat(np.arange(one.shape[1]), number)
-    to = order[np.arange(len(at)) - np.repeat(np.cumsum(number) - number - start, number)]
-    kept = (two[2, to] > one[0, at]) & (two[1, to] < one[3, at]) & (two[3, to] > one[1, at])
+    finite = np.flatnonzero(np.isfinite(two).all(axis=0)), np.flatnonzero(np.isfinite(one).all(axis=0))
+    tree, asked = shapely.STRtree(shapely.box(*two[:, finite[0]])), shapely.box(*one[:, finite[1]])
+    where, what = tree.query(asked)
+    at, to = finite[1][where], finite[0][what]
+    kept = (two[0, to] < one[2, at]) & (two[2, to] > one[0, at]) & (two[1, to] < one[3, at]) & (two[3, to] > one[1, at])
     return at[kept].astype(np.int32), to[kept].astype(np.int32)
+
+
+def near_each_other(bounds: Floats) -> tuple[Ints, Ints]:
+    """The pairs of upright boxes, (4, n), that share some area, each once: indices, the lesser first."""
+    at, to = near(bounds, bounds)
+    half = at < to
+    return at[half], to[half]
 
 
 def fused(rows: Floats, weights: Floats, sizes: Sequence[int]) -> list[Rect]:
@@ -176,12 +192,11 @@ class BoxGeometry:
 
     def similarity(self, left: Sequence[Rect], right: Sequence[Rect]) -> Floats:
         """Intersection over union."""
-        rows = rows_of(left)
-        return iou(rows, rows if left is right else rows_of(right))
+        return iou(rows_of(left), rows_of(right))
 
-    def likeness(self, extents: Sequence[Rect]) -> Floats:
-        """Intersection over union."""
-        return self.similarity(extents, extents)
+    def likeness(self, extents: Sequence[Rect]) -> Alike:
+        """See `likeness`."""
+        return likeness(rows_of(extents))
 
     def fuse(self, extents: Sequence[Rect], weights: Floats) -> Rect:
         """See `fused`."""

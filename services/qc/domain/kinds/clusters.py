@@ -11,12 +11,16 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
-from services.qc.domain.answers import Bools, Floats, Ints
+from services.qc.domain.answers import Bools, Floats, Ints, Whole
 
 E = TypeVar("E")
 SAME_CLASS = 0.2
 ROUNDS = 4
+DENSE = 100_000
+"""Cells of a table of scores above which the assignment looks at the allowed ones alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,20 @@ class Answer(Generic[E]):
     objects: tuple[Drawn[E], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """The pairs of an item's objects that have anything in common, each once.
+
+    Attributes:
+        at, to: (pairs,); indices of the objects, at < to.
+        share: (pairs,); how alike they are, more than 0.
+    """
+
+    at: Ints
+    to: Ints
+    share: Floats
+
+
 class Geometry(Protocol[E]):
     """What the engine needs to know about extents."""
 
@@ -47,8 +65,8 @@ class Geometry(Protocol[E]):
         """From 0 to 1 for each pair; (left, right). Neither is empty."""
         ...
 
-    def likeness(self, extents: Sequence[E]) -> Floats:
-        """The similarity of all with each other, near enough to cluster by; 0 where it is far below `least`."""
+    def likeness(self, extents: Sequence[E]) -> Alike:
+        """The similarity of all with each other, near enough to cluster by; what is far below `least` may lack."""
         ...
 
     def fuse(self, extents: Sequence[E], weights: Floats) -> E:
@@ -84,23 +102,48 @@ class Clusters(Generic[E]):
 
 
 def match(scores: Floats, allowed: Bools) -> tuple[Ints, Ints]:
-    """Rows and columns of the assignment with the largest sum of scores among allowed pairs."""
+    """Rows and columns of the assignment with the largest sum of scores, none negative, among allowed pairs."""
+    if scores.size > DENSE:
+        at, to = np.divmod(np.flatnonzero(allowed.ravel()), scores.shape[1])
+        return match_pairs(at, to, scores[at, to], scores.shape)
     rows, columns = linear_sum_assignment(np.where(allowed, scores, 0.0), maximize=True)
     kept = allowed[rows, columns]
     return rows[kept].astype(np.int32), columns[kept].astype(np.int32)
 
 
-def likeness_of(answers: Sequence[Answer[E]], geometry: Geometry[E]) -> Floats:
+def match_pairs(at: Whole, to: Whole, scores: Floats, shape: tuple[int, int]) -> tuple[Ints, Ints]:
+    """As `match`, of allowed pairs alone: by shortest paths from pair to pair (Jonker & Volgenant 1987).
+
+    Args:
+        at: (pairs,); rows.
+        to: (pairs,); columns; no pair twice.
+        scores: (pairs,); none negative.
+        shape: of rows and columns.
+    """
+    if shape[0] * shape[1] <= DENSE:
+        table, allowed = np.zeros(shape), np.zeros(shape, dtype=np.bool_)
+        table[at, to], allowed[at, to] = scores, True
+        return match(table, allowed)
+    alone = np.arange(shape[0])  # each row may have a column of its own, which is none
+    cells = np.concatenate([at, alone]), np.concatenate([to, shape[1] + alone])
+    table = coo_array((np.concatenate([scores + 1.0, np.ones(shape[0])]), cells), shape=(shape[0], sum(shape)))
+    rows, columns = min_weight_full_bipartite_matching(table.tocsr(), maximize=True)
+    kept = columns < shape[1]
+    return rows[kept].astype(np.int32), columns[kept].astype(np.int32)
+
+
+def likeness_of(answers: Sequence[Answer[E]], geometry: Geometry[E]) -> Alike:
     """How alike all objects of an item are, in the order of its answers; see `Geometry.likeness`."""
     extents = [each.extent for answer in answers for each in answer.objects]
-    return geometry.likeness(extents) if extents else np.zeros((0, 0))
+    nobody = np.zeros(0, dtype=np.int32)
+    return geometry.likeness(extents) if extents else Alike(nobody, nobody, np.zeros(0))
 
 
 def cluster(
     answers: Sequence[Answer[E]],
     geometry: Geometry[E],
     weights: Sequence[float] | None = None,
-    likeness: Floats | None = None,
+    likeness: Alike | None = None,
 ) -> Clusters[E]:
     """Cluster the objects of one item.
 
@@ -139,44 +182,45 @@ def cluster(
 class _Assignment:
     """Objects in clusters. Most pairs have nothing in common, so only those that do are looked at."""
 
-    def __init__(self, likeness: Floats, names: Ints, owner: Ints, least: float) -> None:
-        total = len(likeness)
+    def __init__(self, likeness: Alike, names: Ints, owner: Ints, least: float) -> None:
+        total = len(names)
         self.cluster = np.full(total, -1, dtype=np.int32)
         self.size = np.zeros(total)
         self._names, self._least = names, least
         self._classes = np.zeros((total, int(names.max()) + 1))  # objects by cluster and class
-        at, to = np.divmod(np.flatnonzero(likeness.ravel() > 0.0), total)
-        other = owner[at] != owner[to]
-        self._at, self._to = at[other], to[other]
-        self._alike = likeness[self._at, self._to]
+        other = (owner[likeness.at] != owner[likeness.to]) & (likeness.share > 0.0)
+        one, two, share = likeness.at[other], likeness.to[other], likeness.share[other]
+        at, to = np.concatenate([one, two]), np.concatenate([two, one])
+        order = np.argsort(at.astype(np.int64) * total + to)
+        self._at, self._to = at[order], to[order]
+        self._alike = np.concatenate([share, share])[order]
         self._starts = np.searchsorted(self._at, np.arange(total + 1))
-        self._ever = 0
 
     def place(self, rows: Ints) -> None:
         """Put an annotator's objects into the clusters that suit them best, or into new ones."""
-        used = np.nonzero(self.size[: self._ever])[0]
         taken = np.full(len(rows), -1, dtype=np.int32)
-        if len(used):
-            size = self.size[used, None]
-            mean = self._sums(rows)[used] / size
-            scores = mean + SAME_CLASS * self._classes[used][:, self._names[rows]] / size
-            to, at = match(scores, mean >= self._least)
+        near, row, mean = self._means(rows)
+        if len(near):
+            used, place = np.unique(near, return_inverse=True)
+            scores = mean + SAME_CLASS * self._classes[near, self._names[rows[row]]] / self.size[near]
+            to, at = match_pairs(place, row, scores, (len(used), len(rows)))
             taken[at] = used[to]
-        empty = iter(np.nonzero(self.size == 0)[0])
-        for place in np.nonzero(taken < 0)[0]:
-            taken[place] = next(empty)
-        self._ever = max(self._ever, int(taken.max()) + 1)
+        new = taken < 0
+        taken[new] = np.flatnonzero(self.size == 0)[: int(new.sum())]
         self._count(rows, taken, 1.0)
         self.cluster[rows] = taken
 
-    def _sums(self, rows: Ints) -> Floats:
-        """The similarity of an annotator's objects with all those of each cluster; (clusters so far, rows)."""
+    def _means(self, rows: Ints) -> tuple[Ints, Ints, Floats]:
+        """Clusters, places among an annotator's objects, and the mean similarity of those that are alike enough."""
         part = slice(self._starts[rows[0]], self._starts[rows[-1] + 1])
         cluster_ = self.cluster[self._to[part]]
         there = cluster_ >= 0
         cell = cluster_[there].astype(np.int64) * len(rows) + (self._at[part][there] - rows[0])
-        found = np.bincount(cell, self._alike[part][there], minlength=self._ever * len(rows))
-        return found.reshape(self._ever, len(rows)).astype(np.float64)
+        cell, which = np.unique(cell, return_inverse=True)
+        near, row = np.divmod(cell, len(rows))
+        mean = np.bincount(which, self._alike[part][there], minlength=len(cell)) / self.size[near]
+        enough = mean >= self._least
+        return near[enough], row[enough], mean[enough]
 
     def take(self, rows: Ints) -> None:
         """Take an annotator's objects out again."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.qc.domain.answers import Floats
+from services.qc.domain.kinds.clusters import Alike
 from services.qc.domain.kinds.grouped import Grouped
 from services.qc.domain.kinds.weighted import weighted_median
 
@@ -22,6 +23,21 @@ def overlap(left: Sequence[Interval], right: Sequence[Interval]) -> Floats:
     return found
 
 
+def likeness(extents: Sequence[Interval]) -> Alike:
+    """Intersection over union of all with each other."""
+    ends = np.asarray(extents, dtype=np.float64)
+    order = np.argsort(ends[:, 0], kind="stable")
+    start, end = ends[order].T
+    later = np.searchsorted(start, end, side="left") - np.arange(1, len(order) + 1)
+    first = np.repeat(np.arange(len(order)), np.maximum(later, 0))
+    begins = np.concatenate([[0], np.cumsum(np.maximum(later, 0))])
+    second = first + 1 + np.arange(len(first)) - begins[first]
+    shared = np.minimum(end[first], end[second]) - start[second]
+    share = shared / (np.maximum(end[first], end[second]) - start[first])
+    at, to = np.sort(np.stack([order[first], order[second]]), axis=0).astype(np.int32)
+    return Alike(at, to, share)
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """Intervals as extents: intersection over union, ends by weighted median."""
@@ -31,8 +47,8 @@ class Line:
     def similarity(self, left: Sequence[Interval], right: Sequence[Interval]) -> Floats:
         return overlap(left, right)
 
-    def likeness(self, extents: Sequence[Interval]) -> Floats:
-        return overlap(extents, extents)
+    def likeness(self, extents: Sequence[Interval]) -> Alike:
+        return likeness(extents)
 
     def fuse(self, extents: Sequence[Interval], weights: Floats) -> Interval:
         return self.fuse_all([extents], [weights])[0]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from services.qc.domain.answers import Floats
+from services.qc.domain.kinds.clusters import Alike
 from services.qc.domain.kinds.grouped import Grouped
 from services.qc.domain.kinds.runs import Runs, iou, likeness, tidy
 
@@ -53,7 +54,7 @@ class MaskGeometry:
         """Intersection over union."""
         return iou(left, right)
 
-    def likeness(self, extents: Sequence[Runs]) -> Floats:
+    def likeness(self, extents: Sequence[Runs]) -> Alike:
         """See `runs.likeness`."""
         return likeness(extents)
 

@@ -16,7 +16,7 @@ from services.qc.domain.em import fit as fit_classes
 from services.qc.domain.em import softmax
 from services.qc.domain.kinds import apart
 from services.qc.domain.kinds.apart import OFF, OWN_EXTENTS
-from services.qc.domain.kinds.clusters import Answer, Clusters, Drawn, Geometry, cluster, likeness_of
+from services.qc.domain.kinds.clusters import Alike, Answer, Clusters, Drawn, Geometry, cluster, likeness_of
 from services.qc.domain.kinds.presence import Anchors, Candidates, Rates
 from services.qc.domain.kinds.presence import fit as fit_presence
 from services.qc.domain.rows import TINY, Priors, columns
@@ -29,8 +29,8 @@ __all__ = [
 E = TypeVar("E")
 KEPT = 0.5
 SHARPEST = 0.02
-AT_MOST = 30_000_000
-"""Similarities that are kept between learning and fusing."""
+AT_MOST = 10_000_000
+"""Pairs of objects whose similarities are kept between learning and fusing."""
 WORTH_TELLING = 1e-4
 
 
@@ -140,7 +140,7 @@ def learn(
     geometry: Geometry[E],
     *,
     anchors: Anchors | None = None,
-    likeness: Sequence[Floats | None] | None = None,
+    likeness: Sequence[Alike | None] | None = None,
 ) -> Crowd:
     """Learn the crowd from the answers to many items.
 
@@ -186,10 +186,11 @@ def resolve(items: Sequence[Sequence[Answer[E]]], geometry: Geometry[E]) -> tupl
 
     Objects are compared once as far as memory allows.
     """
-    cells, likeness = 0, list[Floats | None]()
+    pairs, likeness = 0, list[Alike | None]()
     for item in items:
-        cells += sum(len(answer.objects) for answer in item) ** 2
-        likeness.append(likeness_of(item, geometry) if cells <= AT_MOST else None)
+        known = likeness_of(item, geometry) if pairs <= AT_MOST else None
+        pairs += 0 if known is None else len(known.at)
+        likeness.append(known)
     crowd = learn(items, geometry, likeness=likeness)
     found = [fuse(item, geometry, crowd, each) for item, each in zip(items, likeness, strict=True)]
     return crowd, best_labels(found)
@@ -242,7 +243,7 @@ def _classes(
     return classes, share / share.sum(), own, typical
 
 
-def fuse(answers: Sequence[Answer[E]], geometry: Geometry[E], crowd: Crowd, likeness: Floats | None = None) -> Fused[E]:
+def fuse(answers: Sequence[Answer[E]], geometry: Geometry[E], crowd: Crowd, likeness: Alike | None = None) -> Fused[E]:
     """Fuse the answers to one item.
 
     Args:

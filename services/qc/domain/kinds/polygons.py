@@ -9,7 +9,8 @@ from shapely.geometry import MultiPolygon, Polygon
 
 from services.qc.domain.answers import Floats, Ints, Whole
 from services.qc.domain.kinds.areas import shared as areas_of
-from services.qc.domain.kinds.boxes import near
+from services.qc.domain.kinds.boxes import near, near_each_other
+from services.qc.domain.kinds.clusters import Alike
 from services.qc.domain.kinds.estimates import centres
 from services.qc.domain.kinds.grouped import Grouped
 from services.qc.domain.kinds.rays import Rings, reach, reach_of_stars, star
@@ -58,36 +59,30 @@ def iou(left: Sequence[Region], right: Sequence[Region]) -> Floats:
     """Intersection over union of each pair; (left, right)."""
     one = np.array(left, dtype=object)
     two = one if left is right else np.array(right, dtype=object)
-    at, to = _worth(one, two)
-    areas = shapely.area(one), shapely.area(two)
-    shared = areas_of(one, two, at, to)
+    at, to = _worth(one, two, near(shapely.bounds(one).T, shapely.bounds(two).T))
     found = np.zeros((len(left), len(right)))
-    found[at, to] = shared / np.maximum(areas[0][at] + areas[1][to] - shared, np.finfo(float).tiny)
-    if left is right:
-        found[to, at] = found[at, to]
+    found[at, to] = _shares(one, two, at, to)
     return found
 
 
-def likeness(regions: Sequence[Region]) -> Floats:
+def likeness(regions: Sequence[Region]) -> Alike:
     """About the intersection over union of all with each other, along slices; exact where they are folded."""
     one = np.array(regions, dtype=object)
-    at, to = _worth(one, one)
-    shared = overlap(one, at, to)
-    if shared is None:
-        return iou(regions, regions)
-    found = np.zeros((len(one), len(one)))
-    found[at, to] = found[to, at] = shared
+    at, to = _worth(one, one, near_each_other(shapely.bounds(one).T))
+    shares = overlap(one, at, to)
+    return Alike(at, to, _shares(one, one, at, to) if shares is None else shares)
+
+
+def _shares(one: Any, two: Any, at: Ints, to: Ints) -> Floats:
+    """Intersection over union of pairs."""
+    shared = areas_of(one, two, at, to)
+    found: Floats = shared / np.maximum(shapely.area(one)[at] + shapely.area(two)[to] - shared, np.finfo(float).tiny)
     return found
 
 
-def _worth(one: Any, two: Any) -> tuple[Ints, Ints]:
-    """The pairs whose bounding boxes allow some overlap, each once; indices into one and into two."""
-    a = shapely.bounds(one).T
-    b = a if one is two else shapely.bounds(two).T
-    at, to = near(a, b)
-    if one is two:
-        half = at <= to
-        at, to = at[half], to[half]
+def _worth(one: Any, two: Any, pairs: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+    """The pairs whose bounding boxes allow some overlap; indices into one and into two."""
+    a, b, (at, to) = shapely.bounds(one).T, shapely.bounds(two).T, pairs
     left, right = shapely.area(one)[at], shapely.area(two)[to]
     wide = np.minimum(a[2, at], b[2, to]) - np.maximum(a[0, at], b[0, to])
     high = np.minimum(a[3, at], b[3, to]) - np.maximum(a[1, at], b[1, to])
@@ -244,7 +239,7 @@ class PolygonGeometry:
         """Intersection over union."""
         return iou(left, right)
 
-    def likeness(self, extents: Sequence[Region]) -> Floats:
+    def likeness(self, extents: Sequence[Region]) -> Alike:
         """See `likeness`."""
         return likeness(extents)
 

@@ -6,6 +6,7 @@ that anybody joins by a class of relation is one object, whose existence the eng
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from services.qc.domain.answers import Floats
 from services.qc.domain.kinds import spans
 from services.qc.domain.kinds.certainty import certainty
+from services.qc.domain.kinds.clusters import Alike
 from services.qc.domain.kinds.kind import Fusion, Given, Items, Kind, Label, f1_of
 from services.qc.domain.kinds.measures import Measure, detected
 from services.qc.domain.kinds.objects import Answer, Drawn, learn
@@ -35,8 +37,13 @@ class Pairs:
     def similarity(self, left: Sequence[Arc], right: Sequence[Arc]) -> Floats:
         return np.array([[float(one == two) for two in right] for one in left])
 
-    def likeness(self, extents: Sequence[Arc]) -> Floats:
-        return self.similarity(extents, extents)
+    def likeness(self, extents: Sequence[Arc]) -> Alike:
+        known: dict[Arc, list[int]] = {}
+        for at, each in enumerate(extents):
+            known.setdefault(each, []).append(at)
+        pairs = [pair for same in known.values() for pair in combinations(same, 2)]
+        ends = np.array(pairs, dtype=np.int32).reshape(-1, 2)
+        return Alike(ends[:, 0], ends[:, 1], np.ones(len(ends)))
 
     def fuse(self, extents: Sequence[Arc], weights: Floats) -> Arc:  # noqa: ARG002  # all of them are the same
         return extents[0]

@@ -10,7 +10,8 @@ from functools import cached_property
 import numpy as np
 
 from services.qc.domain.answers import Bools, Floats, Ints
-from services.qc.domain.kinds.boxes import near
+from services.qc.domain.kinds.boxes import near, near_each_other
+from services.qc.domain.kinds.clusters import Alike
 from services.qc.domain.kinds.strips import Places, Strips, strips_of
 from services.qc.domain.kinds.strips import shared as shared_of_strips
 
@@ -259,26 +260,24 @@ def iou(left: Sequence[Runs], right: Sequence[Runs]) -> Floats:
     return found
 
 
-def likeness(masks: Sequence[Runs]) -> Floats:
-    """About `iou` of all with each other: by some columns of wide masks; 0 where bounds allow next to nothing."""
+def likeness(masks: Sequence[Runs]) -> Alike:
+    """About `iou` of all with each other: by some columns of wide masks; not where bounds allow next to nothing."""
     flat = _flat(masks)
     bounds, area = flat.edges()
-    at, to = near(bounds, bounds)
-    half = at < to
-    at, to = at[half], to[half]
+    at, to = near_each_other(bounds)
     wide = np.minimum(bounds[2, at], bounds[2, to]) - np.maximum(bounds[0, at], bounds[0, to])
     high = np.minimum(bounds[3, at], bounds[3, to]) - np.maximum(bounds[1, at], bounds[1, to])
     most = np.minimum(np.minimum(area[at], area[to]), wide * high)
     worth = most > UNLIKE * (area[at] + area[to] - most)
     at, to = at[worth], to[worth]
-    found = np.eye(len(masks))
+    found = np.zeros(len(at))
     columns = np.maximum(bounds[2] - bounds[0], 1.0) * (not flat.turned.any())
     level = np.floor(np.log2(np.maximum(columns / COLUMNS, 1.0))).astype(np.int32)
     coarser = np.maximum(level[at], level[to])
     for each in np.unique(coarser).tolist():
         pairs = np.flatnonzero(coarser == each)
-        found[at[pairs], to[pairs]] = found[to[pairs], at[pairs]] = _by_columns(flat, at[pairs], to[pairs], 1 << each)
-    return found
+        found[pairs] = _by_columns(flat, at[pairs], to[pairs], 1 << each)
+    return Alike(at, to, found)
 
 
 def _by_columns(flat: _Flat, at: Ints, to: Ints, stride: int) -> Floats:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.qc.domain.answers import Bools, Floats, Ints
-from services.qc.domain.kinds.boxes import near
+from services.qc.domain.kinds.boxes import near, near_each_other
+from services.qc.domain.kinds.clusters import Alike
 from services.qc.domain.kinds.estimates import centres
 from services.qc.domain.kinds.grouped import Grouped
 from services.qc.domain.kinds.strips import Places
@@ -108,20 +109,16 @@ def iou(left: Sequence[Path], right: Sequence[Path]) -> Floats:
     return found
 
 
-def likeness(paths: Sequence[Path]) -> Floats:
-    """As `iou` of all with each other, at fewer frames; 0 where a few of these show next to nothing in common."""
+def likeness(paths: Sequence[Path]) -> Alike:
+    """As `iou` of all with each other, at fewer frames; not where a few of these show next to nothing in common."""
     frames = samples(paths, _looks(paths))
     boxes = np.nan_to_num(seen(paths, frames))
-    at, to = near(_reach(boxes), _reach(boxes))
-    half = at < to
-    at, to = at[half], to[half]
+    at, to = near_each_other(_reach(boxes))
     few = boxes[:, :, ::GLANCE]
     brief = (few[2] > few[0]).sum(axis=1) < BRIEF
     worth = (_overlap(few, at, to) > UNLIKE) | brief[at] | brief[to]
     at, to = at[worth], to[worth]
-    found = np.eye(len(paths))
-    found[at, to] = found[to, at] = _overlap(boxes, at, to)
-    return found
+    return Alike(at, to, _overlap(boxes, at, to))
 
 
 def _looks(paths: Sequence[Path]) -> int:
@@ -306,7 +303,7 @@ class TrackGeometry:
         """Intersection over union of volumes."""
         return iou(left, right)
 
-    def likeness(self, extents: Sequence[Path]) -> Floats:
+    def likeness(self, extents: Sequence[Path]) -> Alike:
         """See `likeness`."""
         return likeness(extents)
 
