@@ -218,3 +218,6 @@ class Handlers:
         for rows, seconds in zip(work.rows, work.seconds, strict=True):
             self._metrics.call_rows.observe(rows)
             self._metrics.call_seconds.observe(seconds)
+        for (of, error), number in work.unsketched.items():
+            self._metrics.unsketched.labels(of).inc(number)
+            log.warning("sketch_failed", of=of, error=error, predictions=number)

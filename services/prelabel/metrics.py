@@ -34,6 +34,12 @@ class Metrics:
         self.call_seconds = Histogram(
             "labelstream_prelabel_model_call_seconds", "Seconds per model call", buckets=SECONDS, registry=registry
         )
+        self.unsketched = Counter(
+            "labelstream_prelabel_unsketched",
+            "Predictions without a sketch because making it failed, by what it was to be of: content, features",
+            ["of"],
+            registry=registry,
+        )
         self.loads = Counter(
             "labelstream_prelabel_model_loads",
             "Attempts to load a live model: loaded, refused, unavailable",

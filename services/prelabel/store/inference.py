@@ -1,6 +1,7 @@
 """Questions to predictions with one model: prepare a chunk, call the model once, read its rows."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
@@ -48,10 +49,14 @@ Fetched = Mapping[str, Media | Abstained]
 
 @dataclass(slots=True)
 class Work:
-    """What a batch cost: rows of each model call, and the seconds of each."""
+    """What a batch cost: rows of each model call, and the seconds of each.
+
+    `unsketched`: sketches that could not be made, by what they were to be of and the class of the error.
+    """
 
     rows: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    unsketched: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 def predict(
@@ -79,7 +84,7 @@ def predict(
     """
     if model is None:
         reason = Abstained(Abstention.NO_MODEL, why_no_model)
-        plain = _plain(questions, fetched, max_pixels) if sketched else [None] * len(questions)
+        plain = _plain(questions, fetched, max_pixels, work) if sketched else [None] * len(questions)
         return [
             abstain(question, reason, NOBODY, predicted_at, sketch)
             for question, sketch in zip(questions, plain, strict=True)
@@ -124,18 +129,38 @@ def _predict_chunk(
         part = slice(rows.start, rows.stop)
         asked = [questions[position] for position in positions]
         seen = prepared.seen[part]
-        sketches = _sketch(outcome, prepared.tensor[part], seen, model) if sketched else None
+        sketches = _sketch(outcome, prepared.tensor[part], seen, model, work) if sketched else None
         answers.update(zip(positions, _read(asked, outcome, seen, model, predicted_at, sketches=sketches), strict=True))
     return [answers[position] for position in range(len(questions))]
 
 
-def _sketch(outputs: Outputs, tensor: Tensor, seen: Sequence[Seen], model: LoadedModel) -> Sketches:
-    own, manifest = model.manifest.features_output, model.manifest
-    features = [None] * len(tensor) if own is None else by_features(outputs[own], manifest, model.sha256)
-    return Sketches(by_content(tensor, manifest, seen), features)
+def _sketch(outputs: Outputs, tensor: Tensor, seen: Sequence[Seen], model: LoadedModel, work: Work) -> Sketches:
+    own, manifest, rows = model.manifest.features_output, model.manifest, range(len(tensor))
+    contents = _hints(lambda part: by_content(tensor[part], manifest, seen[part]), rows, "content", work)
+    if own is None:
+        return Sketches(contents, [None] * len(rows))
+    if model.odd_features(outputs, len(rows)) is not None:
+        work.unsketched["features", "shape"] += len(rows)
+        return Sketches(contents, [None] * len(rows))
+    said = outputs[own]
+    return Sketches(
+        contents, _hints(lambda part: by_features(said[part], manifest, model.sha256), rows, "features", work)
+    )
 
 
-def _plain(questions: Sequence[Question], fetched: Fetched, max_pixels: int) -> list[Sketch | None]:
+def _hints(sketch: Callable[[slice], list[Sketch | None]], rows: range, of: str, work: Work) -> list[Sketch | None]:
+    """Sketches of rows. They are hints: where one cannot be made, whatever the reason, the prediction goes without."""
+    try:
+        return sketch(slice(rows.start, rows.stop))
+    except Exception as error:  # noqa: BLE001  # as said
+        if len(rows) > 1:
+            half = len(rows) // 2
+            return [one for part in (rows[:half], rows[half:]) for one in _hints(sketch, part, of, work)]
+        work.unsketched[of, type(error).__name__] += 1
+        return [None] * len(rows)
+
+
+def _plain(questions: Sequence[Question], fetched: Fetched, max_pixels: int, work: Work) -> list[Sketch | None]:
     """The sketches of pictures that no model reads."""
     found: list[Sketch | None] = [None] * len(questions)
     shown = {
@@ -144,7 +169,9 @@ def _plain(questions: Sequence[Question], fetched: Fetched, max_pixels: int) -> 
         if isinstance(question.content, MediaContent) and question.content.kind == PLAIN.kind
     }
     seen = {place: one for place, one in shown.items() if isinstance(one, Pixels)}
-    for place, sketch in zip(seen, by_pictures([*seen.values()]), strict=True):
+    pixels = [*seen.values()]
+    sketched = _hints(lambda part: by_pictures(pixels[part]), range(len(pixels)), "content", work)
+    for place, sketch in zip(seen, sketched, strict=True):
         found[place] = sketch
     return found
 

@@ -56,15 +56,21 @@ class LoadedModel:
 
     def wrong(self, outputs: Outputs, rows: int) -> str | None:
         """What is wrong with the shape of an answer as a whole; None where nothing is."""
-        for name, output in outputs.items():
-            if name not in self.output_names:
-                if output.shape[:1] != (rows,) or output.ndim < 2:  # noqa: PLR2004
-                    return f"output {name!r} of shape {output.shape}, not ({rows}, features)"
-                continue
+        for name in self.output_names:
+            output = outputs[name]
             expected = (rows, len(self.manifest.classes)) if self.manifest.decoder is None else (rows,)
             if output.shape[: len(expected)] != expected or (self.manifest.decoder is None and output.ndim != 2):  # noqa: PLR2004
                 return f"output {name!r} of shape {output.shape}, not {expected}"
         return None
+
+    def odd_features(self, outputs: Outputs, rows: int) -> str | None:
+        """The same of the features, without which there is an answer all the same."""
+        name = self.manifest.features_output
+        if name is None or name in self.output_names:
+            return None
+        if outputs[name].shape[:1] == (rows,) and outputs[name].ndim >= 2:  # noqa: PLR2004
+            return None
+        return f"output {name!r} of shape {outputs[name].shape}, not ({rows}, features)"
 
 
 def _external_tensors(message: Message) -> bool:
@@ -247,7 +253,7 @@ def _warm_up(model: LoadedModel) -> None:
             answer = model.run(made.tensor, made.beside, features=True)
         except Exception as error:  # as above
             raise ModelRefused(f"the model fails on a batch of {rows}: {_first_line(error)}") from error
-        wrong = model.wrong(answer, rows)
+        wrong = model.wrong(answer, rows) or model.odd_features(answer, rows)
         if wrong is not None:
             raise ModelRefused(f"the model answered a batch of {rows} with {wrong}")
         if manifest.decoder is None:

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from services.prelabel.domain import sketching
 from services.prelabel.domain.sketching import by_pixels, by_sounds
 from services.prelabel.store.files import sha256_of
+from services.prelabel.store.sessions import LoadedModel
 from shared.events import Abstention, FeaturesContent, FeaturesInput, ImageInput, Manifest, MediaContent, Prediction
 from tests.support import onnx_decoders
 from tests.support import onnx_models as make
@@ -55,6 +57,30 @@ async def test_pictures_are_sketched_where_the_order_asks(prelabel: Prelabel) ->
     assert (await prelabel.predict(pictures()))[0].sketch == first[0].sketch
 
 
+async def test_what_cannot_be_sketched_is_predicted_all_the_same(
+    prelabel: Prelabel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a model, and by none; the others of the batch keep theirs."""
+    project = prelabel.project(make.DIGITS, data="image", **ASKS)
+    given, drawn = [*pictures()[:5], MediaContent(kind="image", data=make.png(np.zeros((8, 8))))], sketching.pictures
+
+    def fails_on_black(grey: Any) -> list[bytes | None]:
+        if (np.ptp(grey, axis=(1, 2)) == 0.0).any():
+            raise ZeroDivisionError
+        return drawn(grey)
+
+    monkeypatch.setattr(sketching, "pictures", fails_on_black)
+    before = await prelabel.predict(given)
+    serve(prelabel, "m1", 1)
+    await prelabel.follower.catch_up(project)
+    after = await prelabel.predict(given)
+    assert {one.abstention for one in before} == {Abstention.NO_MODEL}
+    assert all(one.value is not None for one in after)
+    for said in (before, after):
+        assert [one.sketch is None for one in said] == [False] * 5 + [True]
+    assert prelabel.counted("labelstream_prelabel_unsketched_total", of="content") == 2
+
+
 async def test_another_model_of_pictures_gives_sketches_that_compare(prelabel: Prelabel) -> None:
     project = prelabel.project(make.DIGITS, data="image", **ASKS)
     serve(prelabel, "m1", 1)
@@ -80,7 +106,9 @@ def test_the_layout_of_a_models_input_does_not_matter(layout: Any) -> None:
         assert (int(one.bits, 16) ^ int(other.bits, 16)).bit_count() <= 2
 
 
-async def test_a_models_own_features_tell_what_it_takes_for_alike(prelabel: Prelabel) -> None:
+async def test_a_models_own_features_tell_what_it_takes_for_alike(
+    prelabel: Prelabel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The features see the sign of one number only; the other 63 do not count. The content assignment sketches."""
     prelabel.project(make.DIGITS[:2], **ASKS)
     manifest = Manifest(input=FeaturesInput(size=64), classes=make.DIGITS[:2], output="logits", features_output="h")
@@ -97,6 +125,11 @@ async def test_a_models_own_features_tell_what_it_takes_for_alike(prelabel: Prel
     assert apart(found[0], found[1], "features") > 60
     alone = await prelabel.predict([FeaturesContent(features=tuple(rows[0].tolist()))])
     assert apart(alone[0], found[0], "features") <= 1
+    run = LoadedModel.run
+    monkeypatch.setattr(LoadedModel, "run", lambda *a, **how: (made := run(*a, **how)) | {"h": made["h"][:-1]})
+    odd = await prelabel.predict([FeaturesContent(features=tuple(row)) for row in rows.tolist()])
+    assert [(one.value, one.features) for one in odd] == [(one.value, None) for one in found]
+    assert prelabel.counted("labelstream_prelabel_unsketched_total", of="features") == 10
 
 
 async def test_a_model_without_the_features_that_its_manifest_names_is_refused(prelabel: Prelabel) -> None:
