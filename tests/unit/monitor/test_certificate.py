@@ -96,6 +96,13 @@ def test_an_error_that_rises_withdraws_the_certificate_from_about_then() -> None
     assert sum(test.audits for test in known.pool.tests) < len(known.pool.tests) * 200  # evidence began anew
 
 
+def test_a_breach_opens_again_all_since_a_round_began_that_has_proven_nothing() -> None:
+    """The second round has audits enough at 1,000, but shows no error below the target: no third one begins."""
+    at_the_target = [float(n % 20 == 0) for n in range(700)]
+    _, said = weighed([*[0.0] * 500, *at_the_target, *[1.0] * 9])
+    assert [one.since for one in said if isinstance(one, Withdrawn)] == [lanes.START + timedelta(minutes=500)]
+
+
 def test_an_error_that_stays_is_rarely_taken_for_a_breach() -> None:
     alarms = 0
     for seed in range(20):
