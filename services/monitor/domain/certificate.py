@@ -142,19 +142,30 @@ class Bets:
 
 @dataclass(slots=True)
 class Watch:
-    """The bets that the loss above the certified threshold has risen, and the audit at which each started."""
+    """The bets that the loss above the certified threshold has risen, and the audit at which each started.
+
+    `wealth`: the logarithm of what the best start of each bet has; `sums`: what all its starts have together.
+    """
 
     wealth: list[float] = field(default_factory=lambda: [0.0] * len(BREACH_BETS))
     since: list[datetime | None] = field(default_factory=lambda: [None] * len(BREACH_BETS))
+    sums: list[float] = field(default_factory=lambda: [0.0] * len(BREACH_BETS))
 
-    def add(self, audit: Audit, target: float) -> datetime | None:
-        """One more audit above the threshold; if the bets have won: from when on the certificate was void."""
+    def add(self, audit: Audit, target: float, *, sooner: bool = False) -> datetime | None:
+        """One more audit above the threshold; if the bets have won: from when on the certificate was void.
+
+        `sooner`: by all starts together (Shiryaev-Roberts), which is seen before the best one (CUSUM) and has the same
+        bound on false breaches, but comes nearer to it.
+        """
         for place, share in enumerate(BREACH_BETS):
             if self.wealth[place] <= 0.0:
                 self.wealth[place], self.since[place] = 0.0, audit.at
-            self.wealth[place] += math.log1p(share / target * (audit.loss - target))
+            gain = share / target * (audit.loss - target)
+            self.wealth[place] += math.log1p(gain)
+            self.sums[place] = (self.sums[place] + 1.0) * (1.0 + gain)
         top = max(range(len(BREACH_BETS)), key=self.wealth.__getitem__)
         won = self.wealth[top] - math.log(len(BREACH_BETS)) >= math.log(PATIENCE)
+        won = won or (sooner and sum(self.sums) / len(BREACH_BETS) >= PATIENCE)
         return self.since[top] if won else None
 
     @property
@@ -206,14 +217,15 @@ class Evidence:
             if audit.confidence >= threshold:
                 test.add(audit.loss, gains)
 
-    def prove(self, rules: Rules, level: float) -> bool:
+    def prove(self, rules: Rules, level: float, *, still: bool = False) -> bool:
         """Take what the tests say now; whether that is news: a lower threshold, or the same or another earned anew.
 
         Args:
             rules: of the project.
             level: chance at most, over the whole round, that it is news though the error is at the target or above.
+            still: see `lowest`.
         """
-        place = lowest(self.tests, level)
+        place = lowest(self.tests, level, still=still)
         if place is None:
             return False
         threshold = rules.thresholds[place]
@@ -228,18 +240,27 @@ class Evidence:
         """The test at the certified threshold."""
         return dict(zip(rules.thresholds, self.tests, strict=True)).get(self.certified or 2.0, Bets())
 
-    def ended(self, level: float) -> bool:
+    def ended(self, level: float, *, still: bool = False) -> bool:
         """Whether the round has audits enough for the next one to begin; one that has proven nothing goes on."""
-        place = lowest(self.tests, level)
+        place = lowest(self.tests, level, still=still)
         return place is not None and self.tests[place].audits >= ROUND
 
 
-def lowest(tests: Sequence[Bets], level: float) -> int | None:
-    """The place of the lowest threshold that is certified at a level which all of them share; None for none."""
+def lowest(tests: Sequence[Bets], level: float, *, still: bool = False) -> int | None:
+    """The place of the lowest threshold that is certified at a level which all of them share; None for none.
+
+    Args:
+        tests: by threshold, strictest first.
+        level: of all of them together.
+        still: by the evidence that there is now, not by the most that there has been. Shares of bets are fixed, and
+            log(1 + x) <= x: so it refutes that the mean loss over the whole round is at the target or above, however
+            the error changed within it, while the most there has been supposes that it did not.
+    """
     share, own, found = level / len(tests), 0.0, None
     for place, test in enumerate(tests):
         own += share
-        if test.best >= -math.log(own):
+        needed = -math.log(own)
+        if test.best >= needed and (not still or test.mixed >= needed):
             found = place
         else:
             own = 0.0

@@ -6,7 +6,9 @@ stricter one, or not at all, and nothing leans on it. It leaves sooner where its
 or below the pool's, the rest stays certified, and both cover no less of the audits than before. A class
 whose audits show an error that has risen above the target is excluded: what was accepted of it is in doubt, and nothing
 more is, until it has earned a certificate of its own; the others' stand (without it the rest's error is lower),
-unless it is more than half of the pool: then all of that is withdrawn.
+unless it is more than half of the pool: then all of that is withdrawn. A class has fewer audits than the pool: so by
+itself it is judged by what its whole round says now, not by the most that it has said before, and a breach of it is
+sought from all starts together.
 
 The level, 1 - confidence, is shared so that in one round of evidence of each group the chance that any certificate is
 ever given to what does not deserve it is at most that:
@@ -179,7 +181,7 @@ def _breached(known: Groups, one: OfClass | None, audit: Audit, rules: Rules) ->
     if threshold is None or audit.confidence < threshold:
         return None
     if one is not None:
-        since = one.own.watch.add(audit, rules.target)
+        since = one.own.watch.add(audit, rules.target, sooner=one.place is Place.OWN)
         if since is not None and not _is_most(known, one):
             return _exclude(known, one, audit.symbol, Withdrawn(threshold, since, audit.symbol), rules)
         if since is not None:
@@ -243,14 +245,14 @@ def _new_round(known: Groups, rules: Rules) -> None:
 def _own(one: OfClass, symbol: str, rules: Rules) -> Iterator[Decision]:
     """What a class's own evidence has shown; in the pool it only says what the class could leave with."""
     if one.place is Place.POOLED:
-        place = lowest(one.own.tests, own_level(rules))
+        place = lowest(one.own.tests, own_level(rules), still=True)
         one.own.certified = None if place is None else rules.thresholds[place]
         return
-    if one.own.prove(rules, own_level(rules)):
+    if one.own.prove(rules, own_level(rules), still=True):
         one.place = Place.OWN
         yield _granted(one.own, rules, symbol)
     unproven = one.own.certified is None and one.own.tests[-1].audits >= sufficient(rules)
-    if unproven or one.own.ended(own_level(rules)):  # what it was like long ago is not held against it
+    if unproven or one.own.ended(own_level(rules), still=True):  # what it was like long ago is not held against it
         one.own.forget(rules)
 
 
@@ -279,7 +281,7 @@ def _part(known: Groups, rules: Rules) -> Iterator[Decision]:
         one.own.watch = Watch()
         one.place = Place.EXCLUDED if one.own.certified is None else Place.OWN
         yield Withdrawn(limit or 1.0, None, symbol) if one.own.certified is None else _granted(one.own, rules, symbol)
-        if one.own.ended(own_level(rules)):
+        if one.own.ended(own_level(rules), still=True):
             one.own.forget(rules)
     place = lowest(known.pool.tests, pool_level(rules, known.gone))
     known.pool.certified = None if place is None else rules.thresholds[place]

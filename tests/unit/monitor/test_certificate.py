@@ -2,12 +2,13 @@
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from services.monitor.domain.certificate import Audit, Bets, Rules, loss_of, lowest
+from services.monitor.domain.certificate import PATIENCE, Audit, Bets, Evidence, Rules, Watch, loss_of, lowest
 from services.monitor.domain.pooling import Decision, Granted, Groups, Withdrawn, weigh
 from tests.support import lanes
 
@@ -80,6 +81,31 @@ def test_a_refuted_threshold_passes_its_share_of_the_level_on() -> None:
     assert lowest([none, enough, none], 0.0999) is None  # alone it has its own share only
     assert lowest([none, half, Bets(best=-math.log(2 * share))], 0.0999) == 2
     assert lowest([none, none, none], 0.0999) is None
+    now = Bets(wealth=[-math.log(share)] * 5, best=-math.log(share))
+    assert lowest([now, sure, none], 0.0999, still=True) == 0  # the second had enough once, and has it no more
+
+
+def test_evidence_that_a_later_rise_has_undone_certifies_no_class_though_it_was_enough_once() -> None:
+    """Half of a round without a loss, half at three times the target: over the whole it is above."""
+    rules, losses = replace(RULES, classes=2), [*[0.0] * 250, *[float(n % 7 == 0) for n in range(250)]]
+    known = Evidence.none(rules)
+    for audit in audits(losses):
+        known.add(audit, rules)
+    assert known.prove(rules, rules.risk)
+    assert not replace(known, certified=None).prove(rules, rules.risk, still=True)
+
+
+def test_all_starts_together_see_a_breach_sooner_and_raise_no_more_false_ones_than_stated() -> None:
+    def until(losses: Iterable[float], *, sooner: bool) -> int:
+        watch = Watch()
+        given = (Audit(0.99, loss, lanes.START) for loss in losses)
+        return next((n for n, one in enumerate(given) if watch.add(one, 0.05, sooner=sooner)), 10_000)
+
+    risen = [float(n % 8 == 0) for n in range(1000)]
+    assert 10 < until(risen, sooner=True) < 0.7 * until(risen, sooner=False) < 700
+    draw = random.Random("false")
+    stable = [until((float(draw.random() < 0.05) for _ in range(10_000)), sooner=True) for _ in range(60)]
+    assert sum(stable) / len(stable) >= 0.9 * PATIENCE
 
 
 def test_an_error_that_rises_withdraws_the_certificate_from_about_then() -> None:
