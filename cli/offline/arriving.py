@@ -6,12 +6,12 @@ has it: the votes have their share in a label whose posterior stays short of the
 another class has become likelier, and an item is opened again as often as it has rounds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cli.offline.choosing import Choosing, arriving
+from cli.offline.choosing import Choosing, Given, arriving
 from services.qc.domain.answers import Answers, Floats, Ints
 from services.qc.domain.asking import Crowd
 from services.qc.domain.doubt import MAX_ROUNDS, SLACK, in_doubt
@@ -73,18 +73,76 @@ class Stopped:
         used: (tasks,); opinions taken.
         answers: those opinions.
         stream: as it stands after its last refresh.
-        reopened: how often a stopped task was opened again.
+        reopened: (tasks,); how often each was opened again after it had stopped.
     """
 
     posterior: Floats
     used: Ints
     answers: Answers
     stream: Stream
-    reopened: int
+    reopened: Ints
+
+
+class _Course:
+    """How far a stream has come: which items take no more for now, and what those that do have.
+
+    Attributes:
+        stream: of the answers that were looked at.
+        chosen: who is asked next; None: people come as they do.
+        votes: of each item by class.
+        ends: the shares that each stopped item was labelled by.
+        again: how often each item was opened again.
+    """
+
+    def __init__(self, answers: Answers, rule: Rule, seed: int, *, ordered: bool) -> None:
+        self._rule = rule
+        self.stream, self.again = Stream(answers.classes, ordered=ordered), [0] * answers.items
+        self.votes = [[0] * answers.classes for _ in self.again]
+        self._most: list[int] = np.minimum(rule.most, answers.opinions).astype(int).tolist()
+        self.ends: dict[int, list[float]] = {}
+        self.chosen = Choosing(answers, seed, rule.prefer, self.ends) if rule.prefer > 0.0 else None
+        self._crowd = self.stream.crowd(rule.prefer)
+
+    def _left(self, item: int) -> int:
+        return self._most[item] - sum(self.votes[item])
+
+    def take(self, given: Iterable[Given]) -> None:
+        """Each answer in turn; what comes for a stopped item is not looked at."""
+        for item, annotator, symbol in given:
+            if item in self.ends:
+                continue
+            posterior = self.stream.answer(item, annotator, symbol)
+            self.votes[item][symbol] += 1
+            used, left = sum(self.votes[item]), self._left(item)
+            if self._rule.enough(posterior, self._crowd, used=used, left=left):
+                sure = self._rule.regret is None or max(posterior) >= self._rule.target
+                self.ends[item] = posterior if sure else self.stream.label(item, self.votes[item])
+            if self.stream.due:
+                self.stream.refresh()
+                self.look()
+
+    def look(self) -> bool:
+        """Open again what the newest snapshot leaves in doubt; whether there was any."""
+        rule, ends = self._rule, self.ends
+        self._crowd = crowd = self.stream.crowd(rule.prefer)
+        if self.chosen is not None:
+            self.chosen.worth = crowd.worth
+        shares = self.stream.posterior().tolist()
+        doubted = [
+            one
+            for one, given in ends.items()
+            if rule.doubts(shares[one], given, crowd, left=self._left(one), again=self.again[one])
+        ]
+        for one in doubted:
+            del ends[one]
+            self.again[one] += 1
+        return bool(doubted)
 
 
 def run(answers: Answers, rule: Rule, seed: int, *, ordered: bool = False) -> Stopped:
     """Feed the answers in an order drawn by the seed; what comes for a stopped item is never looked at.
+
+    Where people are drawn by a regret, it ends when every label was held against a snapshot that knows all answers.
 
     Args:
         answers: one by each worker to a task at most.
@@ -92,39 +150,21 @@ def run(answers: Answers, rule: Rule, seed: int, *, ordered: bool = False) -> St
         seed: of the order.
         ordered: the classes stand from lowest to highest.
     """
-    stream, again = Stream(answers.classes, ordered=ordered), [0] * answers.items
-    votes = [[0] * answers.classes for _ in again]
-    most: list[int] = np.minimum(rule.most, answers.opinions).astype(int).tolist()
-    ends: dict[int, list[float]] = {}
-    chosen = Choosing(answers, seed, rule.prefer, ends) if rule.prefer > 0.0 else None
-    crowd = stream.crowd(rule.prefer)
-    for item, annotator, symbol in arriving(answers, seed) if chosen is None else chosen:
-        if item in ends:
-            continue
-        posterior = stream.answer(item, annotator, symbol)
-        votes[item][symbol] += 1
-        used = sum(votes[item])
-        if rule.enough(posterior, crowd, used=used, left=most[item] - used):
-            sure = rule.regret is None or max(posterior) >= rule.target
-            ends[item] = posterior if sure else stream.label(item, votes[item])
-        if stream.due:
-            stream.refresh()
-            crowd = stream.crowd(rule.prefer)
-            if chosen is not None:
-                chosen.worth = crowd.worth
-            shares = stream.posterior().tolist()
-            left = {one: most[one] - sum(votes[one]) for one in ends}
-            for one in [i for i in ends if rule.doubts(shares[i], ends[i], crowd, left=left[i], again=again[i])]:
-                del ends[one]
-                again[one] += 1
+    course = _Course(answers, rule, seed, ordered=ordered)
+    stream = course.stream
+    course.take(arriving(answers, seed) if course.chosen is None else course.chosen)
     stream.settle()
+    while rule.regret is not None and course.chosen is not None and course.look():
+        course.take(course.chosen)
+        stream.settle()
     shares = np.full((answers.items, answers.classes), 1.0 / answers.classes)
     open_ = stream.posterior()
     shares[: len(open_)] = open_
-    for item, posterior in ends.items():
+    for item, posterior in course.ends.items():
         shares[item] = posterior
-    used_by = np.array([sum(one) for one in votes], dtype=np.int32)
-    return Stopped(shares, used_by, _taken(stream.answers(), answers), stream, sum(again))
+    used_by = np.array([sum(one) for one in course.votes], dtype=np.int32)
+    reopened = np.array(course.again, dtype=np.int32)
+    return Stopped(shares, used_by, _taken(stream.answers(), answers), stream, reopened)
 
 
 def _taken(found: Answers, recorded: Answers) -> Answers:

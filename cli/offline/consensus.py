@@ -138,7 +138,7 @@ def _stopped(recorded: Recorded, method: Method, rule: Rule, seed: int, known: I
     about = {
         "model": last.model, "temperature": found.stream.temperature, "opinions": len(recorded.answers),
         "opinions_used": used, "opinions_per_item": used / len(recorded.tasks), "accuracy_at_stop": at_stop,
-        "refreshes": found.stream.snapshot, "reopened": found.reopened,
+        "refreshes": found.stream.snapshot, "reopened": int(found.reopened.sum()),
         "target": rule.target, "regret": rule.regret, "prefer": rule.prefer,
         "min": rule.least, "max": rule.most, "seed": seed,
     }  # fmt: skip
