@@ -21,6 +21,9 @@ from services.monitor.domain.drift import (
 from services.monitor.domain.drift.alternatives import alternatives, project_on_ball, project_on_hull, splits
 from services.monitor.domain.drift.detector import BLOCK
 from services.monitor.domain.drift.history import History
+from services.monitor.domain.drift.predictive import Predictive
+from services.monitor.domain.drift.reference import KNOWN
+from services.monitor.domain.drift.season import points, regimes
 from services.monitor.domain.drift.steps import Runs, Words
 from tests.support.drift import SHARES, drawn, named, seasonal, shifted
 
@@ -39,16 +42,21 @@ def watched(symbols: list[str], sensitivity: Sensitivity = ROOMY, *, step: int =
 
 
 @pytest.mark.parametrize(
-    ("sticky", "tolerance", "classes", "kind"),
-    [(0.0, 0.0, 5, Words), (0.4, 0.0, 5, Words), (0.4, 0.04, 5, Words), (0.0, 0.0, 2, Words), (0.4, 0.0, 25, Runs)],
-)
-def test_a_block_is_exactly_its_events_one_by_one(sticky: float, tolerance: float, classes: int, kind: type) -> None:
+    ("sticky", "tolerance", "classes", "n", "kind"),
+    [
+        (0.0, 0.0, 5, KNOWN, Words), (0.4, 0.0, 5, KNOWN, Words), (0.4, 0.04, 5, 5_000, Words),
+        (0.0, 0.0, 2, KNOWN, Words), (0.4, 0.0, 25, KNOWN, Runs), (0.4, 0.0, 5, 300, Predictive),
+    ],
+)  # fmt: skip
+def test_a_block_is_exactly_its_events_one_by_one(
+    sticky: float, tolerance: float, classes: int, n: int, kind: type
+) -> None:
     """In blocks of every size: those below a word or a run, whole ones, and with some events left over."""
     rng = np.random.default_rng(1)
     shares = SHARES if classes == len(SHARES) else np.full(classes, 1.0 / classes)
-    reference = learned(named(drawn(rng, 5_000, shares, sticky=sticky)))
+    reference = learned(named(drawn(rng, n, shares, sticky=sticky)), n)
     tables = Tables.of(reference, tolerance=tolerance, seasonal=True)
-    assert isinstance(tables.steps, kind)
+    assert isinstance(tables.predictive or tables.steps, kind)
     assert tables.chained == (sticky > 0.0)
     blocks, single = Detector(tables, 1e300), Detector(tables, 1e300)
     codes = drawn(rng, 1_000 + BLOCK * (BLOCK + 1) // 2, shifted(rng, 0.1, shares), sticky=sticky)
@@ -61,6 +69,7 @@ def test_a_block_is_exactly_its_events_one_by_one(sticky: float, tolerance: floa
         place += size
         assert np.allclose(blocks.r, single.r, rtol=1e-9)
         assert blocks.last == single.last == codes[place - 1]
+        assert (blocks.seen == single.seen).all()
     assert place == len(codes)
 
 
@@ -121,6 +130,17 @@ def test_a_season_in_the_reference_is_no_drift_and_hides_no_other() -> None:
     assert 40_000 <= opened.offset < 41_500
 
 
+@pytest.mark.parametrize("cycles", [0.5, 2.0, 7.5, 15.0, 15.5, 30.5, 31.5])
+def test_the_hull_of_a_season_of_any_pace_holds_its_mean(cycles: float) -> None:
+    """Of 15 cycles, 16 points evenly in time were of one phase: no drift at all was then found as drift."""
+    angle = 2.0 * np.pi * cycles * (np.arange(200) + 0.5) / 200
+    moved = np.array([0.05, -0.04, 0.0, 0.01, -0.02]), np.array([0.0, 0.03, -0.03, 0.01, -0.01])
+    curve = np.cos(angle)[:, None] * moved[0] + np.sin(angle)[:, None] * moved[1]
+    hull = regimes(SHARES, points(curve - curve.mean(axis=0), around=True))
+    sought = alternatives(SHARES)
+    assert ((sought / project_on_hull(sought, hull)) @ SHARES).max() < 1.003
+
+
 def test_tolerant_leaves_alone_what_is_near_and_finds_what_is_far() -> None:
     rng = np.random.default_rng(8)
     tolerant = Sensitivity("tolerant", tolerance=0.06, reference=5_000)
@@ -152,7 +172,7 @@ def test_it_goes_on_from_its_state(cut: int) -> None:
     expected = whole.observe(symbols)
     found = first.observe(symbols[:cut])
     text = json.dumps(first.state())
-    assert len(text) < 20_000
+    assert len(text) < 6_000
     second = Watch.load(ROOMY, json.loads(text))
     found += second.observe(symbols[cut:])
     assert [(f.state, f.offset, f.change) for f in found] == [(f.state, f.offset, f.change) for f in expected]
@@ -197,9 +217,41 @@ def gold_alarms(seed: int, annotators: int, change: int, after: float) -> int:
 
 
 def test_a_small_reference_grows_while_it_holds_still_and_takes_in_no_change() -> None:
-    """A reference of 200 answers is wrong so often that one of 25 people was accused within 2,000."""
-    assert gold_alarms(19, 50, 0, 0.93) == 0
-    assert gold_alarms(22, 20, 150, 0.78) >= 13
+    """Answers of people who did not change, and of those who have lost 15 points after 600."""
+    assert gold_alarms(19, 20, 0, 0.93) == 0
+    assert gold_alarms(22, 10, 600, 0.78) >= 9
+
+
+def evidence_of(counts: list[int], codes: NDArray[np.integer]) -> list[float]:
+    """In nats, after each block of events, by a reference of these counts."""
+    reference = Reference(Alphabet(("right", "wrong")), np.array(counts))
+    detector, found = Detector(Tables.of(reference, tolerance=0.0, seasonal=False), 1e300), []
+    for start in range(0, len(codes), BLOCK):
+        detector.update(codes[start : start + BLOCK].astype(np.uint8))
+        found.append(detector.log_evidence)
+    return found
+
+
+def test_a_lucky_small_reference_accuses_nobody_and_a_change_is_still_found() -> None:
+    """98 of the first 100 right by one of 93 %: taken as known, the rest of their answers are a loss of five points."""
+    rng = np.random.default_rng(20)
+    steady, worse = (rng.random(3_000) < 0.07).astype(int), (rng.random(400) < 0.35).astype(int)
+    assert max(evidence_of([98, 2, 0], steady)) < np.log(1e5)
+    assert max(evidence_of([98 * 200, 2 * 200, 0], steady)) > np.log(1e12)
+    assert max(evidence_of([98, 2, 0], worse)) > np.log(1e9)
+
+
+def test_the_evidence_of_a_small_reference_is_at_most_the_events_too() -> None:
+    """Over what its shares may be, by their posterior: the property behind the guarantee, where they are not known."""
+    rng = np.random.default_rng(21)
+    counts = np.array([12, 6, 0])
+    tables = Tables.of(Reference(Alphabet(("a", "b")), counts), tolerance=0.0, seasonal=False)
+    evidence = []
+    for _ in range(1_000):
+        detector = Detector(tables, 1e300)
+        detector.update(drawn(rng, 20, rng.dirichlet(counts + 0.5)))
+        evidence.append(detector.evidence)
+    assert np.mean(evidence) == pytest.approx(20.0, rel=0.1)
 
 
 def test_tolerant_finds_a_shift_that_many_classes_share() -> None:

@@ -29,6 +29,7 @@ from services.monitor.domain.drift.alternatives import (
     project_on_hull,
     splits,
 )
+from services.monitor.domain.drift.predictive import Predictive
 from services.monitor.domain.drift.reference import Reference
 from services.monitor.domain.drift.season import regimes
 from services.monitor.domain.drift.steps import Steps, steps
@@ -54,11 +55,13 @@ class Tables:
         ratios: (2 * size, alternatives) L_j.
         fading: (alternatives,) g_j.
         chained: whether a repeat has another ratio than what repeats nothing.
+        predictive: what the ratios are to be taken against instead, event by event; None where the reference is known.
     """
 
     ratios: Floats
     fading: Floats
     chained: bool = True
+    predictive: Predictive | None = None
 
     @property
     def size(self) -> int:
@@ -72,7 +75,7 @@ class Tables:
     @classmethod
     def of(cls, reference: Reference, *, tolerance: float, seasonal: bool) -> "Tables":
         """For a null of everything within `tolerance` of the reference (total variation), or of its own season."""
-        p = reference.p
+        p, predictive = reference.p, None
         sought = alternatives(p)
         if tolerance > 0.0:
             sought = np.concatenate([sought, splits(p, tolerance)])
@@ -80,11 +83,13 @@ class Tables:
             sought = sought[far]
             null = project_on_ball(sought, p, tolerance)
             wide, errors = 1.0, 0.0
-        elif seasonal and reference.season is not None:
-            null = project_on_hull(sought, regimes(p, reference.season))
+        elif seasonal and (season := reference.season_points) is not None:
+            null = project_on_hull(sought, regimes(p, season))
             wide, errors = SEASONAL_PARAMETERS, SEASONAL_SAMPLING
         else:
             null, wide, errors = np.broadcast_to(p, sought.shape), 1.0, SAMPLING
+            if not reference.known:
+                predictive, errors = Predictive.of(reference), 0.0
         stay, temper = reference.repeats, 1.0 / reference.overdispersion
         ratio = np.minimum(sought / null, LARGEST_RATIO)
         repeated = np.minimum((stay + (1.0 - stay) * sought) / (stay + (1.0 - stay) * null), LARGEST_RATIO)
@@ -93,7 +98,7 @@ class Tables:
         )
         fading = 1.0 / (1.0 + errors * spread * (1.0 - stay) * temper)
         ratios = np.ascontiguousarray(np.concatenate([ratio.T, repeated.T]) ** temper)
-        return cls(ratios, fading, stay > 0.0)
+        return cls(ratios, fading, stay > 0.0, predictive)
 
 
 class Detector:
@@ -102,6 +107,7 @@ class Detector:
     Attributes:
         r: (alternatives,) R_j.
         last: code of the last event; -1 before the first.
+        seen: (size,) events so far by code, where the reference goes on being learned.
     """
 
     def __init__(self, tables: Tables, threshold: float) -> None:
@@ -109,6 +115,7 @@ class Detector:
         self.threshold = threshold
         self.r = np.zeros(len(tables.fading))
         self.last = -1
+        self.seen = np.zeros(tables.size, dtype=np.int64)
         self._near = False
         self._weights = np.full(len(self.r), 1.0 / max(len(self.r), 1))
 
@@ -132,29 +139,49 @@ class Detector:
         """
         if not len(codes) or not len(self.r):
             return None
+        if self.tables.predictive is not None:
+            return self._learning(codes, self.tables.predictive)
         rows = self._rows(codes)
         after = self.tables.steps.after(self.r, rows)
         near = float(after.dot(self._weights)) * NEAR >= self.threshold
         if near or self._near:
             self._near = near
-            return self._one_by_one(codes, rows)
+            return self._one_by_one(codes, self.tables.ratios[rows])
         self.r, self.last = after, int(codes[-1])
         return None
+
+    def _learning(self, codes: Codes, predictive: Predictive) -> int | None:
+        """As `update`, against the predictive distribution; there is no fading."""
+        factors = predictive.factors(codes, self._repeated(codes), self.seen)
+        ratios = self.tables.ratios[self._rows(codes)] * factors[:, None]
+        products = np.multiply.accumulate(ratios[::-1], axis=0)
+        after = products[-1] * self.r + products.sum(axis=0)
+        near = float(after.dot(self._weights)) * NEAR >= self.threshold
+        if near or self._near:
+            self._near = near
+            index = self._one_by_one(codes, ratios)
+        else:
+            self.r, self.last, index = after, int(codes[-1]), None
+        self.seen += np.bincount(codes if index is None else codes[: index + 1], minlength=self.tables.size)
+        return index
+
+    def _repeated(self, codes: Codes) -> NDArray[np.bool_]:
+        repeated = np.empty(len(codes), dtype=np.bool_)
+        repeated[0] = codes[0] == self.last
+        np.equal(codes[1:], codes[:-1], out=repeated[1:])
+        return repeated
 
     def _rows(self, codes: Codes) -> Codes:
         """Of the tables."""
         if not self.tables.chained:
             return codes
-        repeated = np.empty(len(codes), dtype=np.bool_)
-        repeated[0] = codes[0] == self.last
-        np.equal(codes[1:], codes[:-1], out=repeated[1:])
-        rows: Codes = codes + repeated.view(np.uint8) * np.uint8(self.tables.size)
+        rows: Codes = codes + self._repeated(codes).view(np.uint8) * np.uint8(self.tables.size)
         return rows
 
-    def _one_by_one(self, codes: Codes, rows: Codes) -> int | None:
-        r, ratios, fading, weights = self.r, self.tables.ratios, self.tables.fading, self._weights
-        for index, row in enumerate(rows.tolist()):
-            r = (r * fading + 1.0) * ratios[row]
+    def _one_by_one(self, codes: Codes, ratios: Floats) -> int | None:
+        r, fading, weights = self.r, self.tables.fading, self._weights
+        for index, ratio in enumerate(ratios):
+            r = (r * fading + 1.0) * ratio
             if r @ weights >= self.threshold:
                 self.r, self.last, self._near = r, int(codes[index]), True
                 return index
@@ -166,14 +193,19 @@ class Detector:
 
         The budget then counts the events of all of them.
         """
-        self.r = np.sum([self.r, *(other.r for other in others)], axis=0)
+        every = [self, *others]
+        self.r = np.sum([one.r for one in every], axis=0)
+        self.seen = np.sum([one.seen for one in every], axis=0)
         self._near = True
 
     def state(self) -> dict[str, Any]:
-        return {"r": [float(f"{value:.6g}") for value in self.r.tolist()], "last": self.last}
+        seen = {} if self.tables.predictive is None else {"seen": self.seen.tolist()}
+        return {"r": [float(f"{value:.6g}") for value in self.r.tolist()], "last": self.last, **seen}
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Go on from `state()` of a detector of the same reference."""
         if len(state["r"]) == len(self.r):
             self.r = np.array(state["r"], dtype=float)
+        if "seen" in state:
+            self.seen = np.array(state["seen"], dtype=np.int64)
         self.last, self._near = state["last"], True

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from services.monitor.domain.drift.packing import lengthened, shortened
+
 Floats = NDArray[np.float64]
 BIN = 32
 MOST_BINS = 96
@@ -106,12 +108,17 @@ class History:
 
     def state(self) -> dict[str, Any]:
         bins = self.bins()
-        return {"end": self.end, "bins": bins.tolist(), "filled": self._held}
+        counts = [shortened(row) for row in bins.T.tolist()]
+        return {"end": self.end, "length": len(bins), "counts": counts, "filled": self._held}
 
     @classmethod
     def load(cls, state: Mapping[str, Any], size: int) -> "History":
         found = cls(size, 0)
-        rows = np.array(state["bins"], dtype=np.int64).reshape(-1, size)
+        if "bins" in state:  # of an earlier version
+            rows = np.array(state["bins"], dtype=np.int64).reshape(-1, size)
+        else:
+            columns = [lengthened(counts, state["length"]) for counts in state["counts"]]
+            rows = np.array(columns, dtype=np.int64).reshape(size, -1).T
         closed = rows[:-1] if state["filled"] else rows
         found._counts[: len(closed)], found._used = closed, len(closed)
         if state["filled"]:

@@ -1,6 +1,5 @@
 """A signal's detector as it is kept between batches: its watch, where its events stood in time, and whose they are."""
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -8,13 +7,14 @@ from typing import Any, NamedTuple
 
 from services.monitor.domain.drift.bins import LEARNED_FROM, Bins
 from services.monitor.domain.drift.marks import Marks
+from services.monitor.domain.drift.packing import packed, steps_of, unpacked
 from services.monitor.domain.drift.signals import BY_PEOPLE, CONFIDENCE, GOLD, Group, weight
 from services.monitor.domain.drift.standing import DetectorState, Standing
 from services.monitor.domain.drift.telling import Context, raised, tell
 from services.monitor.domain.drift.watch import TOLERANCE, Finding, Sensitivity, Watch
 from shared.events import Drift, DriftAlarm
 
-EXEMPLARS, RECENT, RECENT_SYMBOLS = 10, 3, 50
+EXEMPLARS, RECENT, RECENT_SYMBOLS, MARKS = 10, 3, 50, 128
 FEWER_BY_PEOPLE, OF_GOLD, LEAST = 10, 50, 200
 
 
@@ -43,7 +43,7 @@ class Keeper:
         self._bins = self._new_bins()
         self.watch = Watch(self._sensitivity(), _version(group))
         self.alarm: DriftAlarm | None = None
-        self._marks = Marks()
+        self._marks = Marks(MARKS)
         self._recent: dict[str, list[str]] = {}
 
     def _new_bins(self) -> Bins | None:
@@ -83,7 +83,7 @@ class Keeper:
         symbols = taken.symbols if self._bins is None else self._bins.named(taken.symbols)
         if not symbols:
             return told
-        self._marks.add(self.watch.offset, taken.observed_at.timestamp())
+        self._marks.add(self.watch.offset, round(taken.observed_at.timestamp() * 1000.0))
         for symbol, item_id in taken.items.items():
             name_ = symbol if self._bins is None else self._bins.name(symbol)
             if name_ in self._recent or len(self._recent) < RECENT_SYMBOLS:
@@ -108,7 +108,7 @@ class Keeper:
 
     def _time(self, offset: int) -> datetime | None:
         nearest = self._marks.nearest(offset)
-        return None if nearest is None else datetime.fromtimestamp(nearest[1], UTC)
+        return None if nearest is None else datetime.fromtimestamp(nearest[1] / 1000.0, UTC)
 
     def standing(self) -> Standing:
         """For whoever looks at it."""
@@ -121,18 +121,18 @@ class Keeper:
         )  # fmt: skip
 
     def state(self) -> str:
-        """For the database."""
-        document = {
+        """For the database: a few kB of text."""
+        open_ = self.alarm if self.watch.alarmed else None  # of one that is over nothing more is told
+        return packed({
             "group": self._group, "watch": self.watch.state(), "marks": self._marks.state(),
             "bins": None if self._bins is None else self._bins.state(),
-            "recent": self._recent, "alarm": None if self.alarm is None else self.alarm.model_dump(mode="json"),
-        }  # fmt: skip
-        return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+            "recent": self._recent, "alarm": None if open_ is None else open_.model_dump(mode="json"),
+        })  # fmt: skip
 
     @classmethod
     def load(cls, text: str, policy: Drift, *, sliced: bool = False) -> "Keeper":
         """Go on from `state()`."""
-        state: dict[str, Any] = json.loads(text)
+        state = unpacked(text)
         found = cls(Group(*state["group"]), policy, sliced=sliced)
         found.watch = Watch.load(found.watch.sensitivity, state["watch"])
         if found._bins is not None:
@@ -142,9 +142,17 @@ class Keeper:
             else:
                 found._bins = Bins.load(kept, min(LEARNED_FROM, policy.reference // 2))
         found.alarm = None if state["alarm"] is None else DriftAlarm.model_validate(state["alarm"])
-        found._marks = Marks.load(state["marks"])
+        found._marks = Marks.load(_marks_state(state["marks"]), MARKS)
         found._recent = state["recent"]
         return found
+
+
+def _marks_state(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Earlier versions wrote the offsets themselves, and times in seconds."""
+    if "offsets" not in state:
+        return state
+    times = [round(seconds * 1000.0) for seconds in state["places"]]
+    return {"offset_steps": steps_of(state["offsets"]), "place_steps": steps_of(times)}
 
 
 def _version(group: Group) -> str:

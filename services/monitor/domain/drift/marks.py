@@ -2,22 +2,30 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
+
+from services.monitor.domain.drift.packing import steps_of
 
 MOST = 512
 
 
 class Marks:
-    """Places by offset of the signal, exact for the newest and thinner with age."""
+    """Places by offset of the signal, exact for the newest and thinner with age.
 
-    def __init__(self) -> None:
+    Args:
+        most: that are kept.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
         self._offsets: list[int] = []
         self._places: list[Any] = []
 
     def add(self, offset: int, place: Any) -> None:
         """Say where the event of this offset stood; offsets never fall."""
-        if len(self._offsets) == MOST:
-            half = MOST // 2
+        while len(self._offsets) >= self._most:
+            half = len(self._offsets) // 2
             self._offsets[:half] = self._offsets[0:half:2]
             self._places[:half] = self._places[0:half:2]
         self._offsets.append(offset)
@@ -31,10 +39,12 @@ class Marks:
         return self._offsets[index], self._places[index]
 
     def state(self) -> dict[str, Any]:
-        return {"offsets": self._offsets, "places": self._places}
+        """Of places that are whole numbers."""
+        return {"offset_steps": steps_of(self._offsets), "place_steps": steps_of(self._places)}
 
     @classmethod
-    def load(cls, state: Mapping[str, Any]) -> "Marks":
-        found = cls()
-        found._offsets, found._places = list(state["offsets"]), list(state["places"])
+    def load(cls, state: Mapping[str, Any], most: int = MOST) -> "Marks":
+        found = cls(most)
+        found._offsets = list(accumulate(state["offset_steps"]))
+        found._places = list(accumulate(state["place_steps"]))
         return found

@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.monitor.domain.drift.alphabet import Alphabet
-from services.monitor.domain.drift.season import USED, chi2_above, curve
+from services.monitor.domain.drift.packing import lengthened, shortened
+from services.monitor.domain.drift.season import USED, chi2_above, curve, points
 
 Floats = NDArray[np.float64]
 BLOCKS = 100
+KNOWN = 10_000
+"""Events from which on shares are taken as known, but for what fading pays for."""
 MAX_SYMBOLS = 500
 LEAST_BLOCKS, LEAST_COUNT = 10, 10
 OVERFLOW = "\x7f"
@@ -43,6 +46,16 @@ class Reference:
     @property
     def n(self) -> int:
         return int(self.counts.sum())
+
+    @property
+    def known(self) -> bool:
+        """Whether its shares are taken as they are; those of smaller ones go on being learned."""
+        return self.n >= KNOWN
+
+    @property
+    def season_points(self) -> Floats | None:
+        """(POINTS, size) what is used of its season."""
+        return None if self.season is None else points(self.season, around=not self.known)
 
     @property
     def inflation(self) -> float:
@@ -191,12 +204,20 @@ class Learner:
     def state(self) -> dict[str, Any]:
         return {
             "target": self.target, "n": self.n, "repeats": self.repeats, "last": self.last, "width": self.width,
-            "blocks": [dict(block) for block in self.blocks],
+            "counts": {symbol: shortened(block[symbol] for block in self.blocks) for symbol in sorted(self.seen)},
+            "length": len(self.blocks),
         }  # fmt: skip
 
     @classmethod
     def load(cls, state: Mapping[str, Any]) -> "Learner":
-        blocks = [Counter[str](block) for block in state["blocks"]]
+        if "blocks" in state:  # of an earlier version
+            blocks = [Counter[str](block) for block in state["blocks"]]
+        else:
+            blocks = [Counter[str]() for _ in range(state["length"])]
+            for symbol, counts in state["counts"].items():
+                for block, count in zip(blocks, lengthened(counts, len(blocks)), strict=True):
+                    if count:
+                        block[symbol] = count
         seen = {symbol for block in blocks for symbol in block}
         return cls(state["target"], state["n"], state["repeats"], state["last"], seen, blocks, state["width"])
 
@@ -248,10 +269,11 @@ def _overdispersion(blocks: Floats, chain: float, season: Floats | None) -> floa
 
 def reference_state(reference: Reference) -> dict[str, Any]:
     """As JSON."""
+    season = reference.season_points
     return {
         "named": reference.alphabet.named, "rare": reference.alphabet.rare, "counts": reference.counts.tolist(),
         "singles": reference.singles, "repeats": reference.repeats, "overdispersion": reference.overdispersion,
-        "season": None if reference.season is None else np.round(reference.season[::4], 5).tolist(),
+        "season": None if season is None else np.round(season, 5).tolist(),
     }  # fmt: skip
 
 

@@ -12,6 +12,10 @@ LEVEL = 0.001
 WIDER = 1.2
 """The fitted curve is widened by this: an amplitude is estimated with an error."""
 POINTS = 16
+SLOW = 4
+"""Cycles per reference of which so many points, evenly in time, still see every phase."""
+FLAT = 1e-6
+"""A curve whose second axis is this short beside the first is a line."""
 USED = 0.001
 """Symbols of a smaller share tell nothing about variance."""
 
@@ -58,11 +62,30 @@ def curve(blocks: Floats, inflation: float) -> Floats | None:
     return found if degrees > 0 and best > chi2_above(LEVEL, degrees) else None
 
 
-def regimes(mean: Floats, deviations: Floats) -> Floats:
-    """(POINTS, symbols) distributions along a seasonal curve around the mean share, a little widened."""
-    picked = deviations[np.linspace(0, len(deviations) - 1, POINTS).astype(int)]
-    points = np.maximum(mean + WIDER * picked, 1e-6)
-    result: Floats = points / points.sum(axis=1, keepdims=True)
+def points(deviations: Floats, *, around: bool) -> Floats:
+    """(POINTS, symbols) what is used of a curve: points evenly in time, or of a fast one evenly around it.
+
+    Evenly in time, points of 15 or 30 cycles are all of about the same phase: their hull does not hold the mean.
+    """
+    order = np.arange(len(deviations))
+    if around and len(deviations) > POINTS:
+        left, size, _ = np.linalg.svd(deviations, full_matrices=False)
+        first, second = left[:, 0], left[:, 1] * (size[1] > FLAT * size[0])
+        if int((np.diff(np.sign(first)) != 0).sum()) > 2 * SLOW:
+            order = np.argsort(np.arctan2(second, first), kind="stable")
+    picked: Floats = deviations[order[np.linspace(0, len(order) - 1, POINTS).astype(int)]]
+    return picked
+
+
+def regimes(mean: Floats, picked: Floats) -> Floats:
+    """(POINTS, symbols) distributions along a seasonal curve around the mean share, a little widened.
+
+    Args:
+        mean: (symbols,) shares.
+        picked: (POINTS, symbols) deviations from it, see `points`.
+    """
+    shares = np.maximum(mean + WIDER * picked, 1e-6)
+    result: Floats = shares / shares.sum(axis=1, keepdims=True)
     return result
 
 

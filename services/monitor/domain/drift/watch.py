@@ -304,7 +304,7 @@ class Watch:
             "reference": None if self.reference is None else reference_state(self.reference),
             "prior": None if self._prior is None else reference_state(self._prior),
             "detector": None if self.detector is None else self.detector.state(),
-            "history": self._history.state(),
+            "history": None if self.detector is None else self._history.state(),
             "finding": None if self._finding is None else finding_state(self._finding),
         }  # fmt: skip
 
