@@ -10,6 +10,7 @@ from services.prelabel.domain import sketching
 from services.prelabel.domain.sketching import by_pixels, by_sounds
 from services.prelabel.store.files import sha256_of
 from services.prelabel.store.sessions import LoadedModel
+from shared import sketches
 from shared.events import Abstention, FeaturesContent, FeaturesInput, ImageInput, Manifest, MediaContent, Prediction
 from tests.support import onnx_decoders
 from tests.support import onnx_models as make
@@ -62,7 +63,7 @@ async def test_what_cannot_be_sketched_is_predicted_all_the_same(
 ) -> None:
     """By a model, and by none; the others of the batch keep theirs."""
     project = prelabel.project(make.DIGITS, data="image", **ASKS)
-    given, drawn = [*pictures()[:5], MediaContent(kind="image", data=make.png(np.zeros((8, 8))))], sketching.pictures
+    given, drawn = [*pictures()[:5], MediaContent(kind="image", data=make.png(np.zeros((8, 8))))], sketches.pictures
 
     def fails_on_black(grey: Any) -> list[bytes | None]:
         if (np.ptp(grey, axis=(1, 2)) == 0.0).any():
@@ -126,7 +127,7 @@ async def test_a_models_own_features_tell_what_it_takes_for_alike(
     alone = await prelabel.predict([FeaturesContent(features=tuple(rows[0].tolist()))])
     assert apart(alone[0], found[0], "features") <= 1
     run = LoadedModel.run
-    monkeypatch.setattr(LoadedModel, "run", lambda *a, **how: (made := run(*a, **how)) | {"h": made["h"][:-1]})
+    monkeypatch.setattr(LoadedModel, "run", lambda *a, **how: {**(made := run(*a, **how)), "h": made["h"][:-1]})
     odd = await prelabel.predict([FeaturesContent(features=tuple(row)) for row in rows.tolist()])
     assert [(one.value, one.features) for one in odd] == [(one.value, None) for one in found]
     assert prelabel.counted("labelstream_prelabel_unsketched_total", of="features") == 10
