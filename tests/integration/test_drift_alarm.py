@@ -11,6 +11,7 @@ from aiokafka.admin import NewTopic
 from confluent_kafka import Producer
 
 from cli.project.commands import apply_spec
+from services.monitor.domain.drift.packing import unpacked
 from services.prelabel.app import build
 from services.prelabel.settings import PrelabelSettings
 from shared import events as ev
@@ -21,14 +22,14 @@ from shared.runtime.settings import KafkaSettings
 from shared.topics import LABELS, QUALITY
 from tests.support import events as make
 from tests.support.deployment import Deployment
-from tests.support.probe import running
+from tests.support.probe import running, until
 from tests.support.servers import Database
 
 pytestmark = pytest.mark.timeout(120)
 
 USUAL, OTHER = (0.7, 0.2, 0.1), (0.05, 0.15, 0.8)
 BEFORE, SHIFTED, AFTER = 1100, 90, 300
-FOLDED = "SELECT (watch::json->'watch'->>'offset')::int FROM detectors WHERE signal = 'predicted_class'"
+STATE = "SELECT watch FROM detectors WHERE signal = 'predicted_class'"
 EXPLAINED = "SELECT count(*) FROM alarms WHERE jsonb_array_length(alarm->'suspects') > 0"
 RESOLVED = "SELECT count(*) FROM alarms WHERE state = 'resolved'"
 
@@ -72,6 +73,16 @@ async def told(kafka: KafkaSettings) -> list[ev.DriftAlarm]:
     return found
 
 
+async def folded(deployed: Deployment, events: int) -> None:
+    """Wait until the detector has seen so many."""
+
+    async def so() -> bool:
+        state = await deployed.value("monitor", STATE)
+        return state is not None and unpacked(state)["watch"]["offset"] == events
+
+    await until(so, 60)
+
+
 async def test_a_shift_is_one_alarm_with_its_cause_until_the_mix_returns(
     kafka_settings: KafkaSettings, database: Database, prefix: str, tmp_path: Path
 ) -> None:
@@ -84,13 +95,13 @@ async def test_a_shift_is_one_alarm_with_its_cause_until_the_mix_returns(
     quick = {"drift_interval_s": 0.2, "diagnose_interval_s": 0.3}
     async with running(prelabel), deployed.services(monitor_settings=quick):
         shop.send(BEFORE, USUAL, hour=0.0, hours=6.0)
-        await deployed.until("monitor", FOLDED, BEFORE, 60)
+        await folded(deployed, BEFORE)
         assert await told(kafka_settings) == []
         shop.send(SHIFTED, OTHER, hour=6.5, hours=0.5)
         await deployed.until("monitor", EXPLAINED, 1, 60)
         shop.send(AFTER, USUAL, hour=7.5, hours=0.4)
         await deployed.until("monitor", RESOLVED, 1, 60)
-        await deployed.until("monitor", FOLDED, shop.sent, 60)
+        await folded(deployed, shop.sent)
         assert len(await read_all(kafka_settings, LABELS.name)) == shop.sent
 
     alarms = await told(kafka_settings)
