@@ -152,7 +152,7 @@ def _hints(sketch: Callable[[slice], list[Sketch | None]], rows: range, of: str,
     """Sketches of rows. They are hints: where one cannot be made, whatever the reason, the prediction goes without."""
     try:
         return sketch(slice(rows.start, rows.stop))
-    except Exception as error:  # noqa: BLE001  # as said
+    except Exception as error:  # noqa: BLE001  # a hint may not cost a prediction
         if len(rows) > 1:
             half = len(rows) // 2
             return [one for part in (rows[:half], rows[half:]) for one in _hints(sketch, part, of, work)]

@@ -68,7 +68,7 @@ class LoadedModel:
         name = self.manifest.features_output
         if name is None or name in self.output_names:
             return None
-        if outputs[name].shape[:1] == (rows,) and outputs[name].ndim >= 2:  # noqa: PLR2004
+        if outputs[name].shape[:1] == (rows,) and outputs[name].ndim > 1:
             return None
         return f"output {name!r} of shape {outputs[name].shape}, not ({rows}, features)"
 
