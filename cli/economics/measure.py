@@ -9,8 +9,8 @@ from services.prelabel.domain.questions import Question
 from services.prelabel.store.files import read_model
 from services.prelabel.store.inference import Work, predict
 from services.prelabel.store.sessions import load_model
-from services.prelabel.training.domain.sets import is_held_out
-from shared.events import ModelVersion, ProjectSpec, content_hash
+from services.prelabel.training.domain.sets import group_of, is_held_out
+from shared.events import ModelVersion, ProjectSpec, Training, content_hash
 from shared.labels import category
 
 AT_MOST = 5000
@@ -20,7 +20,7 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 def model_accuracy(
     version: ModelVersion, spec: ProjectSpec, contents: Contents, truth: Mapping[str, str], directory: Path
 ) -> float | None:
-    """The share of held-out contents of known truth that a model labels right; one content of each group counts.
+    """The share of held-out contents of known truth that a model labels right.
 
     Runs in a thread.
 
@@ -37,12 +37,7 @@ def model_accuracy(
     training = spec.training
     if training is None:
         return None
-    asked: dict[str, str] = {}
-    for task in sorted(truth):
-        group = contents.groups.get(task) or content_hash(contents.by_task[task])
-        if is_held_out(spec.project, group, training.holdout_share):
-            asked.setdefault(group, task)
-    tasks = list(asked.values())[:AT_MOST]
+    tasks = held_out(spec.project, training, contents, truth)[:AT_MOST]
     if not tasks:
         return None
     content = read_model(
@@ -54,3 +49,10 @@ def model_accuracy(
     said = predict(questions, model, {}, why_no_model="", predicted_at=EPOCH, max_pixels=1, work=Work())
     right = sum(one.value is not None and category(one.value) == truth[one.item_id] for one in said)
     return right / len(tasks)
+
+
+def held_out(project_id: str, training: Training, contents: Contents, truth: Mapping[str, str]) -> list[str]:
+    """The tasks of known truth that the trainer holds out, in their order."""
+    seed, share = training.holdout_seed or project_id, training.holdout_share
+    groups = {task: group_of(contents.groups.get(task), content_hash(contents.by_task[task])) for task in truth}
+    return [task for task in sorted(truth) if is_held_out(seed, groups[task], share)]

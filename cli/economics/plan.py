@@ -23,6 +23,8 @@ DAYS = 10
 GATE_S = 2.0
 """Nobody waits for more labels here: a trial ends at once, with those that there are."""
 GATE_MARGIN = 0.1
+HOLDOUT = "economics"
+"""All policies are measured on the same contents."""
 RECORDED = "recorded"
 """Metadata of an item of `crowdsourced`: how many opinions it may take."""
 SIZES_AT_MOST = 50
@@ -87,6 +89,7 @@ def spec_of(policy: str, crowd: Crowd, contents: Contents, options: Options, *, 
         first_after=labels,
         after_labels=labels,
         group_by=GROUP if contents.groups else None,
+        holdout_seed=HOLDOUT,
         gate=Gate(shadowed=0, within_s=GATE_S, margin=GATE_MARGIN),
     )
     return ProjectSpec(

@@ -37,6 +37,11 @@ class Training(FilePart):
     holdout_share: Annotated[float, Field(ge=0.05, le=0.5)] = Field(
         default=0.2, description="Share of the contents that no model is trained on, drawn uniformly: the gate's."
     )
+    holdout_seed: Slug | None = Field(
+        default=None,
+        description="Names the draw of what is held out: projects with the same one hold out the same contents or"
+        " groups; absent: the project's own.",
+    )
     group_by: MetadataKey | None = Field(
         default=None,
         description="Metadata of an item that names its group (a customer, a base image): a group is never split"

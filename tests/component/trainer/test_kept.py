@@ -2,12 +2,15 @@
 
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.economics.contents import GROUP, Contents
+from cli.economics.measure import held_out
 from services.prelabel.training.domain.sets import Row, split
 from services.prelabel.training.store import reading
 from services.prelabel.training.store.files import drop_before, write_set
@@ -26,7 +29,7 @@ from services.prelabel.training.store.intake import (
 )
 from services.prelabel.training.store.kept import Kept, claim_cluster, get_offsets, save_offsets
 from shared.errors import ConfigurationError, RetryLater
-from shared.events import Evidence, TextContent
+from shared.events import Evidence, TextContent, Training
 from shared.events.items import content_hash
 from shared.labels import Names
 from tests.support import events as make
@@ -53,6 +56,26 @@ async def fill(kept: Kept, number: int = 20) -> None:
 async def labelled(kept: Kept) -> list[Any]:
     known = {"positive", "negative", "neutral"}
     return await kept.run(lambda connection: reading.list_labelled(connection, PROJECT, None, known))
+
+
+async def test_economics_measures_models_on_what_is_held_out(kept: Kept) -> None:
+    items = [make.item(f"i{n}", text=f"text {n}", metadata={GROUP: f"g{n // 4}"}) for n in range(80)]
+    await kept.run(lambda connection: add_items(connection, items))
+    await kept.run(lambda connection: add_labels(connection, [make.label(one.item_id) for one in items]))
+    known = ["positive"]
+    labels = await kept.run(lambda connection: reading.list_labelled(connection, PROJECT, GROUP, known))
+    truth = {one.item_id: "positive" for one in items}
+    groups = {one.item_id: str(one.metadata[GROUP]) for one in items}
+    contents = Contents({one.item_id: one.content for one in items}, groups, "text", learnable=True)
+    measured = {}
+    for seed in (PROJECT, "shared"):
+        sides = split(seed, labels, share=0.2, grouped=True)
+        measured[seed] = held_out(PROJECT, Training(holdout_seed=seed), contents, truth)
+        assert sorted(one.item_id for one in sides.held_out) == measured[seed]
+    assert measured[PROJECT] == held_out(PROJECT, Training(), contents, truth) != measured["shared"]
+    alone = await kept.run(lambda connection: reading.list_labelled(connection, PROJECT, None, known))
+    sides, ungrouped = split(PROJECT, alone, share=0.2, grouped=False), replace(contents, groups={})
+    assert sorted(one.item_id for one in sides.held_out) == held_out(PROJECT, Training(), ungrouped, truth)
 
 
 async def test_one_process_holds_the_directory(kept: Kept) -> None:

@@ -1,6 +1,7 @@
 """Labels to a training set: one row per content, copies on one side, weighted by what is known of the label."""
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -53,20 +54,31 @@ class Sides:
     labels_hash: str
 
 
-def is_held_out(project_id: str, group: str, share: float) -> bool:
-    """Whether a group is held out: a hash of stable names, so it stays on its side for ever."""
-    drawn = hashlib.sha256(f"holdout\x1f{project_id}\x1f{group}".encode("utf-8", "surrogatepass")).digest()
+def group_of(named: object, content_hash: str) -> str:
+    """The group of an item by its metadata's value; one that lacks the key is a group of its own content."""
+    return content_hash if named is None else json.dumps(named)
+
+
+def is_held_out(seed: str, group: str, share: float) -> bool:
+    """Whether a group is held out: a hash of stable names, so it stays on its side for ever.
+
+    Args:
+        seed: `training.holdout_seed`, or the project's name.
+        group: as `group_of` gives it.
+        share: of the groups that is held out.
+    """
+    drawn = hashlib.sha256(f"holdout\x1f{seed}\x1f{group}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(drawn[:8], "big") < share * SPACE
 
 
-def split(project_id: str, labels: Iterable[Labelled], *, share: float, grouped: bool) -> Sides:
+def split(seed: str, labels: Iterable[Labelled], *, share: float, grouped: bool) -> Sides:
     """The two sides. A function of the labels alone, whatever their order.
 
     A group is held out by its hash; so is each content of the audit lane, except where groups are the user's own and
     the group is on the other side: then that audit is on neither.
 
     Args:
-        project_id: seeds the draw.
+        seed: of the draw, see `is_held_out`.
         labels: the live labels of a project.
         share: of the groups that is held out.
         grouped: whether groups are more than copies of one content.
@@ -76,7 +88,7 @@ def split(project_id: str, labels: Iterable[Labelled], *, share: float, grouped:
     held_out: list[Labelled] = []
     learned: dict[str, list[Labelled]] = defaultdict(list)
     for one in known:
-        if is_held_out(project_id, one.group, share):
+        if is_held_out(seed, one.group, share):
             held_out.append(one)
         elif one.content_hash not in audited:
             learned[one.content_hash].append(one)

@@ -70,7 +70,8 @@ class Trials:
             lambda connection: reading.list_labelled(connection, name, group_by, known, names)
         )
         share, grouped = training.holdout_share, group_by is not None
-        return await asyncio.to_thread(split, name, labels, share=share, grouped=grouped)
+        seed = training.holdout_seed or name
+        return await asyncio.to_thread(split, seed, labels, share=share, grouped=grouped)
 
     def pending(self, project_id: str, trained: str | None) -> ModelVersion | None:
         """The model that waits for a verdict: on trial, or the first one of the project."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.prelabel.training.domain.gate import Pair
-from services.prelabel.training.domain.sets import Labelled
+from services.prelabel.training.domain.sets import Labelled, group_of
 from services.prelabel.training.store.intake import Alarm
 from shared.labels import SAME, Names
 
@@ -68,8 +68,7 @@ def list_categories(connection: Connection, project_id: str, names: Names = SAME
 
 def _group(metadata: str, group_by: str | None, content_hash: str) -> str:
     """The group of an item; one that lacks the key is a group of its own content."""
-    found = json.loads(metadata).get(group_by) if group_by is not None else None
-    return content_hash if found is None else json.dumps(found)
+    return group_of(json.loads(metadata).get(group_by) if group_by is not None else None, content_hash)
 
 
 def list_contents(connection: Connection, project_id: str, hashes: Iterable[str]) -> dict[str, bytes]:
