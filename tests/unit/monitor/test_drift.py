@@ -125,6 +125,7 @@ def test_a_season_in_the_reference_is_no_drift_and_hides_no_other() -> None:
     rng = np.random.default_rng(7)
     for _ in range(3):
         assert watched(named(seasonal(rng, 40_000, 0.08, 10_000)), Sensitivity()) == []
+    assert watched(named(seasonal(rng, 36_000, 0.08, 800)), Sensitivity(reference=12_000)) == []  # 15 cycles
     moved = seasonal(rng, 45_000, 0.08, 10_000, after=shifted(rng, 0.15), change=40_000)
     opened, *_ = watched(named(moved), Sensitivity())
     assert 40_000 <= opened.offset < 41_500
@@ -136,7 +137,7 @@ def test_the_hull_of_a_season_of_any_pace_holds_its_mean(cycles: float) -> None:
     angle = 2.0 * np.pi * cycles * (np.arange(200) + 0.5) / 200
     moved = np.array([0.05, -0.04, 0.0, 0.01, -0.02]), np.array([0.0, 0.03, -0.03, 0.01, -0.01])
     curve = np.cos(angle)[:, None] * moved[0] + np.sin(angle)[:, None] * moved[1]
-    hull = regimes(SHARES, points(curve - curve.mean(axis=0), around=True))
+    hull = regimes(SHARES, points(curve - curve.mean(axis=0)))
     sought = alternatives(SHARES)
     assert ((sought / project_on_hull(sought, hull)) @ SHARES).max() < 1.003
 

@@ -55,7 +55,7 @@ class Reference:
     @property
     def season_points(self) -> Floats | None:
         """(POINTS, size) what is used of its season."""
-        return None if self.season is None else points(self.season, around=not self.known)
+        return None if self.season is None else points(self.season)
 
     @property
     def inflation(self) -> float:

@@ -62,13 +62,13 @@ def curve(blocks: Floats, inflation: float) -> Floats | None:
     return found if degrees > 0 and best > chi2_above(LEVEL, degrees) else None
 
 
-def points(deviations: Floats, *, around: bool) -> Floats:
+def points(deviations: Floats) -> Floats:
     """(POINTS, symbols) what is used of a curve: points evenly in time, or of a fast one evenly around it.
 
     Evenly in time, points of 15 or 30 cycles are all of about the same phase: their hull does not hold the mean.
     """
     order = np.arange(len(deviations))
-    if around and len(deviations) > POINTS:
+    if len(deviations) > POINTS:
         left, size, _ = np.linalg.svd(deviations, full_matrices=False)
         first, second = left[:, 0], left[:, 1] * (size[1] > FLAT * size[0])
         if int((np.diff(np.sign(first)) != 0).sum()) > 2 * SLOW:
