@@ -9,8 +9,8 @@ from services.prelabel.domain.questions import Question
 from services.prelabel.store.files import read_model
 from services.prelabel.store.inference import Work, predict
 from services.prelabel.store.sessions import load_model
-from services.prelabel.training.domain.sets import group_of, is_held_out
 from shared.events import ModelVersion, ProjectSpec, Training, content_hash
+from shared.heldout import group_of, is_held_out
 from shared.labels import category
 
 AT_MOST = 5000

@@ -78,6 +78,9 @@ class Prediction(ItemEvent):
     features: Sketch | None = Field(
         default=None, description="Of the model's own features, where it gives them, too: it tells what is new."
     )
+    held_out: bool | None = Field(
+        default=None, description="No model learns from it; said of fresh items, where the project's order explores."
+    )
     item_created_at: Timestamp
     predicted_at: Timestamp
 

@@ -132,6 +132,11 @@ class ProjectSpec(FilePart):
         return any(one.order is not None and one.order.looks_around for one in self.policies)
 
     @property
+    def explores(self) -> bool:
+        """Whether some items come to people by chance, whatever a model thinks of them."""
+        return any(one.order is not None and one.order.explore > 0.0 for one in self.policies)
+
+    @property
     def guaranteed(self) -> AutoAccept | None:
         """The auto-accept that asks for a guarantee; one certificate of the project serves every slice with it."""
         asking = (one.auto_accept for one in self.policies if one.auto_accept is not None)

@@ -14,6 +14,7 @@ class Guess:
 
     `label`: what the item is labelled as, on the word of this prediction or an earlier one; until a round is opened.
     `sketch`, `features`: of the item; kept until it is routed.
+    `held_out`: no model learns from it; the first prediction says so, and it stays.
     """
 
     value: LabelValue | None = None
@@ -31,6 +32,7 @@ class Guess:
     client: str | None = None
     sketch: Sketch | None = None
     features: Sketch | None = None
+    held_out: bool | None = None
 
     @classmethod
     def of(cls, prediction: Prediction) -> "Guess":
@@ -50,6 +52,7 @@ class Guess:
             client=prediction.client,
             sketch=prediction.sketch,
             features=prediction.features,
+            held_out=prediction.held_out,
         )
 
     @classmethod
@@ -111,4 +114,8 @@ def newest(one: Guess | None, other: Guess | None) -> Guess | None:
     if one is None or other is None:
         return one or other
     newer, older = (other, one) if other.order > one.order else (one, other)
-    return newer if older.label is None or newer.label is not None else replace(newer, label=older.label)
+    label = newer.label if newer.label is not None else older.label
+    held_out = newer.held_out or older.held_out
+    if label is newer.label and held_out is newer.held_out:
+        return newer
+    return replace(newer, label=label, held_out=held_out)

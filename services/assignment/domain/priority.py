@@ -10,9 +10,11 @@
     how people are known to confuse classes, of the greatest that it could be;
   - `random`: a draw of the item's own.
   Where the model gave no distribution, its confidence alone speaks. An abstention is 1: nothing is known. For the items
-  that chance has drawn to be explored the value is another draw, whatever the model says: people's answers to those are
-  a fair sample of the stream at any time, and they come up more the surer the model is of the rest. Audits have the
-  policy's value, so that nobody can tell that a task is an audit of a sure prediction.
+  that chance has drawn to be explored the value is another draw, whatever the model or other items say: people's
+  answers to those are a fair sample of the stream at any time, and they come up more the surer the model is of the
+  rest. Beside them what is held out from training is 0 once a model has said something: labels of it make no model
+  surer, so doubt would ask for ever more of it, and the trainer's gate is served best by what chance has drawn
+  (decision 103). Audits have the policy's value, so that nobody can tell that a task is an audit of a sure prediction.
 - `spread`, -1 to 1: what other items say (domain/spread.py): up for what is far from all that was queued lately, down
   for what is nearly the same as something that was.
 - `urgency`, 0 to 1: of the relabel request; a doubted label outranks every first look.
@@ -67,10 +69,12 @@ NOWHERE = Standpoint()
 def value(guess: Guess | None, at: Standpoint, *, audit: bool = False) -> float:
     """How much a label of the item is worth: 0 to 1."""
     order = at.order or USUAL
-    if at.draws.explore < order.explore:
+    if _explored(order, at.draws):
         return at.draws.order
     if audit:
         return order.audits
+    if order.explore > 0.0 and guess is not None and guess.held_out and guess.value is not None:
+        return 0.0
     known = {"random": at.draws.order} | figures(guess, at.confusions)
     return math.fsum(getattr(order, name) * figure for name, figure in known.items()) / weight_of_all(order)
 
@@ -113,7 +117,12 @@ def priority(
     """The score of a round; see the module's page."""
     order = at.order or USUAL
     age = (created_at - EPOCH).total_seconds() / DAY_S / order.age_days
-    return value(guess, at, audit=audit) + at.spread + order.urgency * urgency - age
+    spread = 0.0 if _explored(order, at.draws) else at.spread
+    return value(guess, at, audit=audit) + spread + order.urgency * urgency - age
+
+
+def _explored(order: Order, draws: Draws) -> bool:
+    return draws.explore < order.explore
 
 
 def _entropy(distribution: Mapping[str, float]) -> float:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.assignment.domain.draws import Draws
-from services.assignment.domain.guess import Guess
+from services.assignment.domain.guess import Guess, newest
 from services.assignment.domain.priority import FIGURES, Standpoint, figures, priority, value
 from services.assignment.handlers.outlook import confusions_of
 from shared import events as ev
@@ -83,6 +83,16 @@ def test_what_is_explored_has_the_place_of_chance_and_audits_have_their_own() ->
     drawn = Standpoint(ev.Order(explore=0.2), Draws(0.5, 0.5, 0.5, 0.1))
     assert value(guess(1.0), drawn) == value(None, drawn) == value(guess(0.9), drawn, audit=True) == 0.5
     assert value(guess(1.0), replace(drawn, draws=DRAWS)) == pytest.approx(0.0)
+    copy, other = replace(drawn, spread=-0.5), replace(drawn, spread=-0.5, draws=DRAWS)
+    assert priority(None, make.AT, at=copy) == priority(None, make.AT, at=drawn)
+    assert priority(None, make.AT, at=other) < priority(None, make.AT, at=replace(other, spread=0.0))
+    held = guess(0.5, held_out=True)
+    assert value(held, drawn) == 0.5
+    assert value(held, replace(drawn, draws=DRAWS)) == 0.0 < value(guess(0.5), replace(drawn, draws=DRAWS))
+    assert value(held, Standpoint(ev.Order(), DRAWS)) == value(guess(0.5), Standpoint(ev.Order(), DRAWS))
+    unknown = Guess.of(make.abstention("i1", held_out=True))
+    assert value(unknown, replace(drawn, draws=DRAWS)) == value(None, replace(drawn, draws=DRAWS)) == 1.0
+    assert value(newest(unknown, guess(0.5)), replace(drawn, draws=DRAWS)) == 0.0
     audits = Standpoint(ev.Order(audits=0.4), DRAWS)
     assert value(guess(0.99), audits, audit=True) == value(guess(0.81), audits, audit=True) == 0.4
 

@@ -12,7 +12,8 @@ from hypothesis.extra.numpy import arrays
 
 from services.prelabel.domain.postprocess import Head, abstain, label_value, propose, read_rows
 from services.prelabel.domain.questions import NOBODY, Abstained, Identity, Question
-from shared.events import Abstention, Manifest, Prediction, TextContent, TextInput, entropy
+from shared.events import Abstention, Manifest, Prediction, TextContent, TextInput, content_hash, entropy
+from shared.heldout import group_of, is_held_out
 from shared.labels import Choice, Choices, ChoiceSchema, ChoicesSchema, LabelSchema, Rating, RatingSchema
 from tests.support import events as make
 
@@ -171,3 +172,20 @@ def test_a_fresh_item_is_of_the_first_slice_that_it_fits() -> None:
     (found,) = propose([asked], read_rows(np.array([[0.2, 0.7, 0.1]]), head()), head(), Identity("m1", 3), AT)
     assert isinstance(found, Prediction)
     assert found.slice == "german"
+
+
+def test_a_fresh_item_that_no_model_learns_from_is_said_to_be_held_out() -> None:
+    spec = make.project_spec(policy={"order": {"explore": 0.1}}, training={"group_by": "page", "holdout_seed": "s"})
+    items = [make.item(f"i{n}", text=f"text {n}", metadata={"page": n // 2} if n < 40 else {}) for n in range(60)]
+    asked = [Question.of(item, spec) for item in items]
+    groups = [group_of(item.metadata.get("page"), content_hash(item.content)) for item in items]
+    assert [one.held_out for one in asked] == [is_held_out("s", group, 0.2) or None for group in groups]
+    assert {one.held_out for one in asked[:40]} == {one.held_out for one in asked[40:]} == {True, None}
+    held = next(place for place, one in enumerate(asked) if one.held_out)
+    rows = read_rows(np.array([[0.2, 0.7, 0.1]]), head())
+    (found,) = propose([asked[held]], rows, head(), Identity("m1", 3), AT)
+    nothing = abstain(asked[held], Abstained(Abstention.NO_MODEL, ""), NOBODY, AT)
+    assert isinstance(found, Prediction)
+    assert found.held_out is nothing.held_out is True
+    unasked = (make.project_spec(policy={"order": {"explore": 0.1}}), spec.model_copy(update={"policy": make.policy()}))
+    assert {Question.of(items[held], one).held_out for one in unasked} == {None}

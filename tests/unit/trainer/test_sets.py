@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.prelabel.training.domain.checking import mismatch
-from services.prelabel.training.domain.sets import Labelled, candidate_name, is_held_out, split
+from services.prelabel.training.domain.sets import Labelled, candidate_name, split
+from shared.heldout import is_held_out
 
 
 def labelled(number: int, *, content: str = "", group: str = "", category: str = "a", **more: object) -> Labelled:

@@ -1,12 +1,11 @@
 """Labels to a training set: one row per content, copies on one side, weighted by what is known of the label."""
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-SPACE = 2**64
+from shared.heldout import is_held_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +53,6 @@ class Sides:
     labels_hash: str
 
 
-def group_of(named: object, content_hash: str) -> str:
-    """The group of an item by its metadata's value; one that lacks the key is a group of its own content."""
-    return content_hash if named is None else json.dumps(named)
-
-
-def is_held_out(seed: str, group: str, share: float) -> bool:
-    """Whether a group is held out: a hash of stable names, so it stays on its side for ever.
-
-    Args:
-        seed: `training.holdout_seed`, or the project's name.
-        group: as `group_of` gives it.
-        share: of the groups that is held out.
-    """
-    drawn = hashlib.sha256(f"holdout\x1f{seed}\x1f{group}".encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(drawn[:8], "big") < share * SPACE
-
-
 def split(seed: str, labels: Iterable[Labelled], *, share: float, grouped: bool) -> Sides:
     """The two sides. A function of the labels alone, whatever their order.
 
@@ -78,7 +60,7 @@ def split(seed: str, labels: Iterable[Labelled], *, share: float, grouped: bool)
     the group is on the other side: then that audit is on neither.
 
     Args:
-        seed: of the draw, see `is_held_out`.
+        seed: of the draw, see shared/heldout.py.
         labels: the live labels of a project.
         share: of the groups that is held out.
         grouped: whether groups are more than copies of one content.

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.prelabel.training.domain.gate import Pair
-from services.prelabel.training.domain.sets import Labelled, group_of
+from services.prelabel.training.domain.sets import Labelled
 from services.prelabel.training.store.intake import Alarm
+from shared.heldout import group_of
 from shared.labels import SAME, Names
 
 Connection = sqlite3.Connection
