@@ -24,7 +24,8 @@ def rects(seed: int, number: int) -> Any:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_iou_of_turned_boxes_is_that_of_shapely(seed: int) -> None:
+def test_iou_of_turned_boxes_is_that_of_shapely(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boxes, "AT_ONCE", 300)
     one, two = rects(seed, 40), rects(seed + 100, 40)
     two[:10] = one[:10]
     two[10:20] = [[x + (w - h) / 2, y + (h - w) / 2, h, w, turn + 90] for x, y, w, h, turn in one[10:20]]

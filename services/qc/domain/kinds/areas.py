@@ -73,31 +73,6 @@ def _edges_of_regions(regions: Any, origin: Floats, grain: float) -> Edges:
     return edges_of(points[:-1][inside], points[1:][inside], owner, size, grain)
 
 
-def shared_by_quadrilaterals(left: Floats, right: Floats, at: Ints, to: Ints) -> Floats:
-    """The area that each pair of quadrilaterals shares, whose corners go counter-clockwise (clockwise with y down).
-
-    Args:
-        left: (n, 4, 2).
-        right: (m, 4, 2).
-        at: (pairs,); indices into left.
-        to: (pairs,); indices into right.
-    """
-    low = np.minimum(left.min(axis=(0, 1)), right.min(axis=(0, 1)))
-    high = np.maximum(left.max(axis=(0, 1)), right.max(axis=(0, 1)))
-    origin, grain = _grid(low, high)
-    edges = []
-    for corners in (left, right):
-        points = corners - origin
-        owner, size = np.repeat(np.arange(len(points)), 4), np.full(len(points), 4)
-        edges.append(edges_of(points.reshape(-1, 2), np.roll(points, -1, axis=1).reshape(-1, 2), owner, size, grain))
-    found = np.zeros(len(at))
-    many = AT_ONCE // 16
-    for start in range(0, len(at), many):
-        part = slice(start, start + many)
-        found[part] = _of_pairs(edges[0], edges[1], at[part], to[part], (4, 4))
-    return np.maximum(found, 0.0)
-
-
 def _grid(low: Floats, high: Floats) -> tuple[Floats, float]:
     """The middle, and the width of a cell."""
     return (low + high) / 2.0, max(float(high[0] - low[0]) / CELLS, float(np.finfo(float).tiny))

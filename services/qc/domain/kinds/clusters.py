@@ -161,11 +161,12 @@ def cluster(
         nobody = np.zeros(0, dtype=np.int32)
         return Clusters((), owner, nobody, 0, np.zeros(0), np.zeros((2, 0), dtype=np.int32), np.zeros(0))
     likeness = likeness_of(answers, geometry) if likeness is None else likeness
-    _, names = np.unique([each.label for each in objects], return_inverse=True)
+    index: dict[str, int] = {}
+    names = np.array([index.setdefault(each.label, len(index)) for each in objects], dtype=np.int32)
     starts = np.concatenate([[0], np.cumsum(sizes)])
     rank = sizes if weights is None else weights
     order = sorted((place for place, size in enumerate(sizes) if size), key=lambda place: (-rank[place], place))
-    found = _Assignment(likeness, names.astype(np.int32), owner, geometry.least)
+    found = _Assignment(likeness, names, owner, geometry.least)
     mine = [np.arange(starts[place], starts[place + 1]) for place in order]
     for rows in mine:
         found.place(rows)
@@ -201,7 +202,8 @@ class _Assignment:
         taken = np.full(len(rows), -1, dtype=np.int32)
         near, row, mean = self._means(rows)
         if len(near):
-            used, place = np.unique(near, return_inverse=True)
+            first = np.diff(near, prepend=-1) > 0
+            used, place = near[first], np.cumsum(first) - 1
             scores = mean + SAME_CLASS * self._classes[near, self._names[rows[row]]] / self.size[near]
             to, at = match_pairs(place, row, scores, (len(used), len(rows)))
             taken[at] = used[to]
@@ -216,9 +218,9 @@ class _Assignment:
         cluster_ = self.cluster[self._to[part]]
         there = cluster_ >= 0
         cell = cluster_[there].astype(np.int64) * len(rows) + (self._at[part][there] - rows[0])
-        cell, which = np.unique(cell, return_inverse=True)
+        cell, alike = _sums(cell, self._alike[part][there], len(self.size) * len(rows))
         near, row = np.divmod(cell, len(rows))
-        mean = np.bincount(which, self._alike[part][there], minlength=len(cell)) / self.size[near]
+        mean = alike / self.size[near]
         enough = mean >= self._least
         return near[enough], row[enough], mean[enough]
 
@@ -245,3 +247,13 @@ class _Assignment:
         """The pairs of objects of one cluster, each once, and how alike they are."""
         kept = (self._at < self._to) & (self.cluster[self._at] == self.cluster[self._to])
         return np.stack([self._at[kept], self._to[kept]]).astype(np.int32), self._alike[kept]
+
+
+def _sums(cell: Whole, values: Floats, cells: int) -> tuple[Whole, Floats]:
+    """The cells of a table that anything is in, in order, and the sums there; values are positive."""
+    if cells <= DENSE:
+        table = np.bincount(cell, values).astype(np.float64)
+        held: Whole = np.flatnonzero(table)
+        return held, table[held]
+    held, which = np.unique(cell, return_inverse=True)
+    return held, np.bincount(which, values, minlength=len(held)).astype(np.float64)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.qc.domain.answers import Floats
+from services.qc.domain.answers import Floats, Whole
 from services.qc.domain.kinds.clusters import Alike
 from services.qc.domain.kinds.grouped import Grouped
 from services.qc.domain.kinds.weighted import weighted_median
@@ -23,18 +23,24 @@ def overlap(left: Sequence[Interval], right: Sequence[Interval]) -> Floats:
     return found
 
 
+def overlapping(start: Floats, end: Floats) -> tuple[Whole, Whole]:
+    """The pairs of intervals that share a stretch, each once: indices, first the one that begins first."""
+    order = np.argsort(start, kind="stable")
+    begins, ends = start[order], end[order]
+    place = np.arange(len(order))
+    later = np.maximum(np.searchsorted(begins, ends, side="left") - 1 - place, 0)
+    first = np.repeat(place, later)
+    second = np.arange(len(first)) - np.repeat(np.cumsum(later) - later - place - 1, later)
+    return order[first], order[second]
+
+
 def likeness(extents: Sequence[Interval]) -> Alike:
     """Intersection over union of all with each other."""
-    ends = np.asarray(extents, dtype=np.float64)
-    order = np.argsort(ends[:, 0], kind="stable")
-    start, end = ends[order].T
-    later = np.searchsorted(start, end, side="left") - np.arange(1, len(order) + 1)
-    first = np.repeat(np.arange(len(order)), np.maximum(later, 0))
-    begins = np.concatenate([[0], np.cumsum(np.maximum(later, 0))])
-    second = first + 1 + np.arange(len(first)) - begins[first]
+    start, end = np.asarray(extents, dtype=np.float64).T
+    first, second = overlapping(start, end)
     shared = np.minimum(end[first], end[second]) - start[second]
     share = shared / (np.maximum(end[first], end[second]) - start[first])
-    at, to = np.sort(np.stack([order[first], order[second]]), axis=0).astype(np.int32)
+    at, to = np.sort(np.stack([first, second]), axis=0).astype(np.int32)
     return Alike(at, to, share)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from services.qc.domain.answers import Floats
 from services.qc.domain.kinds.clusters import Alike
 from services.qc.domain.kinds.grouped import Grouped
-from services.qc.domain.kinds.runs import Runs, iou, likeness, tidy
+from services.qc.domain.kinds.runs import Runs, iou, likeness
 
 TIE = 1e-6
 
@@ -27,22 +27,23 @@ def fused(masks: Sequence[Runs], weights: Floats, sizes: Sequence[int]) -> list[
     share[heavy] += TIE
     pixels = masks[0].height * masks[0].width + 1  # so that runs of two groups never touch
     number = np.array([len(each.starts) for each in masks], dtype=np.int64)
-    away = np.repeat(grouped.group.astype(np.int64) * pixels, number)
+    edges = np.stack([np.concatenate([getattr(each, name) for each in masks]) for name in ("starts", "ends")], axis=1)
+    edges += np.repeat(grouped.group.astype(np.int64) * pixels, number)[:, None]
     gain = np.repeat(share, number)
-    edges = np.concatenate([np.concatenate([getattr(each, name) for each in masks]) for name in ("starts", "ends")])
-    edges = edges + np.concatenate([away, away])
-    order = np.argsort(edges)
-    ranked, held = edges[order], np.cumsum(np.concatenate([gain, -gain])[order])
+    order = np.argsort(edges, axis=None, kind="stable")  # which merges what is sorted already, as each mask is
+    ranked, held = edges.ravel()[order], np.cumsum(np.stack([gain, -gain], axis=1).ravel()[order])
     last = np.append(ranked[1:] != ranked[:-1], [True] * bool(len(ranked)))
     where, won = ranked[last], held[last] > 0.5  # noqa: PLR2004  # half of the weight
-    starts, ends = where[np.nonzero(won)[0]], where[np.nonzero(won)[0] + 1]
-    cuts = np.searchsorted(starts, np.arange(len(sizes) + 1) * pixels)
-    found = []
-    for at, (low, high) in enumerate(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)):
-        best = masks[int(heavy[at])]
-        run = tidy(starts[low:high] - at * pixels, ends[low:high] - at * pixels, best.height, best.width)
-        found.append(run if len(run.starts) else best)
-    return found
+    turned = np.flatnonzero(np.diff(won, prepend=False))
+    starts, ends = where[turned[::2]], where[turned[1::2]]
+    group = starts // pixels
+    starts, ends = starts - group * pixels, ends - group * pixels
+    cuts = np.searchsorted(group, np.arange(len(sizes) + 1)).tolist()
+    best = [masks[at] for at in heavy.tolist()]
+    return [
+        Runs(starts[low:high], ends[low:high], each.height, each.width) if low < high else each
+        for each, low, high in zip(best, cuts[:-1], cuts[1:], strict=True)
+    ]
 
 
 class MaskGeometry:

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from services.qc.domain.answers import Floats, answers_of
+from services.qc.domain.answers import Floats, Ints, answers_of
 from services.qc.domain.em import fit as fit_classes
 from services.qc.domain.em import softmax
 from services.qc.domain.kinds import apart
@@ -262,17 +262,15 @@ def fuse(answers: Sequence[Answer[E]], geometry: Geometry[E], crowd: Crowd, like
     drawn = np.zeros((found.number, len(answers)), dtype=np.bool_)
     drawn[found.cluster, found.owner] = True
     existence = rates.existence(drawn)
-    classes = _class_posteriors(answers, found, crowd)
     precision = np.array([1.0 / max(each.spread or each.off, SHARPEST) for each in people])
     members = _rows(found)
-    extents = _extents(found, members, geometry, precision)
-    objects = []
-    for at, (rows, extent) in enumerate(zip(members, extents, strict=True)):
-        drawn_by = {int(found.owner[row]): found.objects[row] for row in rows}
-        label, shares = _label([each.label for each in drawn_by.values()], classes[at], crowd.classes)
-        alike = 1.0 if len(rows) == 1 else float(found.likeness[rows].mean())
-        real = float(existence[at])
-        objects.append(Object(extent, label, real, shares, drawn_by, alike, kept=real >= KEPT))
+    extents, labels = _extents(found, members, geometry, precision), _labels(answers, found, members, crowd)
+    told = zip(members, extents, labels, existence.tolist(), _mean_likeness(found).tolist(), strict=True)
+    owner = found.owner.tolist()
+    objects = [
+        Object(extent, label, real, shares, {owner[row]: found.objects[row] for row in rows}, alike, kept=real >= KEPT)
+        for rows, extent, (label, shares), real, alike in told
+    ]
     objects.sort(key=lambda each: -each.existence)
     return _judged(objects, rates.unseen(float(existence.sum())))
 
@@ -307,7 +305,7 @@ def majority(answers: Sequence[Answer[E]], geometry: Geometry[E]) -> tuple[Drawn
     kept = []
     for rows, extent in zip(members, _extents(found, members, geometry, np.ones(len(answers))), strict=True):
         given = [found.objects[row].label for row in rows]
-        kept.append(Drawn(extent, max(sorted(set(given)), key=given.count)))
+        kept.append(Drawn(extent, _most(given)))
     return tuple(kept)
 
 
@@ -331,21 +329,43 @@ def _rows(found: Clusters[E]) -> list[list[int]]:
     return rows
 
 
-def _class_posteriors(answers: Sequence[Answer[E]], found: Clusters[E], crowd: Crowd) -> Floats:
-    """(clusters, classes); a class that was never seen while learning says nothing."""
+def _mean_likeness(found: Clusters[E]) -> Floats:
+    """(clusters,); 1 for an object that one alone drew."""
+    sums = np.bincount(found.cluster, np.nan_to_num(found.likeness, nan=1.0), minlength=found.number)
+    mean: Floats = sums / np.bincount(found.cluster, minlength=found.number)
+    return mean
+
+
+def _labels(
+    answers: Sequence[Answer[E]], found: Clusters[E], members: Sequence[list[int]], crowd: Crowd
+) -> list[tuple[str, dict[str, float]]]:
+    """Of each cluster the likeliest class and the shares; the class given most where none of them was ever learned."""
     index = {name: number for number, name in enumerate(crowd.classes)}
+    symbol = np.array([index.get(each.label, -1) for each in found.objects], dtype=np.int32)
+    shares = _class_posteriors(answers, found, crowd, symbol)
+    best = shares.argmax(axis=1).tolist() if shares.size else []
+    told: list[dict[str, float]] = [{} for _ in members]
+    some, which = np.nonzero(shares >= WORTH_TELLING)
+    for at, number, share in zip(some.tolist(), which.tolist(), shares[some, which].tolist(), strict=True):
+        told[at][crowd.classes[number]] = share
+    learned = np.bincount(found.cluster, symbol >= 0, minlength=found.number).tolist()
+    return [
+        (crowd.classes[best[at]], told[at]) if learned[at] else (_most([found.objects[row].label for row in rows]), {})
+        for at, rows in enumerate(members)
+    ]
+
+
+def _class_posteriors(answers: Sequence[Answer[E]], found: Clusters[E], crowd: Crowd, symbol: Ints) -> Floats:
+    """(clusters, classes); `symbol` is of the objects, -1 for a class never seen while learning, which says nothing."""
     scores = np.tile(np.log(np.maximum(crowd.class_share, TINY)), (found.number, 1))
-    logs = [np.log(np.maximum(crowd.columns.get(a.annotator, crowd.typical_columns), TINY)) for a in answers]
-    for each, owner, at in zip(found.objects, found.owner.tolist(), found.cluster.tolist(), strict=True):
-        symbol = index.get(each.label)
-        if symbol is not None:
-            scores[at] += logs[owner][symbol]
-    return softmax(scores) if scores.size else scores
+    if not scores.size:
+        return scores
+    given = np.stack([crowd.columns.get(each.annotator, crowd.typical_columns) for each in answers])
+    logs, known = np.log(np.maximum(given, TINY)), np.flatnonzero(symbol >= 0)
+    np.add.at(scores, found.cluster[known], logs[found.owner[known], symbol[known]])
+    return softmax(scores)
 
 
-def _label(given: Sequence[str], shares: Floats, classes: tuple[str, ...]) -> tuple[str, dict[str, float]]:
-    """The likeliest class and the shares; the one given most where the crowd was learned without any of them."""
-    if not set(given).intersection(classes):
-        return max(sorted(set(given)), key=given.count), {}
-    told = {classes[at]: float(shares[at]) for at in np.nonzero(shares >= WORTH_TELLING)[0].tolist()}
-    return classes[int(shares.argmax())], told
+def _most(given: Sequence[str]) -> str:
+    """The commonest, of equally common ones the first by name."""
+    return max(sorted(set(given)), key=given.count)

@@ -16,16 +16,17 @@ def weighted_median(values: Floats, weights: Floats) -> Floats:
         weights: (n,), or (n, columns) where each column has its own; not negative, some positive in each column.
     """
     rows, columns = values.shape
-    each = np.ascontiguousarray(values.T)  # one column after the other is faster to sort
     heavy = np.broadcast_to(weights[:, None], values.shape) if weights.ndim == 1 else weights
-    first = np.arange(0, rows * columns, rows)
-    order = np.argsort(each, axis=1) + first[:, None]
-    mass = np.cumsum(np.ascontiguousarray(heavy.T).ravel()[order], axis=1)
-    half, slack = mass[:, -1:] / 2.0, SLACK * mass[:, -1:]
-    low, high = (mass < half - slack).sum(axis=1), (mass <= half + slack).sum(axis=1)
-    ranked = each.ravel()[order]
+    order = np.argsort(np.ascontiguousarray(values.T), axis=1)  # one column after the other is faster to sort
     place = np.arange(columns)
-    found: Floats = (ranked[place, low] + ranked[place, np.minimum(high, rows - 1)]) / 2.0
+    cell = np.ascontiguousarray(order.T) * columns + place
+    mass = heavy.take(cell)
+    for row in range(1, rows):  # a running sum, faster than that of numpy, which goes down each column
+        mass[row] += mass[row - 1]
+    half, slack = mass[-1] / 2.0, SLACK * mass[-1]
+    low, high = (mass < half - slack).sum(axis=0), (mass <= half + slack).sum(axis=0)
+    ranked = values.take(cell)
+    found: Floats = (ranked[low, place] + ranked[np.minimum(high, rows - 1), place]) / 2.0
     return found
 
 
