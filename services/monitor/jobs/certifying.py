@@ -56,7 +56,7 @@ class Certifying:
             unit.emit(QUALITY, told(project.project_id, certificate, unit.now))
             log.info("certificate", project_id=project.project_id, state=certificate.state, number=certificate.number)
         for doubt in doubts:
-            await store.begin_reopening(project.project_id, doubt, unit.now)
+            await store.begin_reopening(project.project_id, doubt)
 
     async def reopen(self) -> None:
         """Ask for another round of what was accepted under a certificate that proved void; a chunk per run."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -18,11 +18,22 @@ from shared.labels import Names, category
 _LEDGER = TypeAdapter(Ledger)
 _EVIDENCE = TypeAdapter(Evidence)
 _VOIDS = TypeAdapter(dict[str, Void])
+SKEW = timedelta(seconds=10)
+"""By so much the clocks of assignment and the database may differ."""
+_OPEN_SINCE = (
+    "(SELECT coalesce(min(xact_start), 'infinity') FROM pg_stat_activity WHERE backend_xid IS NOT NULL"
+    " AND usename = current_user AND datname = current_database() AND pid <> pg_backend_pid())"
+)
+"""When the oldest of the service's other transactions began that have written anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reopening:
-    """Labels accepted in [since, until] are opened again; those up to `after` at `since` are done."""
+    """Labels accepted in [since, until] are opened again; those up to `after` at `since` are done.
+
+    `until` is when the breach was first seen by a transaction after its own, and SKEW more: what is accepted later is
+    read by batches that know of the breach.
+    """
 
     since: datetime
     after: str
@@ -121,37 +132,35 @@ class CertificateStore:
         )
         return [Finding(*tuple(row)[1:]) for row in sorted(rows, key=lambda row: row["seq"])]
 
-    async def begin_reopening(self, project_id: str, doubt: Doubt, until: datetime) -> None:
-        """Labels accepted in [since, until] are to be opened again, besides what is still left of an earlier one."""
+    async def begin_reopening(self, project_id: str, doubt: Doubt) -> None:
+        """Labels accepted since then are to be opened again, besides what is still left of an earlier breach."""
         if doubt.symbol is not None:
             await self._connection.execute(
-                "INSERT INTO reopenings AS r (project_id, symbol, since, until) VALUES ($1, $2, $3, $4)"
+                "INSERT INTO reopenings AS r (project_id, symbol, since, until) VALUES ($1, $2, $3, 'infinity')"
                 " ON CONFLICT (project_id, symbol) DO UPDATE SET"
                 " after = CASE WHEN r.since <= excluded.since THEN r.after ELSE '' END,"
                 " since = least(r.since, excluded.since), until = excluded.until",
                 project_id,
                 doubt.symbol,
                 doubt.since,
-                until,
             )
             return
         await self._connection.execute(
             "UPDATE certificates SET reopen_after = CASE WHEN reopen_from <= $2 THEN reopen_after ELSE '' END,"
-            " reopen_from = least(reopen_from, $2), reopen_until = $3 WHERE project_id = $1",
+            " reopen_from = least(reopen_from, $2), reopen_until = 'infinity' WHERE project_id = $1",
             project_id,
             doubt.since,
-            until,
         )
 
     async def save_reopening(self, project_id: str, symbol: str | None, reopening: Reopening | None) -> None:
         """What of a class, or of all together (None), is still to be opened again; None: nothing."""
         if symbol is None:
             await self._connection.execute(
-                "UPDATE certificates SET reopen_from = $2, reopen_after = $3, reopen_until = $4 WHERE project_id = $1",
+                "UPDATE certificates SET reopen_from = $2, reopen_after = $3,"
+                " reopen_until = CASE WHEN $2::timestamptz IS NOT NULL THEN reopen_until END WHERE project_id = $1",
                 project_id,
                 reopening.since if reopening is not None else None,
                 reopening.after if reopening is not None else "",
-                reopening.until if reopening is not None else None,
             )
         elif reopening is None:
             await self._connection.execute(
@@ -167,16 +176,29 @@ class CertificateStore:
             )
 
     async def list_reopenings(self) -> list[tuple[str, str | None, Reopening]]:
-        """What is to be opened again, by project and class; the rows are locked, those at work elsewhere left out."""
+        """What is to be opened again, by project and class; the rows are locked, those at work elsewhere left out.
+
+        Nothing yet of a breach before which a transaction began that is still open: it may write labels that were
+        accepted on what had proved void, without knowing of it.
+        """
+        for table, until in (("certificates", "reopen_until"), ("reopenings", "until")):
+            await self._connection.execute(
+                f"UPDATE {table} SET {until} = clock_timestamp() WHERE ctid = ANY(ARRAY("  # noqa: S608  # constants
+                f"SELECT ctid FROM {table} WHERE {until} = 'infinity' FOR UPDATE SKIP LOCKED))"
+            )
         rows = await self._connection.fetch(
-            "SELECT project_id, NULL AS symbol, reopen_from, reopen_after, reopen_until FROM certificates"
-            " WHERE reopen_from IS NOT NULL ORDER BY project_id FOR UPDATE SKIP LOCKED"
+            "SELECT project_id, NULL AS symbol, reopen_from, reopen_after, reopen_until FROM certificates"  # noqa: S608  # constants
+            f" WHERE reopen_from IS NOT NULL AND reopen_until < {_OPEN_SINCE}"
+            " ORDER BY project_id FOR UPDATE SKIP LOCKED"
         )
         rows += await self._connection.fetch(
-            "SELECT project_id, symbol, since, after, until FROM reopenings"
-            " ORDER BY project_id, symbol FOR UPDATE SKIP LOCKED"
+            "SELECT project_id, symbol, since, after, until FROM reopenings"  # noqa: S608  # constants
+            f" WHERE until < {_OPEN_SINCE} ORDER BY project_id, symbol FOR UPDATE SKIP LOCKED"
         )
-        return [(row["project_id"], row["symbol"], Reopening(*tuple(row)[2:])) for row in rows]
+        return [
+            (project_id, symbol, Reopening(since, after, until + SKEW))
+            for project_id, symbol, since, after, until in map(tuple, rows)
+        ]
 
     async def list_accepted(self, project_id: str, reopening: Reopening, limit: int) -> list[AcceptedLabel]:
         """The next labels of a time that is in doubt, by (time, item), whichever their class."""

@@ -12,7 +12,7 @@ from shared import events as ev
 from shared.runtime.settings import KafkaSettings
 from shared.topics import ERASURES, LABELS, QUALITY, RELABELS
 from tests.support import events as make
-from tests.support.monitor import Monitor, known_projects
+from tests.support.monitor import Monitor, known_projects, received
 
 GUARANTEE = ev.Guarantee(target_error=0.05, valid_s=1000.0, per_class=True)
 AUTO = ev.AutoAccept(threshold=0.9, audit_share=0.1, guarantee=GUARANTEE)
@@ -74,7 +74,12 @@ async def test_audits_earn_a_certificate_and_lose_it_again(monitor: Monitor) -> 
 
     await monitor.handle(LABELS, [accepted(n, first[-1]) for n in range(320, 420)])
     await monitor.handle(LABELS, [audit(n, right=False) for n in range(310, 360)])
-    await jobs.certify()
+    async with monitor.unit() as unit:  # a batch that was begun before the breach, and is written after it
+        own = [received(LABELS, accepted(n, first[-1]), n) for n in range(420, 430)]
+        await monitor.handlers.on_labels(own, unit)
+        await jobs.certify()
+        await jobs.reopen()
+        assert await reopened(monitor) == []
     withdrawn = (await told(monitor))[-1].measurement
     assert withdrawn.state == "withdrawn"
     assert withdrawn.audit_share == 0.5
@@ -82,9 +87,9 @@ async def test_audits_earn_a_certificate_and_lose_it_again(monitor: Monitor) -> 
     for _ in range(4):
         await jobs.reopen()
     requests = await reopened(monitor)
-    assert {one.item_id for one in requests} == {f"auto-{n}" for n in range(320, 420)}
+    assert {one.item_id for one in requests} == {f"auto-{n}" for n in range(320, 430)}
     assert {one.cause for one in requests} == {ev.RelabelCause.DRIFT}
-    assert len(requests) == 100
+    assert len(requests) == 110
     # accepted before it was known there that nothing is certified; and a label from before the doubt that was delayed
     await monitor.handle(LABELS, [accepted(n, first[-1]) for n in (500, 501)])
     await monitor.handle(LABELS, [accepted(n, first[-1]) for n in (-900, -901)])
