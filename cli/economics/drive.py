@@ -108,7 +108,7 @@ class Player:
             ended = await desk.work_off(partial(self._begun, desk, desk.begun + self._pace()), fresh=self._pace())
             await self._still()
         await self._still()
-        while not await desk.settled():  # a label was put in doubt at the last moment
+        while not (await desk.settled() and await believed()):  # a label was put in doubt at the last moment
             await desk.work_off()
             await self._still()
         told.seconds = time.monotonic() - started

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from datetime import datetime
 from itertools import islice
 from operator import attrgetter
 
@@ -57,23 +58,31 @@ class Doubts:
     async def reconsider(self) -> None:
         """A pass over each project that has a new snapshot; all of them take their share of one processor."""
         wanted = {one.project_id: one for one in self._references.projects.all() if _reconsiders(one)}
-        if not wanted or time.monotonic() < self._rests_until:
+        if not wanted:
             return
         async with self._unit() as unit:
             growth = await Store(unit.connection).list_growth()
             numbers = await Store(unit.connection).get_latest(wanted)
-        for name, number in numbers.items():
-            given, known, _ = growth.get(name, (0, 0, None))
-            if self._done.get(name) != number:
-                started = time.monotonic()
-                await self._pass(wanted[name], number)
-                took = time.monotonic() - started
-                if took > SHORT_S:
-                    self._rests_until = started + took / self._settings.snapshot_share
-                    return
+        told = {name: (number, growth.get(name, (0, 0, None))) for name, number in numbers.items()}
+        for name, (number, grown) in told.items():  # at rest too, and before a pass, which may take long
+            self._tell(name, number, *grown)
+        for name, (number, grown) in told.items():
+            if time.monotonic() < self._rests_until:
+                return
             if self._done.get(name) == number:
-                self._weighed[name] = known
-            self._metrics.unweighed(name, given - self._weighed.get(name, 0))
+                continue
+            started = time.monotonic()
+            await self._pass(wanted[name], number)
+            took = time.monotonic() - started
+            if took > SHORT_S:
+                self._rests_until = started + took / self._settings.snapshot_share
+            self._tell(name, number, *grown)
+
+    def _tell(self, name: str, number: int, given: int, known: int, _: datetime | None) -> None:
+        """How many answers came since those of the newest snapshot that all labels were held against."""
+        if self._done.get(name) == number:
+            self._weighed[name] = known
+        self._metrics.unweighed(name, given - self._weighed.get(name, 0))
 
     async def _pass(self, project: CurrentProject, number: int) -> None:
         name, budget = project.project_id, project.spec.policy.relabel.doubts_per_day

@@ -1,9 +1,14 @@
 """A snapshot that no longer believes a label asks for it again: once, in a budget, by one replica; real PostgreSQL."""
 
 from collections.abc import Sequence
+from itertools import count
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from services.qc.jobs import doubting
 from services.qc.store import Store
 from shared.events import Label, Relabel, RelabelCause, RelabelPolicy
 from shared.topics import ANNOTATIONS, ESCALATIONS, LABELS, RELABELS
@@ -104,19 +109,24 @@ def unweighed(qc: Qc) -> float | None:
     return qc.registry.get_sample_value("labelstream_qc_unweighed_answers", {"project": make.PROJECT})
 
 
-async def test_it_tells_how_many_answers_no_label_was_held_against(qc: Qc) -> None:
+async def test_it_tells_how_many_answers_no_label_was_held_against_at_rest_too(
+    qc: Qc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = SimpleNamespace(monotonic=count(step=2).__next__)
+    monkeypatch.setattr(doubting, "time", slow)  # a pass takes 2 s, and is followed by 6 of rest
     await prepare(qc)
     job = qc.doubts
     await job.reconsider()
-    assert unweighed(qc) == 210.0  # a pass asked for labels; the next finds that it was the last
-    await job.reconsider()
-    assert unweighed(qc) == 0.0
+    assert unweighed(qc) == 210.0  # a pass asked for labels; another finds that it was the last
     await qc.handle(ANNOTATIONS, telling(range(40, 42)))
     await job.reconsider()
+    assert unweighed(qc) == 220.0
+    for _ in range(3):
+        await job.reconsider()
     assert unweighed(qc) == 10.0
     qc.now = make.at(1100)
     await qc.jobs.take_snapshots()
-    for _ in range(2):
+    for _ in range(5):
         await job.reconsider()
     assert unweighed(qc) == 0.0
 
