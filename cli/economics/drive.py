@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from cli.api import Api
 from cli.economics.contents import Contents
 from cli.economics.measure import model_accuracy
+from cli.economics.pace import Pace
 from cli.economics.plan import Options, items_of, learns, project_of, spec_of
 from cli.economics.watch import Watch
 from cli.output import Work
@@ -32,7 +33,6 @@ TRAINED_WITHIN_S = 180.0
 JUDGED_WITHIN_S = 30.0
 REST_WITHIN_S = 180.0
 LOOK_S = 0.2
-UNWEIGHED = "labelstream_qc_unweighed_answers"
 STILL = 3
 LEAST_PACE = 50
 PACES = 40
@@ -96,8 +96,8 @@ class Player:
         if spec.training is not None:
             page = max(1, min(BATCH, spec.training.after_labels // PAGES))
         choosing = spec.policy.overlap.prefer > 0.0
-        believed = partial(self._believed, spec)
-        desk = Desk(self._api, self._crowd, work, spec.project, page=page, choosing=choosing, believed=believed)
+        pace = Pace(self._stack.urls[QC], spec.project) if spec.policy.relabel.doubts_per_day else None
+        desk = Desk(self._api, self._crowd, work, spec.project, page=page, choosing=choosing, pace=pace)
         if spec.training is not None:
             ended = await self._learn(told, spec, desk)
             last = spec_of(policy, self._crowd, self._contents, self._options, training=False)
@@ -108,7 +108,7 @@ class Player:
             ended = await desk.work_off(partial(self._begun, desk, desk.begun + self._pace()), fresh=self._pace())
             await self._still()
         await self._still()
-        while not (await desk.settled() and await believed()):  # a label was put in doubt at the last moment
+        while not await desk.settled():  # a label was put in doubt at the last moment
             await desk.work_off()
             await self._still()
         told.seconds = time.monotonic() - started
@@ -184,15 +184,6 @@ class Player:
                 elif sample.name == "labelstream_trainer_verdicts_total":
                     found["verdicts"] += sample.value
         return found
-
-    async def _believed(self, spec: ProjectSpec) -> bool:
-        """Whether every label was held against what all answers say of their people, where labels may be doubted."""
-        if spec.policy.relabel.doubts_per_day == 0:
-            return True
-        async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
-            text = (await client.get(f"{self._stack.urls[QC]}/metrics")).raise_for_status().text
-        label = f'{UNWEIGHED}{{project="{spec.project}"}} '
-        return any(line.startswith(label) and float(line.removeprefix(label)) == 0.0 for line in text.splitlines())
 
     async def _still(self) -> None:
         """Until nothing is under way: predictions of all items, and fresh ones of the open items after a model."""

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from cli.api import Api
 from cli.audit.run import audit
@@ -105,6 +106,16 @@ async def _read(stack: Stack) -> Ledger:
     return ledger
 
 
+class Pace(Protocol):
+    """How fast people answer."""
+
+    async def room(self, given: int) -> int:
+        """Answers that may be given, after so many."""
+
+    async def believed(self) -> bool:
+        """Whether labels stay as they are once every item has ended."""
+
+
 class Desk:
     """The lead's desk: gives open slots to recorded workers until every item has come to its end.
 
@@ -116,7 +127,7 @@ class Desk:
         page: slots that are served before the next are asked for.
         choosing: assignment draws who of those that are left answers, as the project's policy says; else they come in
             recorded order.
-        believed: whether labels stay as they are once every item has ended; asked then.
+        pace: how many answers may be given, and whether labels stay as they are once every item has ended.
 
     Attributes:
         at_rest: nothing that may be answered was open when it last looked.
@@ -124,10 +135,11 @@ class Desk:
 
     def __init__(
         self, api: Api, crowd: Crowd, work: Work, project: str, *, page: int = BATCH, choosing: bool = False,
-        believed: Callable[[], Awaitable[bool]] | None = None,
+        pace: Pace | None = None,
     ) -> None:  # fmt: skip
         self._api = api
-        self._believed = believed
+        self._pace = pace
+        self._served: Counter[str] = Counter()
         self._choosing = choosing
         self._picker = Picker(crowd)
         self._expected = len(crowd.answers)
@@ -153,14 +165,15 @@ class Desk:
         while not enough():
             page = await self._api.post(f"{self._path}/slots", {"limit": self._page})
             slots = [slot for slot in page["slots"] if self._begin(slot["item_id"])]
-            if slots:
+            served = await self._turn(slots)
+            if served:
                 self.at_rest = False
-                await self._serve(slots)
+                await self._serve(served)
                 moved = time.monotonic()
                 continue
-            self.at_rest = True
+            self.at_rest = not slots
             done = self._work.done
-            if await self.settled() and (self._believed is None or await self._believed()):
+            if await self.settled():
                 return True
             moved = time.monotonic() if self._work.done != done else moved
             if time.monotonic() - moved > STUCK_S:
@@ -183,13 +196,25 @@ class Desk:
         return True
 
     async def settled(self) -> bool:
-        """Whether every item has come and ended."""
+        """Whether every item has come and ended, and its label stays as it is."""
         states = (await self._progress())["states"]
         self._work.done = sum(states.get(state, 0) for state in ENDED)
-        return self._work.done == self._expected
+        return self._work.done == self._expected and (self._pace is None or await self._pace.believed())
 
     async def _progress(self) -> dict[str, Any]:
         return await self._api.get(f"{self._path}/progress")
+
+    async def _turn(self, slots: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+        """The slots that are served now: as many as may be answered, first of the items with the fewest answers."""
+        if self._pace is None or not slots:
+            return slots
+        left, turn = await self._pace.room(self._served.total()), []
+        for slot in sorted(slots, key=lambda one: self._served[one["item_id"]]):
+            if left <= 0:
+                break
+            turn.append(slot | {"free": min(slot["free"], left)})
+            left -= turn[-1]["free"]
+        return turn
 
     async def _serve(self, slots: Sequence[dict[str, Any]]) -> None:
         """One page of open slots: recorded answers where some are left, an end where none are."""
@@ -229,6 +254,7 @@ class Desk:
             for one in leased["results"]:
                 if one["lease_id"] is not None:
                     self._picker.give(one["item_id"], one["annotator_id"])
+        self._served.update(one["item_id"] for one in leased["results"] if one["lease_id"] is not None)
         if submissions:
             await self._api.post("/v1/submit", {"submissions": submissions})
 

@@ -7,6 +7,7 @@ import pytest
 
 from cli.economics.contents import read_contents
 from cli.economics.drive import Played
+from cli.economics.pace import room, told
 from cli.economics.plan import POLICIES, SIZES_AT_MOST, Options, items_of, learns, project_of, sizes_of, spec_of
 from cli.economics.plot import draw
 from cli.economics.report import policy_report, savings
@@ -131,3 +132,17 @@ def test_a_report_counts_labels_opinions_and_what_the_model_did_alone(tmp_path: 
     assert picture.read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(ConfigurationError, match="cannot be written"):
         draw({"policies": policies, "all_opinions": all_}, tmp_path / "nowhere" / "x.png")
+
+
+METRICS = """labelstream_qc_annotations_total{lane="round",outcome="answered",project="a"} 60.0
+labelstream_qc_annotations_total{lane="late",outcome="answered",project="a"} 2.0
+labelstream_qc_annotations_total{lane="round",outcome="skipped",project="a"} 9.0
+labelstream_qc_annotations_total{lane="round",outcome="answered",project="ab"} 500.0
+labelstream_qc_unweighed_answers{project="a"} 12.0"""
+
+
+def test_people_answer_no_faster_than_labels_are_held_against_snapshots() -> None:
+    assert (room(0, 0), room(50, 0), room(50, 50), room(80, 50)) == (50, 0, 50, 20)
+    assert (room(2000, 2000), room(2150, 2000), room(2300, 2000)) == (200, 50, -100)
+    assert told(METRICS, "a") == (62, 12)
+    assert told(METRICS, "ab") == (500, None)  # no snapshot yet
