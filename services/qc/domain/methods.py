@@ -21,6 +21,8 @@ from services.qc.domain.subtypes import fit_subtypes
 
 SUBTYPES_AT_MOST = 150_000
 """Answers times classes; above that, kinds of items are not looked for."""
+SUBTYPES_FROM = 3
+"""Nor below so many answers an item: two answers cannot tell kinds from classes (Kruskal 1977 asks for three views)."""
 CERTAIN = 1e6
 ROUNDS = 10
 TINY = 1e-12
@@ -113,7 +115,8 @@ def choose(
         other = fit(answers, known=known, expect=ordinal_columns, beside=beside)
         if model_evidence(other) > model_evidence(fitted):
             fitted, name = other, ORDERED
-    if len(answers) * answers.classes <= SUBTYPES_AT_MOST:
+    enough = len(answers) >= SUBTYPES_FROM * int((answers.opinions > 0).sum())
+    if enough and len(answers) * answers.classes <= SUBTYPES_AT_MOST:
         split, found = fit_subtypes(answers, fitted, known=known, beside=beside)
         if found > model_evidence(fitted):
             fitted = split

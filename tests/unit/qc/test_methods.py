@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from services.qc.domain.answers import Answers, answers_of
 from services.qc.domain.calibration import mean_temperature, reliability
 from services.qc.domain.em import cavity, cavity_evidence, count, fit, model_evidence, sum_by_item, vote_shares
-from services.qc.domain.methods import resolve
+from services.qc.domain.methods import choose, resolve
 from services.qc.domain.models import Method
 from services.qc.domain.ordinal import ordinal_columns
 from services.qc.domain.rows import Priors, columns, expected_columns
@@ -113,6 +113,21 @@ def test_two_kinds_of_items_are_found_where_hard_ones_mislead() -> None:
     even, _ = crowd([coin(0.8)] * 30, items=300, opinions=6)
     plain = fit(even)
     assert fit_subtypes(even, plain)[1] < model_evidence(plain)
+
+
+def test_two_answers_an_item_are_too_few_to_tell_kinds_of_items_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a first snapshot could take all items for one class, and all people for guessing."""
+
+    def found(*_: object, **__: object) -> tuple[str, float]:
+        return "two kinds", np.inf
+
+    monkeypatch.setattr("services.qc.domain.methods.fit_subtypes", found)
+    few, enough = (
+        answers_of(np.repeat(np.arange(6), n), np.tile(np.arange(n), 6), np.arange(6 * n) % 2, (7, n, 2))
+        for n in (2, 3)
+    )
+    assert choose(few)[0] != "two kinds"
+    assert choose(enough)[0] == "two kinds"
 
 
 def test_an_item_is_taken_out_of_its_counts_exactly_where_there_are_many_classes() -> None:
