@@ -14,7 +14,7 @@ import numpy as np
 from cli.offline.choosing import Choosing, Given, arriving
 from services.qc.domain.answers import Answers, Floats, Ints
 from services.qc.domain.asking import Crowd
-from services.qc.domain.doubt import MAX_ROUNDS, SLACK, in_doubt
+from services.qc.domain.doubt import MAX_ROUNDS, PATIENCE, in_doubt
 from services.qc.domain.stream import Stream
 from services.qc.domain.worth import gain
 
@@ -61,7 +61,7 @@ class Rule:
             return in_doubt(max(posterior), self.target)
         label = given.index(max(given))
         forgone = max(posterior) - posterior[label] + gain(posterior, crowd.expected, left)
-        return again < MAX_ROUNDS - 1 and forgone > SLACK * self.regret
+        return again < MAX_ROUNDS - 1 and forgone > PATIENCE * self.regret
 
 
 @dataclass(frozen=True, slots=True)

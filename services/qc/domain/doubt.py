@@ -26,6 +26,8 @@ from shared.events import Audience, CostModel, Path, Policy
 
 SLACK = 1.1
 """How many times the error that the target allows a label may have: none is asked for again for a rounding."""
+PATIENCE = 3.0
+"""How many times the regret a label may have: what is asked for again begins a round, which is dear (102)."""
 MAX_ROUNDS = 3
 """The last round that assignment opens for a request."""
 
@@ -130,7 +132,7 @@ def _falls_short(shares: Mapping[str, float], symbol: str, reached: Reached, at:
     lost = forgone(at.policy, shares, at.scale, at.parameters, left=max(reached.most - taken, 0))
     if lost is None or at.policy.overlap.regret is None:
         return in_doubt(stands, reached.target)
-    return max(shares.values()) - stands + lost > SLACK * at.policy.overlap.regret
+    return max(shares.values()) - stands + lost > PATIENCE * at.policy.overlap.regret
 
 
 def _later(item: ItemState, number: int) -> bool:

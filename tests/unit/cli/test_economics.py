@@ -72,7 +72,7 @@ def test_an_item_may_take_as_many_opinions_as_were_recorded_of_it() -> None:
     assert {name: (one.min, one.max) for name, one in found.items()} == {
         "t0": (1, 1), "t1": (2, 3), "t2": (2, 100), "t3": (2, 3),
     }  # fmt: skip
-    assert {(one.regret, one.prefer) for one in found.values()} == {(0.01, 2.0)}
+    assert {(one.regret, one.prefer) for one in found.values()} == {(0.007, 2.0)}
     assert spec_of("random", people, contents, Options(), training=False).slices == ()
     assert all(one.metadata == {} for one in items_of("random", people, contents, now=NOW))
 

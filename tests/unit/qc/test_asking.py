@@ -134,9 +134,10 @@ def test_a_stream_with_a_regret_saves_opinions_and_asks_the_better_people() -> N
 def test_a_stream_with_a_regret_doubts_as_the_service_does() -> None:
     rule, nobody, given = Rule(0.95, 2, 10, regret=0.02), Crowd(np.log(GUESS).tolist()), [0.6, 0.3, 0.1]
     assert not rule.doubts([0.5, 0.48, 0.02], given, nobody, left=3, again=0), "what may come tells nothing"
-    assert rule.doubts([0.47, 0.5, 0.03], given, nobody, left=3, again=1), "another class is likelier"
-    assert not rule.doubts([0.47, 0.5, 0.03], given, nobody, left=3, again=2), "it has no more rounds"
-    assert not rule.doubts([0.47, 0.5, 0.03], given, nobody, left=0, again=0)
+    assert rule.doubts([0.45, 0.52, 0.03], given, nobody, left=3, again=1), "another class is likelier"
+    assert not rule.doubts([0.46, 0.51, 0.03], given, nobody, left=3, again=1), "by less than three regrets"
+    assert not rule.doubts([0.45, 0.52, 0.03], given, nobody, left=3, again=2), "it has no more rounds"
+    assert not rule.doubts([0.45, 0.52, 0.03], given, nobody, left=0, again=0)
 
 
 def test_what_is_short_of_the_target_is_labelled_by_the_votes_too() -> None:
