@@ -41,17 +41,20 @@ def centres(values: Floats, weights: Floats, scales: Floats) -> Floats:
     """
     number, groups, columns = values.shape
     there = weights > 0.0
-    mean: Floats = (weights[..., None] * values).sum(axis=0) / weights.sum(axis=0)[:, None]
+    rows = np.ascontiguousarray(values.transpose(0, 2, 1))  # (opinions, columns, groups)
+    share = weights[:, None]
+    mean: Floats = (share * rows).sum(axis=0) / weights.sum(axis=0)
     if number < MANY:
-        return mean
-    sorted_ = np.where(there[..., None], values, np.inf)
-    found = weighted_median(sorted_.reshape(number, -1), np.repeat(weights, columns, axis=1)).reshape(groups, columns)
-    off = np.abs(sorted_ - found).transpose(0, 2, 1).reshape(-1, groups)
-    spread = np.maximum(NORMAL * weighted_median(off, np.repeat(weights, columns, axis=0)), scales)
-    least = SLACK * float(np.abs(values).max()) + SLACK**2  # of people who all say the same
-    bound = np.maximum(TOLERATED * spread, least)[:, None]
+        return mean.T
+    sorted_ = np.where(there[:, None], rows, np.inf)
+    every = np.broadcast_to(share, rows.shape)
+    found = weighted_median(sorted_.reshape(number, -1), every.reshape(number, -1)).reshape(columns, groups)
+    off = np.abs(sorted_ - found).reshape(-1, groups)
+    spread = np.maximum(NORMAL * weighted_median(off, every.reshape(-1, groups)), scales)
+    least = SLACK * float(np.abs(rows).max()) + SLACK**2  # of people who all say the same
+    bound = np.maximum(TOLERATED * spread, least)
     for _ in range(STEPS):
-        share = weights[..., None] / np.maximum(np.abs(values - found) / bound, 1.0)
-        found = (share * values).sum(axis=0) / share.sum(axis=0)
-    kept: Floats = np.where((there.sum(axis=0) < MANY)[:, None], mean, found)
+        share = weights[:, None] / np.maximum(np.abs(rows - found) / bound, 1.0)
+        found = (share * rows).sum(axis=0) / share.sum(axis=0)
+    kept: Floats = np.where(there.sum(axis=0) < MANY, mean, found).T
     return kept

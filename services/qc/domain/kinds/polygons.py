@@ -13,7 +13,7 @@ from services.qc.domain.kinds.boxes import near, near_each_other
 from services.qc.domain.kinds.clusters import Alike
 from services.qc.domain.kinds.estimates import centres
 from services.qc.domain.kinds.grouped import Grouped
-from services.qc.domain.kinds.rays import Rings, reach, reach_of_stars, star
+from services.qc.domain.kinds.rays import Rings, crossings
 from services.qc.domain.kinds.slices import overlap
 
 ROUGH = 0.005
@@ -182,22 +182,15 @@ def _along(
         middle: (groups, 2).
     """
     rays, number = directions
-    start, owner = np.cumsum(number) - number, np.repeat(np.arange(len(number)), number)
-    angle = rings.angle
-    stars = star(rings, angle)
-    own = number[grouped.group]
-    ring = np.repeat(np.arange(len(stars), dtype=np.int32), own)
-    column = np.arange(len(ring)) - np.repeat(np.cumsum(own) - own - start[grouped.group], own)
-    reached = reach_of_stars(rings, angle, ring, column, rays)
-    folded, begin = np.zeros(len(number)), np.cumsum(own) - own
-    for at in np.nonzero(~stars)[0].tolist():
-        points, group = rings.points[rings.first[at] : rings.first[at] + rings.size[at]], grouped.group[at]
-        along = rays[start[group] : start[group] + number[group]]
-        reached[begin[at] : begin[at] + own[at]], more = reach(points, along)
-        folded[group] += precision[at] * more
-    radii, heavy = np.zeros((2, int(grouped.sizes.max()), len(rays)))
-    radii[grouped.place[ring], column] = reached
-    heavy[grouped.place[ring], column] = precision[ring]
+    owner = np.repeat(np.arange(len(number)), number)
+    ring, column, far = crossings(rings, grouped.group, rays, number)
+    shape = int(grouped.sizes.max()), len(rays)
+    cell = grouped.place[ring] * len(rays) + column
+    radii = np.zeros(shape)
+    np.maximum.at(radii.reshape(-1), cell, far)
+    heavy = np.repeat(grouped.dense(precision), number, axis=1)
+    again = (np.bincount(cell, minlength=radii.size).reshape(shape) > 1) * heavy
+    folded = np.bincount(owner, again.sum(axis=0)) / number
     failed = np.bincount(owner, ((radii <= 0.0) & (heavy > 0.0)).any(axis=0), minlength=len(number)) > 0
     failed |= folded / grouped.sums(precision) > FOLDED
     mean_radius = radii.sum(axis=0) / np.maximum((heavy > 0.0).sum(axis=0), 1)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.qc.domain.answers import Bools, Floats, Ints
+from services.qc.domain.answers import Floats, Ints, Whole
 
 FULL = 2.0 * np.pi
 
@@ -36,46 +36,30 @@ def next_of(rings: Rings) -> Ints:
     return found
 
 
-def star(rings: Rings, angle: Floats) -> Bools:
-    """(rings,); whether every ray meets the ring exactly once: the corners' angles only grow, once around."""
-    turn = (angle[next_of(rings)] - angle + np.pi) % FULL - np.pi
-    least = np.minimum.reduceat(turn, rings.first)
-    whole = np.add.reduceat(turn, rings.first)
-    found: Bools = (least > 0.0) & (np.abs(whole - FULL) < 1.0)
-    return found
-
-
-def reach_of_stars(rings: Rings, angle: Floats, ring: Ints, column: Ints, rays: Floats) -> Floats:
-    """How far rings reach that every ray meets once.
+def crossings(rings: Rings, group: Ints, rays: Floats, number: Whole) -> tuple[Ints, Whole, Floats]:
+    """Where rays from the middle cross rings; one that meets a corner crosses one of the two edges there.
 
     Args:
         rings: all of them.
-        angle: (corners,); of the corners.
-        ring: (reaches,); of which ring, not falling.
-        column: (reaches,); along which ray.
-        rays: (rays,); directions from -pi to pi.
+        group: (rings,); whose rays, not falling.
+        rays: directions from -pi to pi, of all groups one after the other, increasing in each.
+        number: (groups,); rays of each, more than any edge crosses.
+
+    Returns:
+        Ring, ray and distance of each crossing: one for each ray and ring that surrounds the middle without folds.
     """
-    key = np.repeat(np.arange(len(rings.size)), rings.size) * (2.0 * FULL) + angle
-    order = np.argsort(key, kind="stable")  # by angle within each ring
-    place = np.searchsorted(key[order], ring * (2.0 * FULL) + rays[column], side="right") - 1
-    first, last = rings.first[ring], rings.first[ring] + rings.size[ring] - 1
-    corner = order[np.where(place < first, last, place)]  # before the first corner lies the edge from the last one
-    (x, y), after = rings.points.T, rings.points[next_of(rings)]
-    dx, dy = after[:, 0] - x, after[:, 1] - y
-    across = np.cos(rays)[column] * dy[corner] - np.sin(rays)[column] * dx[corner]
-    found: Floats = (x * dy - y * dx)[corner] / across
-    return found
-
-
-def reach(points: Floats, angles: Floats) -> tuple[Floats, float]:
-    """How far a ring reaches in each direction, 0 where it does not; and the part of rays that meet it repeatedly."""
-    x, y = points[:, 0], points[:, 1]
-    dx, dy = np.roll(x, -1) - x, np.roll(y, -1) - y
-    cosine, sine = np.cos(angles)[:, None], np.sin(angles)[:, None]
-    start = cosine * y - sine * x  # to the left of the ray above 0
-    end = np.roll(start, -1, axis=1)
-    crossed = (start > 0) != (end > 0)
-    slope = cosine * dy - sine * dx
-    reach_ = np.where(crossed, (x * dy - y * dx) / np.where(crossed, slope, 1.0), 0.0)
-    found: Floats = reach_.max(axis=1, initial=0.0)
-    return found, float(((reach_ > 0.0).sum(axis=1) > 1).mean())
+    ring = np.repeat(np.arange(len(rings.size), dtype=np.int32), rings.size)
+    own, angle, following = group[ring], rings.angle, next_of(rings)
+    keys = rays + np.repeat(np.arange(len(number)) * (2.0 * FULL), number)
+    first = np.cumsum(number) - number
+    place = np.searchsorted(keys, own * (2.0 * FULL) + angle) - first[own]  # rays before each corner
+    after = place[following]
+    forth = (angle[following] - angle + np.pi) % FULL > np.pi
+    count = np.where(forth, after - place, place - after) % number[own]
+    edge = np.repeat(np.arange(len(ring)), count)
+    step = np.arange(len(edge)) - np.repeat(np.cumsum(count) - count - np.where(forth, place, after), count)
+    column = first[own][edge] + step % number[own][edge]
+    (x, y), (dx, dy) = rings.points.T, (rings.points[following] - rings.points).T
+    across = np.cos(rays)[column] * dy[edge] - np.sin(rays)[column] * dx[edge]
+    far: Floats = (x * dy - y * dx)[edge] / np.where(across == 0.0, 1.0, across)
+    return ring[edge], column, far

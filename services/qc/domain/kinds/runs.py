@@ -9,10 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
-from services.qc.domain.answers import Bools, Floats, Ints
+from services.qc.domain.answers import Bools, Floats, Ints, Whole
 from services.qc.domain.kinds.boxes import near, near_each_other
 from services.qc.domain.kinds.clusters import Alike
-from services.qc.domain.kinds.strips import Places, Strips, strips_of
+from services.qc.domain.kinds.strips import Places, Strips, by_level, strips_of
 from services.qc.domain.kinds.strips import shared as shared_of_strips
 
 MAX_PIXELS = 100_000_000
@@ -178,16 +178,16 @@ class _Flat:
         bounds[:, there] = left[first], np.where(turned, 0, top), right[last] + 1, np.where(turned, self.height, bottom)
         return bounds, self.areas
 
-    def coarse(self, masks: Ints, stride: int) -> "_Flat":
-        """Of some masks, one column of so many, a power of two, put together."""
-        column = self.column
-        place = np.full(len(self.sizes), -1, dtype=np.int64)
-        place[masks] = np.arange(len(masks))
-        owner = np.repeat(place, self.sizes)
-        kept = np.flatnonzero((owner >= 0) & (column & (stride - 1) == 0))
-        away = (column[kept] - column[kept] // stride) * self.height
-        sizes = np.bincount(owner[kept], minlength=len(masks))
-        return _Flat(self.starts[kept] - away, self.ends[kept] - away, sizes, self.height, self.pixels)
+    def coarse(self, masks: Whole, level: Whole) -> "_Flat":
+        """So many masks, any of them repeatedly, with one column of 2 ** level of theirs, put together."""
+        first, count = (np.cumsum(self.sizes) - self.sizes)[masks], self.sizes[masks]
+        row = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count - first, count)
+        owner, column = np.repeat(np.arange(len(masks)), count), self.column[row]
+        kept = np.flatnonzero(column & ((1 << level) - 1)[owner] == 0)
+        row, owner, column = row[kept], owner[kept], column[kept]
+        away = (column - (column >> level[owner])) * self.height
+        sizes = np.bincount(owner, minlength=len(masks))
+        return _Flat(self.starts[row] - away, self.ends[row] - away, sizes, self.height, self.pixels)
 
 
 def _flat(masks: Sequence[Runs]) -> _Flat:
@@ -270,25 +270,13 @@ def likeness(masks: Sequence[Runs]) -> Alike:
     most = np.minimum(np.minimum(area[at], area[to]), wide * high)
     worth = most > UNLIKE * (area[at] + area[to] - most)
     at, to = at[worth], to[worth]
-    found = np.zeros(len(at))
     columns = np.maximum(bounds[2] - bounds[0], 1.0) * (not flat.turned.any())
     level = np.floor(np.log2(np.maximum(columns / COLUMNS, 1.0))).astype(np.int32)
-    coarser = np.maximum(level[at], level[to])
-    for each in np.unique(coarser).tolist():
-        pairs = np.flatnonzero(coarser == each)
-        found[pairs] = _by_columns(flat, at[pairs], to[pairs], 1 << each)
-    return Alike(at, to, found)
-
-
-def _by_columns(flat: _Flat, at: Ints, to: Ints, stride: int) -> Floats:
-    """Intersection over union of pairs, where one column of so many is looked at; (pairs,)."""
-    masks, place = np.unique(np.concatenate([at, to]), return_inverse=True)
-    some = flat.coarse(masks, stride)
-    one, two = place[: len(at)].astype(np.int32), place[len(at) :].astype(np.int32)
-    area = some.areas
-    shared = _intersections(some, some, one, two)
+    which, levels, one, two = by_level(at, to, np.maximum(level[at], level[to]))
+    some = flat.coarse(which, levels)
+    area, shared = some.areas, _intersections(some, some, one, two)
     found: Floats = shared / np.maximum(area[one] + area[two] - shared, 1.0)
-    return found
+    return Alike(at, to, found)
 
 
 def dice(left: Sequence[Runs], right: Sequence[Runs]) -> Floats:

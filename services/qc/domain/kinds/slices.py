@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import shapely
 
-from services.qc.domain.answers import Bools, Floats, Ints
-from services.qc.domain.kinds.strips import DEEPEST, Strips
+from services.qc.domain.answers import Floats, Ints, Whole
+from services.qc.domain.kinds.strips import DEEPEST, Strips, by_level
 from services.qc.domain.kinds.strips import shared as shared_of_strips
 
 FINE = 32
@@ -37,10 +37,16 @@ class Lines:
     slope: Floats
     height: Floats
 
-    def of(self, polygons: Bools) -> "Lines":
-        """Those of some polygons alone; (polygons,) of bool."""
-        kept = polygons[self.owner]
-        return Lines(*(getattr(self, name)[kept] for name in Lines.__slots__))
+    def scaled(self, polygons: Whole, steps: Floats) -> "Lines":
+        """Those of so many polygons, any of them repeatedly, with x told in steps of each one's own."""
+        number = np.bincount(self.owner, minlength=int(polygons.max(initial=0)) + 1)
+        count = number[polygons]
+        row = np.arange(int(count.sum())) - np.repeat(
+            np.cumsum(count) - count - (np.cumsum(number) - number)[polygons], count
+        )
+        owner = np.repeat(np.arange(len(polygons), dtype=np.int32), count)
+        step = steps[owner]
+        return Lines(owner, self.first[row] / step, self.last[row] / step, self.slope[row] * step, self.height[row])
 
 
 def lines_of(regions: Any) -> Lines:
@@ -63,9 +69,9 @@ def lines_of(regions: Any) -> Lines:
     )
 
 
-def strips_at(lines: Lines, polygons: int, step: float) -> Strips | None:
-    """What polygons hold of the slices at multiples of a step; None where a slice meets one of them very often."""
-    begin, end = np.ceil(lines.first / step).astype(np.int64), np.ceil(lines.last / step).astype(np.int64)
+def strips_at(lines: Lines, polygons: int) -> Strips | None:
+    """What polygons hold of the slices at whole x; None where a slice meets one of them very often."""
+    begin, end = np.ceil(lines.first).astype(np.int64), np.ceil(lines.last).astype(np.int64)
     left, right = np.full(polygons, np.iinfo(np.int64).max), np.zeros(polygons, dtype=np.int64)
     np.minimum.at(left, lines.owner, begin)
     np.maximum.at(right, lines.owner, end)
@@ -76,7 +82,7 @@ def strips_at(lines: Lines, polygons: int, step: float) -> Strips | None:
     edge = np.repeat(np.arange(len(number)), number)
     column = np.arange(len(edge)) - np.repeat(np.cumsum(number) - number - begin, number)
     owner = lines.owner[edge]
-    met = np.clip(lines.slope[edge] * (column * step) + lines.height[edge], 0.0, WITHIN)
+    met = np.clip(lines.slope[edge] * column + lines.height[edge], 0.0, WITHIN)
     met = np.sort(offset[owner] + column - left[owner] + met)  # by slice, then by height; each is met an even time
     cell = met[::2].astype(np.int64)
     low, high = ((met[which::2] - cell) * STEPS for which in (0, 1))
@@ -105,16 +111,13 @@ def overlap(regions: Any, at: Ints, to: Ints) -> Floats | None:
     """
     lines, bounds = lines_of(regions), shapely.bounds(regions)
     level = np.ceil(np.log2((bounds[:, 2] - bounds[:, 0]) / FINE)).astype(np.int32)
-    found, coarser = np.zeros(len(at)), np.maximum(level[at], level[to])
-    for each in np.unique(coarser).tolist():
-        pairs = np.flatnonzero(coarser == each)
-        looked = np.zeros(len(regions), dtype=np.bool_)
-        looked[at[pairs]] = looked[to[pairs]] = True
-        strips = strips_at(lines.of(looked), len(regions), 2.0**each)
-        if strips is None:
-            return None
-        held = np.concatenate([[0], np.cumsum((strips.high - strips.low).sum(axis=0, dtype=np.int64))])
-        area = held[strips.offset + strips.width] - held[strips.offset]
-        both = shared_of_strips(strips, strips, at[pairs], to[pairs])
-        found[pairs] = both / np.maximum(area[at[pairs]] + area[to[pairs]] - both, 1)
+    coarser = np.maximum(level[at], level[to])
+    polygons, steps, one, two = by_level(at, to, coarser)
+    strips = strips_at(lines.scaled(polygons, np.ldexp(1.0, steps)), len(polygons))
+    if strips is None:
+        return None
+    held = np.concatenate([[0], np.cumsum((strips.high - strips.low).sum(axis=0, dtype=np.int64))])
+    area = held[strips.offset + strips.width] - held[strips.offset]
+    both = shared_of_strips(strips, strips, one, two)
+    found: Floats = both / np.maximum(area[one] + area[two] - both, 1)
     return found

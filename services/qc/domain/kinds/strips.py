@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.qc.domain.answers import Ints
+from services.qc.domain.answers import Ints, Whole
 
 Places = NDArray[np.int64]
 SPARSE = 4
@@ -49,11 +49,13 @@ def strips_of(starts: Places, ends: Places, sizes: Places, height: int) -> Strip
     Returns:
         None where a run goes on in the next column, a column has many runs, or few columns have one.
     """
-    if not len(sizes) or not sizes.all():
+    if not len(starts):
         return None
-    column = starts // height
-    last = np.cumsum(sizes)
-    left, width = column[last - sizes], column[last - 1] - column[last - sizes] + 1
+    column, there = starts // height, sizes > 0
+    last = np.cumsum(sizes)[there]
+    left, width = np.zeros((2, len(sizes)), dtype=np.int64)
+    left[there] = column[last - sizes[there]]
+    width[there] = column[last - 1] - left[there] + 1
     if width.sum() > SPARSE * len(starts) or (ends > (column + 1) * height).any():
         return None
     offset = np.cumsum(width) - width
@@ -69,6 +71,24 @@ def strips_of(starts: Places, ends: Places, sizes: Places, height: int) -> Strip
     later = rank > 0
     more = np.bincount(np.repeat(np.arange(len(sizes)), sizes)[later], minlength=len(sizes))
     return Strips(left, width, offset, low, high, more, column[later], top[later], bottom[later])
+
+
+def by_level(at: Ints, to: Ints, level: Ints) -> tuple[Whole, Whole, Ints, Ints]:
+    """Shapes that are compared at several levels of detail, once for each level.
+
+    Args:
+        at: (pairs,); indices of shapes.
+        to: (pairs,); likewise.
+        level: (pairs,); at which they are compared.
+
+    Returns:
+        Of each shape and level that anything is compared at, its index and the level; and where the pairs' are.
+    """
+    least, shapes = int(level.min(initial=0)), int(max(at.max(initial=0), to.max(initial=0))) + 1
+    wanted = np.concatenate([at, to]) + np.tile(level - least, 2).astype(np.int64) * shapes
+    held, place = np.unique(wanted, return_inverse=True)
+    levels, which = np.divmod(held, shapes)
+    return which, levels + least, place[: len(at)].astype(np.int32), place[len(at) :].astype(np.int32)
 
 
 def shared(one: Strips, two: Strips, at: Ints, to: Ints) -> Places:

@@ -56,18 +56,27 @@ class Path:
 
 def samples(paths: Sequence[Path], most: int = SAMPLES) -> Floats:
     """Frames at which to look at tracks: all that any covers, or so many that are evenly spread."""
-    first, last = min(int(p.frames[0]) for p in paths), max(int(p.frames[-1]) for p in paths)
+    ends = _ends(paths)
+    first, last = ends.min(), ends.max()
     if last - first < most:
-        return np.arange(first, last + 1, dtype=np.float64)
+        return np.arange(first, last + 1)
     return np.linspace(first, last, most)
 
 
-def seen(paths: Sequence[Path], frames: Floats) -> Floats:
+def _ends(paths: Sequence[Path]) -> Floats:
+    """First and last frames; (paths, 2)."""
+    last = np.cumsum([len(path.frames) for path in paths]) - 1
+    keys = np.concatenate([path.frames for path in paths])
+    return np.stack([keys[np.append(0, last[:-1] + 1)], keys[last]], axis=1).astype(np.float64)
+
+
+def seen(paths: Sequence[Path], frames: Floats, gone: float = np.nan) -> Floats:
     """Every path's edges at each frame, as `Path.at` tells them; (4, paths, frames).
 
     Args:
         paths: of one item.
         frames: (frames,); increasing.
+        gone: what stands where there is no box.
     """
     sizes = np.array([len(path.frames) for path in paths])
     keys = np.concatenate([path.frames for path in paths]).astype(np.float64)
@@ -77,22 +86,20 @@ def seen(paths: Sequence[Path], frames: Floats) -> Floats:
     counted = np.bincount(cell, minlength=len(paths) * (len(frames) + 1)).reshape(len(paths), -1)
     until = np.cumsum(counted, axis=1)[:, :-1]  # keyframes up to each frame
     low = first[:, None] + np.clip(until - 1, 0, np.maximum(sizes - 2, 0)[:, None])
-    high = np.minimum(low + 1, (first + sizes - 1)[:, None])
-    share = (frames - keys[low]) / np.maximum(keys[high] - keys[low], 1.0)
-    gone = (frames < keys[first][:, None]) | (frames > keys[first + sizes - 1][:, None])
-    found = np.empty((4, *low.shape))
-    for place, edge in enumerate(edges.T.copy()):
-        start = edge[low]
-        found[place] = share * (edge[high] - start) + start
-    found[:, gone] = np.nan
+    table = np.ascontiguousarray(edges.T)
+    step = np.diff(table, append=table[:, -1:]) / np.maximum(np.diff(keys, append=keys[-1] + 1.0), 1.0)
+    step[:, first[1:] - 1] = 0.0  # of each path's last one
+    found: Floats = table.take(low, axis=1)
+    found += step.take(low, axis=1) * (frames - keys[low])
+    found[:, (frames < keys[first][:, None]) | (frames > keys[first + sizes - 1][:, None])] = gone
     return found
 
 
 def iou(left: Sequence[Path], right: Sequence[Path]) -> Floats:
     """Intersection over union of the volumes that boxes sweep over time; (left, right)."""
     frames = samples([*left, *right])
-    one = np.nan_to_num(seen(left, frames))
-    two = one if left is right else np.nan_to_num(seen(right, frames))
+    one = seen(left, frames, 0.0)
+    two = one if left is right else seen(right, frames, 0.0)
     at, to = near(_reach(one), _reach(two))
     if left is right:
         half = at <= to
@@ -112,7 +119,7 @@ def iou(left: Sequence[Path], right: Sequence[Path]) -> Floats:
 def likeness(paths: Sequence[Path]) -> Alike:
     """As `iou` of all with each other, at fewer frames; not where a few of these show next to nothing in common."""
     frames = samples(paths, _looks(paths))
-    boxes = np.nan_to_num(seen(paths, frames))
+    boxes = seen(paths, frames, 0.0)
     at, to = near_each_other(_reach(boxes))
     few = boxes[:, :, ::GLANCE]
     brief = (few[2] > few[0]).sum(axis=1) < BRIEF
@@ -123,9 +130,9 @@ def likeness(paths: Sequence[Path]) -> Alike:
 
 def _looks(paths: Sequence[Path]) -> int:
     """Frames that are enough to tell tracks apart: the shortest one is seen in some of them."""
-    first, last = min(int(p.frames[0]) for p in paths), max(int(p.frames[-1]) for p in paths)
-    shortest = min(int(p.frames[-1] - p.frames[0]) + 1 for p in paths)
-    return int(np.clip(FEW * (last - first + 1) / shortest, LOOKS, SAMPLES))
+    ends = _ends(paths)
+    shortest = (ends[:, 1] - ends[:, 0]).min() + 1.0
+    return int(np.clip(FEW * (ends.max() - ends.min() + 1.0) / shortest, LOOKS, SAMPLES))
 
 
 def _overlap(boxes: Floats, at: Ints, to: Ints) -> Floats:
@@ -136,15 +143,21 @@ def _overlap(boxes: Floats, at: Ints, to: Ints) -> Floats:
         at: (pairs,); indices into the paths.
         to: (pairs,); likewise.
     """
-    left, top, right, bottom = (np.ascontiguousarray(side) for side in boxes)
-    volume = np.einsum("pf,pf->p", right - left, bottom - top)
-    both, step = np.empty(len(at)), max(AT_ONCE // boxes.shape[2], 1)
+    rims = np.ascontiguousarray(np.concatenate([-boxes[:2], boxes[2:]]).transpose(1, 0, 2))  # the lesser lies inside
+    volume, both = _volume(rims), np.empty(len(at))
+    step = max(AT_ONCE // (4 * boxes.shape[2]), 1)
     for low in range(0, len(at), step):
-        a, b = at[low : low + step], to[low : low + step]
-        wide = np.minimum(right[a], right[b]) - np.maximum(left[a], left[b])
-        high = np.minimum(bottom[a], bottom[b]) - np.maximum(top[a], top[b])
-        both[low : low + step] = np.einsum("pf,pf->p", np.maximum(wide, 0.0), np.maximum(high, 0.0))
+        part = slice(low, low + step)
+        both[part] = _volume(np.minimum(rims[at[part]], rims[to[part]]))
     found: Floats = both / np.maximum(volume[at] + volume[to] - both, np.finfo(float).tiny)
+    return found
+
+
+def _volume(rims: Floats) -> Floats:
+    """(paths,) of (paths, 4, frames): left and top, negative, and right and bottom."""
+    sides = rims[:, :2] + rims[:, 2:]
+    np.maximum(sides, 0.0, out=sides)
+    found: Floats = np.einsum("pf,pf->p", sides[:, 0], sides[:, 1])
     return found
 
 
@@ -191,8 +204,7 @@ def fused(paths: Sequence[Path], weights: Floats, sizes: Sequence[int]) -> list[
         sizes: (groups,); paths of each.
     """
     grouped, precision = Grouped.of(sizes), weights**2
-    ends = np.array([[path.frames[0], path.frames[-1]] for path in paths], dtype=np.float64)
-    values = grouped.dense(ends, np.inf)
+    values = grouped.dense(_ends(paths), np.inf)
     middle = weighted_median(values.reshape(len(values), -1), np.repeat(grouped.dense(precision), 2, axis=1))
     first, last = np.round(middle.reshape(-1, 2)).astype(np.int64).T
     frames, number = _keys(paths, grouped, first, np.maximum(first, last))
