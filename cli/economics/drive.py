@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from cli.api import Api
 from cli.economics.contents import Contents
 from cli.economics.measure import model_accuracy
-from cli.economics.pace import Pace
+from cli.economics.pace import READ_S, Pace
 from cli.economics.plan import Options, items_of, learns, project_of, spec_of
 from cli.economics.watch import Watch
 from cli.output import Work
@@ -29,7 +29,7 @@ from shared.clock import utc_now
 from shared.events import ProjectSpec
 from shared.topics import ITEMS, QC, TRAINER
 
-TRAINED_WITHIN_S = 180.0
+TRAINED_WITHIN_S = 600.0
 JUDGED_WITHIN_S = 30.0
 REST_WITHIN_S = 180.0
 LOOK_S = 0.2
@@ -171,7 +171,7 @@ class Player:
 
     async def _trainer(self, project: str) -> Mapping[str, float]:
         """How often the trainer trained, registered and judged models of a project."""
-        async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=READ_S, trust_env=False) as client:
             text = (await client.get(f"{self._stack.urls[TRAINER]}/metrics")).raise_for_status().text
         found = {"trainings": 0.0, "registered": 0.0, "verdicts": 0.0}
         for family in text_string_to_metric_families(text):

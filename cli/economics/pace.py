@@ -11,6 +11,8 @@ from services.qc.domain.stream import FIRST, SCHEDULE
 UNWEIGHED = "labelstream_qc_unweighed_answers"
 TAKEN_IN = "labelstream_qc_annotations_total"
 GROWTH = SCHEDULE[0][1]
+READ_S = 60.0
+"""A service of a busy machine may take this long to tell its metrics."""
 FOLLOWS_S = 0.3
 """The gauge tells of an answer a look of qc after it was taken in."""
 
@@ -42,7 +44,7 @@ class Pace:
         return told(await self._read(), self._project)[1] == 0
 
     async def _read(self) -> str:
-        async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=READ_S, trust_env=False) as client:
             return (await client.get(self._url)).raise_for_status().text
 
 
