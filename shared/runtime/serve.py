@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from shared.errors import ConfigurationError
 from shared.runtime.http import BoundedProtocol
 from shared.runtime.logging import configure_logging
+from shared.runtime.memory import keep_freed
 from shared.runtime.service import Service
 from shared.runtime.settings import ServiceSettings
 
@@ -70,6 +71,7 @@ def serve(service: Service) -> None:
     signal.signal(signal.SIGTERM, lambda *_: None)
     os.nice(service.settings.nice)
     tune_collector()
+    keep_freed()
     try:
         code = uvloop.run(_run(service))
     except KeyboardInterrupt:

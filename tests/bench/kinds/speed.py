@@ -7,6 +7,7 @@ import numpy as np
 from services.qc.domain.answers import Floats
 from services.qc.domain.kinds.objects import fuse, learn
 from services.qc.domain.kinds.segments import DRAWN
+from shared.runtime.memory import keep_freed
 from tests.bench.kinds.annotators import item_of_many
 from tests.bench.shapes.drawing import DRAWS, crowded
 
@@ -17,7 +18,8 @@ Row = tuple[str, float, float, float]
 
 
 def speed(times: int = TIMES) -> list[Row]:
-    """Of each kind: the fastest, the median and the 90th percentile, in milliseconds of CPU."""
+    """Of each kind: the fastest, the median and the 90th percentile, in milliseconds of CPU, with memory as in qc."""
+    keep_freed()
     segments = [item_of_many(OPINIONS, OBJECTS, seed) for seed in range(3)]
     scenes = {kind: crowded(kind, OPINIONS, OBJECTS, 2) for kind in DRAWS}
     sorts = {kind: (scene.answers, scene.geometry) for kind, scene in scenes.items()}
