@@ -67,9 +67,12 @@ def key_of(event: Annotation | Label | Escalation | Relabel) -> ItemKey:
 
 
 def predicted(event: Annotation) -> dict[str, float] | None:
-    """The round's prediction as a distribution, where the project takes it for an opinion."""
+    """The round's prediction as a distribution, where the project takes it for an opinion.
+
+    Never in an audit: what a certificate stands on is what people say without the model.
+    """
     proposal = event.proposal
-    if not event.policy.consensus.prediction or proposal is None or not proposal.distribution:
+    if event.would_auto or not event.policy.consensus.prediction or proposal is None or not proposal.distribution:
         return None
     return dict(proposal.distribution)
 

@@ -133,7 +133,7 @@ def test_a_prediction_that_helps_is_heard_and_one_that_does_not_is_not() -> None
     assert posterior(split, SCALE, alone, prediction=leaning) == posterior(split, SCALE, alone)
 
 
-def _asked(heard: Parameters, *, saw: Sequence[bool], switched_on: bool = True) -> float:
+def _asked(heard: Parameters, *, saw: Sequence[bool], switched_on: bool = True, audit: bool = False) -> float:
     """The posterior of the class that the model proposes, after two people differ."""
     said = Proposal(
         value=Choice(choice="positive"), confidence=0.98, model_version="m1",
@@ -142,7 +142,9 @@ def _asked(heard: Parameters, *, saw: Sequence[bool], switched_on: bool = True) 
     rules = policy(2, 5, target=0.5, consensus=ConsensusPolicy(prediction=switched_on))
     item, decided = ItemState(), None
     for n, value in enumerate(("positive", "negative")):
-        event = make.annotation(by=f"p{n}", value=value, policy=rules, proposal=said, saw_proposal=saw[n])
+        event = make.annotation(
+            by=f"p{n}", value=value, policy=rules, proposal=said, saw_proposal=saw[n], would_auto=audit
+        )
         item.admit(Answer.of(event))
         decided = decide_one(item, event, Context(CLOSED, CostModel()), heard, make.AT)
     assert isinstance(decided, Label | Escalation)
@@ -155,6 +157,7 @@ def test_a_prediction_that_somebody_saw_is_in_their_answer_already() -> None:
     assert _asked(heard, saw=(False, False)) > 0.9
     assert _asked(heard, saw=(False, True)) < 0.6
     assert _asked(heard, saw=(False, False), switched_on=False) < 0.6
+    assert _asked(heard, saw=(False, False), audit=True) < 0.6  # a certificate stands on people alone
 
 
 def told(events: list[Annotation], error: float | None, most: int = 9) -> Any:
