@@ -95,6 +95,12 @@ def by_worth(pool: Pool) -> Callable[[Said], Floats]:
     return scores
 
 
+def by_chance(pool: Pool) -> Callable[[Said], Floats]:
+    """A draw of each item's own, whatever is said of it."""
+    drawn = np.array([draws.order for draws in pool.draws])
+    return lambda _: drawn
+
+
 def curve(pool: Pool, scores: Callable[[Said], Floats], ends: set[int]) -> list[float]:
     """Model accuracy at so many labels."""
     labelled, said, found = np.zeros(len(pool.truth), dtype=bool), None, []
@@ -116,9 +122,8 @@ def main(
     with threadpool_limits(1):
         for split in range(splits):
             pool = Pool(folder, f"split{split}")
-            chance = np.array([draws.order for draws in pool.draws])
             active = curve(pool, by_worth(pool), set(range(CYCLE, LAST + 1, CYCLE)))
-            (random,) = curve(pool, lambda _, chance=chance: chance, {RANDOM})  # type: ignore[misc]
+            (random,) = curve(pool, by_chance(pool), {RANDOM})
             typer.echo(f"split {split} {' '.join(f'{one:.3f}' for one in active)} | {random:.3f}")
 
 
