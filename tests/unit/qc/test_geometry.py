@@ -150,6 +150,9 @@ def test_two_outlines_are_averaged_and_a_careless_third_moves_them_little() -> N
     drawn = [blob(rng, 4) for _ in range(2)]
     fuse = polygons.PolygonGeometry().fuse
     assert polygons.iou([truth], [fuse(drawn, ONES(2))])[0, 0] > polygons.iou([truth], drawn).max()
+    (same,) = polygons.averaged([truth, truth], ONES(2), [2])
+    assert same is not None  # along the rays, not by the vote
+    assert polygons.iou([truth], [same])[0, 0] > 0.97
     careless = shapely.box(40, 40, 190, 190)
     assert polygons.iou([truth], [fuse([truth, truth, truth, careless], ONES(4))])[0, 0] > 0.93
 
