@@ -256,6 +256,10 @@ class Evidence(Value):
     error: NonNegative | None = Field(
         default=None, description="Standard error of a rating; its posterior is the chance to be within the tolerance."
     )
+    unaided: Probability | None = Field(
+        default=None,
+        description="What people's answers alone give to the proposal, where the posterior has heard the model too.",
+    )
 
 
 class Label(ItemEvent):

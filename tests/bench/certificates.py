@@ -3,13 +3,15 @@
 First with one certificate for all: a third of the runs has a stable model; in a third it becomes six times worse at
 once, in a third slowly. Then as often where each of six classes, of shares from 4 to 45 % and errors of their own, has
 its own certificate once its audits suffice: a third is stable, in the others one class becomes eight times worse, at
-once or slowly. `worse`: runs whose accepted labels that stand at the end have a true error above the target; `rest`: of
-those that stand on the pool's certificate; `class`: of those of any one class that stand on its own; `apart`: such
-classes per run.
+once or slowly. Last the first runs again, where the model's confidence is an opinion of the posterior by which people
+stop (`consensus.prediction`). `worse`: runs whose accepted labels that stand at the end have a true error above the
+target; `rest`: of those that stand on the pool's certificate; `class`: of those of any one class that stand on its own;
+`apart`: such classes per run.
 """
 
 import random
 import sys
+from dataclasses import replace
 from multiprocessing import Pool
 
 from tests.support.lanes import Kind, Outcome, Plan, stream
@@ -36,6 +38,12 @@ def one(seed: int) -> tuple[str, Outcome]:
     """One run; kinds take turns."""
     kind = tuple(PLANS)[seed % len(PLANS)]
     return kind, stream(seed, PLANS[kind])
+
+
+def one_heard(seed: int) -> tuple[str, Outcome]:
+    """The same where people stop with the model's help."""
+    kind = tuple(PLANS)[seed % len(PLANS)]
+    return f"{kind}/heard", stream(seed, replace(PLANS[kind], heard=True))
 
 
 def one_of_classes(seed: int) -> tuple[str, Outcome]:
@@ -66,7 +74,7 @@ def main() -> None:
     names = ("kind", "runs", "worse", "share", "rest", "class", "error", "granted", "withdrawn", "standing", "apart")
     print(*(f"{head:>{width}}" for head, width in zip(names, WIDTHS, strict=True)))
     with Pool() as pool:
-        for work in (one, one_of_classes):
+        for work in (one, one_of_classes, one_heard):
             table(pool.map(work, range(runs), chunksize=8), target)
     print(f"stated: at most {1.0 - confidence:.2f} of runs above {target:.2f}")
 

@@ -33,7 +33,8 @@ class Kind:
 class Plan:
     """`worse` multiplies the model's error from `change` on, over `ramp` items.
 
-    With `kinds` the classes differ; `apart`: each is judged by itself where its audits suffice.
+    With `kinds` the classes differ; `apart`: each is judged by itself where its audits suffice. `heard`: the model's
+    confidence is an opinion of the posterior by which people stop.
     """
 
     items: int = 40_000
@@ -46,6 +47,7 @@ class Plan:
     ramp: int = 1
     kinds: tuple[Kind, ...] = ()
     apart: bool = True
+    heard: bool = False
 
     @property
     def rules(self) -> Rules:
@@ -102,18 +104,30 @@ class Accepted:
     own: bool
 
 
-def people(draw: random.Random, *, wrong: bool, skill: float = SKILL) -> float:
-    """What people's posterior gives to a proposal that is right (class 0) or wrong (class 1)."""
-    logs = [0.0] * CLASSES
+def people(draw: random.Random, *, wrong: bool, skill: float = SKILL, heard: float | None = None) -> float:
+    """What people's posterior gives to a proposal that is right (class 0) or wrong (class 1).
+
+    `heard`: the confidence of the proposal, where it is an opinion of the posterior by which people stop who agree.
+    """
+    logs, model, proposed = [0.0] * CLASSES, [0.0] * CLASSES, int(wrong)
+    if heard is not None:
+        said = min(heard, 1.0 - 1e-6)
+        model = [math.log(said if place == proposed else (1.0 - said) / (CLASSES - 1)) for place in range(CLASSES)]
     for _ in range(MOST):
         answer = 0 if draw.random() < skill else draw.randrange(1, CLASSES)
         for place in range(CLASSES):
             logs[place] += math.log(skill if place == answer else (1.0 - skill) / (CLASSES - 1))
-        top = max(logs)
-        shares = [math.exp(one - top) for one in logs]
-        if max(shares) / sum(shares) >= SURE:
+        agree = logs[proposed] == max(logs)
+        aided = [one + other for one, other in zip(logs, model, strict=True)] if agree else logs
+        if max(_shares(aided)) >= SURE:
             break
-    return shares[int(wrong)] / sum(shares)
+    return _shares(logs)[proposed]
+
+
+def _shares(logs: list[float]) -> list[float]:
+    top = max(logs)
+    shares = [math.exp(one - top) for one in logs]
+    return [one / sum(shares) for one in shares]
 
 
 def _items(draw: random.Random, plan: Plan) -> Iterator[Item]:
@@ -142,7 +156,8 @@ def stream(seed: int, plan: Plan) -> Outcome:
         calm, threshold = not evidence.watch.suspicious, known.threshold(item.symbol)
         share = plan.audit_share if calm and threshold is not None else plan.starting_share
         if item.confidence >= plan.floor and draw.random() < share:
-            loss = loss_of(people(draw, wrong=wrong), 1.0 / CLASSES, plan.target)
+            given = people(draw, wrong=wrong, heard=item.confidence if plan.heard else None)
+            loss = loss_of(given, 1.0 / CLASSES, plan.target)
             at = START + timedelta(seconds=item.number)
             waiting.append((item.number + DELAY, Audit(item.confidence, loss, at, item.symbol)))
         elif threshold is not None and item.confidence >= threshold:

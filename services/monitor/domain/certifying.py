@@ -19,7 +19,7 @@ RENEWED = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One audit as it is kept; `share` is what people's posterior gives to the proposal, `symbol`."""
+    """One audit as it is kept; `share` is what people alone give to the proposal, `symbol`."""
 
     generation: int
     model_version: str
@@ -89,6 +89,8 @@ def finding_of(label: Label) -> Finding | None:
     symbol = category(proposal.value)
     if label.path is Path.EXPERT:
         share = float(agree(label.value, proposal.value))
+    elif label.evidence.unaided is not None:
+        share = label.evidence.unaided
     elif label.distribution is not None:
         share = label.distribution.get(symbol, 0.0)
     elif label.posterior is not None:

@@ -6,19 +6,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
+from services.qc.domain.consensus import posterior
 from services.qc.domain.counts import Parameters
 from services.qc.domain.facts import Facts, facts_of
 from services.qc.domain.fusing.proposals import Correction, corrected
 from services.qc.domain.item import Admission, Answer, ItemState, Reached, RoundRecord, live_label
+from services.qc.domain.models import Method
 from services.qc.domain.outcomes import escalation_of, label_of
 from services.qc.domain.overlap import beside, more_opinions
 from services.qc.domain.renaming import again
 from services.qc.domain.rereview import still_fits
-from services.qc.domain.rounds import Touched, round_of
-from services.qc.domain.scale import Scale
+from services.qc.domain.rounds import Round, Touched, round_of
+from services.qc.domain.scale import Kind, Scale
 from services.qc.domain.stopping import Request, Verdict, Wait, decide
 from shared.events import Annotation, CostModel, Escalation, Label, Relabel
-from shared.labels import SAME, Names
+from shared.labels import SAME, Names, category
 
 ItemKey = tuple[str, str]
 """(project, item)."""
@@ -67,12 +69,9 @@ def key_of(event: Annotation | Label | Escalation | Relabel) -> ItemKey:
 
 
 def predicted(event: Annotation) -> dict[str, float] | None:
-    """The round's prediction as a distribution, where the project takes it for an opinion.
-
-    Never in an audit: what a certificate stands on is what people say without the model.
-    """
+    """The round's prediction as a distribution, where the project takes it for an opinion."""
     proposal = event.proposal
-    if event.would_auto or not event.policy.consensus.prediction or proposal is None or not proposal.distribution:
+    if not event.policy.consensus.prediction or proposal is None or not proposal.distribution:
         return None
     return dict(proposal.distribution)
 
@@ -96,19 +95,39 @@ def decide_one(
         prediction=predicted(event),
     )
     current = replace(current, earlier=tuple(a for a in current.earlier if still_fits(a, context.scale)))
+    heard, alone = _unaided(current, event, context.scale, parameters)
+    current = replace(current, prediction=heard)
     policy = beside(current, event.policy, context.doubled)
     decision = decide(current, policy, context.scale, parameters, salt=event.key, costs=context.costs)
     if isinstance(decision, Wait) and policy is not event.policy:
         decision = more_opinions(current, policy)
     match decision:
         case Verdict():
-            return _labelled(item, event, decision, context, now, snapshot=parameters.snapshot)
+            return _labelled(item, event, decision, context, now, snapshot=parameters.snapshot, alone=alone)
         case Request():
             escalation = escalation_of(decision, event, snapshot=parameters.snapshot, now=now)
             item.merge_escalation(escalation)
             return escalation
         case _:
             return None
+
+
+def _unaided(
+    current: Round, event: Annotation, scale: Scale, parameters: Parameters
+) -> tuple[Mapping[str, float] | None, float | None]:
+    """The prediction as far as it is heard, and beside one that is P(the proposal is right | people's answers alone).
+
+    A certificate stands on the second: the model may end an audit with people who agree with it, and has no say in
+    whether it was right; nor does it outvote who contradicts it. When people stop depends on nothing but their answers
+    and the proposal, so how far they went tells no more of it.
+    """
+    if current.prediction is None or event.proposal is None or scale.kind is not Kind.CLOSED or not current.opinions:
+        return current.prediction, None
+    shares = posterior(current.model_opinions(), scale, parameters, Method(event.policy.consensus.method))
+    share = shares.get(category(event.proposal.value), 0.0)
+    if event.would_auto and share < max(shares.values()):
+        return None, None
+    return current.prediction, share
 
 
 def _labelled(
@@ -119,6 +138,7 @@ def _labelled(
     now: datetime,
     *,
     snapshot: int = 0,
+    alone: float | None = None,
     renames: int | None = None,
 ) -> Label:
     """The label of a verdict, remembered in the item."""
@@ -128,6 +148,7 @@ def _labelled(
         context.costs,
         supersedes=item.superseded_by(event.round),
         snapshot=snapshot,
+        unaided=alone,
         now=now,
         renames=renames,
         named_since=context.named_since,

@@ -79,6 +79,7 @@ def label_of(
     *,
     supersedes: int | None,
     snapshot: int,
+    unaided: float | None = None,
     now: datetime,
     renames: int | None = None,
     named_since: int = 0,
@@ -87,7 +88,7 @@ def label_of(
 
     `opinions` and `cost` are the round's own; the votes are all that the label stands on, those of earlier rounds
     among them. A round opened again does not pay for the prediction a second time. Its value is in the names that the
-    project has since version `named_since`, so an older version is not named; `renames`: see the event.
+    project has since version `named_since`, so an older version is not named; `unaided`, `renames`: see the event.
     """
     votes = [
         Vote(annotation_id=a.annotation_id, annotator_id=a.annotator_id or ERASED_PERSON, value=a.value, role=a.role)
@@ -110,6 +111,7 @@ def label_of(
             agreement=verdict.agreement,
             reason=verdict.reason,
             error=None if verdict.error is None else float(f"{verdict.error:.6g}"),
+            unaided=None if unaided is None else _share(unaided),
             **_sureness(verdict.fusion),
         ),
         opinions=len(fresh),

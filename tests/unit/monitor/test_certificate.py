@@ -138,7 +138,7 @@ def test_an_error_that_stays_is_rarely_taken_for_a_breach() -> None:
     assert alarms <= 3  # of 60,000 audits; at the target itself it would be one in 200
 
 
-@pytest.mark.parametrize("plan", [lanes.Plan(), lanes.Plan(worse=6.0), lanes.Plan(worse=6.0, ramp=5000)])
+@pytest.mark.parametrize("plan", [lanes.Plan(), lanes.Plan(worse=6.0, heard=True), lanes.Plan(worse=6.0, ramp=5000)])
 def test_what_stands_at_the_end_is_below_the_target(plan: lanes.Plan) -> None:
     """A few runs; `python -m tests.bench.certificates` makes a thousand."""
     found = [lanes.stream(seed, plan) for seed in range(5)]

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from services.monitor.domain.certificate import Evidence, Rules
-from services.monitor.domain.certifying import Ledger, certify, read_back
+from services.monitor.domain.certifying import Ledger, certify, finding_of, read_back
 from services.monitor.domain.pooling import OfClass, Place
 from services.monitor.domain.voids import ALL, Void, Voids, certificate_id, told, too_late
 from services.monitor.store.certificates import AcceptedLabel
@@ -112,3 +112,13 @@ def test_labels_under_a_former_name_of_a_class_are_opened_again_with_it() -> Non
     assert not label.covered_by("other", names)
     assert not label.covered_by(None, names)
     assert AcceptedLabel("i", make.AT, None, own=False).covered_by("other", names)
+
+
+def test_an_audit_says_what_people_alone_give_to_the_proposal() -> None:
+    said = make.proposal("positive", confidence=0.97)
+    heard = make.label(
+        would_auto=True, posterior=0.99, distribution={"positive": 0.99}, evidence=LabelEvidence(proposal=said)
+    )
+    both = heard.model_copy(update={"evidence": LabelEvidence(proposal=said, unaided=0.6)})
+    shares = [found.share for found in map(finding_of, (heard, both)) if found is not None]
+    assert shares == [0.99, 0.6]

@@ -133,31 +133,54 @@ def test_a_prediction_that_helps_is_heard_and_one_that_does_not_is_not() -> None
     assert posterior(split, SCALE, alone, prediction=leaning) == posterior(split, SCALE, alone)
 
 
-def _asked(heard: Parameters, *, saw: Sequence[bool], switched_on: bool = True, audit: bool = False) -> float:
-    """The posterior of the class that the model proposes, after two people differ."""
+def _asked(
+    heard: Parameters,
+    *,
+    saw: Sequence[bool] = (False, False),
+    first: str = "positive",
+    switched_on: bool = True,
+    audit: bool = False,
+) -> Label | Escalation:
+    """What is decided after two people, the second of whom differs from what the model proposes."""
     said = Proposal(
         value=Choice(choice="positive"), confidence=0.98, model_version="m1",
         distribution={"positive": 0.98, "negative": 0.01, "neutral": 0.01},
     )  # fmt: skip
     rules = policy(2, 5, target=0.5, consensus=ConsensusPolicy(prediction=switched_on))
     item, decided = ItemState(), None
-    for n, value in enumerate(("positive", "negative")):
+    for n, value in enumerate((first, "negative")):
         event = make.annotation(
             by=f"p{n}", value=value, policy=rules, proposal=said, saw_proposal=saw[n], would_auto=audit
         )
         item.admit(Answer.of(event))
         decided = decide_one(item, event, Context(CLOSED, CostModel()), heard, make.AT)
     assert isinstance(decided, Label | Escalation)
-    assert decided.posterior is not None
-    return decided.posterior if isinstance(decided, Label) else 0.0
+    return decided
 
 
 def test_a_prediction_that_somebody_saw_is_in_their_answer_already() -> None:
     heard = build(1, (), replace(AT_ITS_WORD, prediction_weight=1.0))
-    assert _asked(heard, saw=(False, False)) > 0.9
-    assert _asked(heard, saw=(False, True)) < 0.6
-    assert _asked(heard, saw=(False, False), switched_on=False) < 0.6
-    assert _asked(heard, saw=(False, False), audit=True) < 0.6  # a certificate stands on people alone
+    blind, told = (_asked(heard, saw=(False, second)) for second in (False, True))
+    off = _asked(heard, switched_on=False)
+    assert [one.posterior is not None and one.posterior > 0.9 for one in (blind, told, off)] == [True, False, False]
+
+
+def test_a_label_that_has_heard_the_model_says_what_people_alone_give_to_the_proposal() -> None:
+    heard = build(1, (), replace(AT_ITS_WORD, prediction_weight=1.0))
+    blind, off = _asked(heard), _asked(heard, switched_on=False)
+    assert isinstance(blind, Label)
+    assert blind.evidence.unaided == pytest.approx(off.posterior)
+    assert not isinstance(off, Label) or off.evidence.unaided is None
+
+
+def test_the_model_does_not_outvote_who_contradicts_it_in_an_audit() -> None:
+    heard = build(1, (), replace(AT_ITS_WORD, prediction_weight=3.0))
+    seen, audit = (_asked(heard, first="negative", audit=would) for would in (False, True))
+    off = _asked(heard, first="negative", switched_on=False)
+    assert isinstance(audit, Label)
+    assert audit.evidence.unaided is None
+    assert audit.posterior == off.posterior
+    assert isinstance(seen, Escalation)  # two people and a model that is sure of something else: one more
 
 
 def told(events: list[Annotation], error: float | None, most: int = 9) -> Any:
