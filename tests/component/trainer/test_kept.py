@@ -160,10 +160,11 @@ async def test_pairs_are_held_out_labels_that_both_models_answered(kept: Kept) -
     found = await kept.run(lambda connection: reading.list_pairs(connection, PROJECT, ("live", "new"), held))
     assert [(one.live, one.candidate) for one in found] == [(False, True), (False, False), (True, True)]
     assert await kept.run(lambda connection: reading.count_trials(connection, PROJECT, "new")) == 3
-    hashes = [content_hash(TextContent(text="text 0"))]
+    hashes = [content_hash(TextContent(text=f"text {n}")) for n in (0, 2)]
     await kept.run(lambda connection: reading.save_learned(connection, PROJECT, "live", hashes))
     found = await kept.run(lambda connection: reading.list_pairs(connection, PROJECT, ("live", "new"), held))
     assert len(found) == 2, "what a model was trained on proves nothing about it"
+    assert await kept.run(lambda connection: reading.list_unanswered(connection, PROJECT, "live", held)) == []
     await kept.run(lambda connection: drop_guesses(connection, PROJECT, {"live"}))
     assert await kept.run(lambda connection: reading.count_trials(connection, PROJECT, "new")) == 0
 

@@ -32,16 +32,14 @@ def test_more_labels_move_nothing_to_the_other_side() -> None:
     assert {row.content_hash for row in few.training} <= {row.content_hash for row in all_of_them.training}
 
 
-def test_audits_are_never_learned_from() -> None:
-    audits = [labelled(number, audited=True, inclusion=0.05) for number in range(100)]
-    found = split("p", audits, share=0.2, grouped=False)
-    assert len(found.held_out) == 100
-    assert not found.training
-
-
-def test_copies_of_an_audit_are_held_out_with_it() -> None:
-    copies = [labelled(1, content="same", audited=True), labelled(2, content="same")]
-    assert not split("p", copies, share=0.05, grouped=False).training
+def test_audits_are_drawn_as_others_and_judge_the_models_before_them() -> None:
+    plain = [labelled(number, audited=number % 2 == 0) for number in range(100)]
+    found, grouped = (split("p", plain, share=0.2, grouped=one) for one in (False, True))
+    held_out = {one.item_id for one in found.held_out}
+    assert 0 < sum(one.audited for one in found.held_out) < 20
+    assert len(found.training) == 100 - len(held_out)
+    assert {one.item_id for one in found.audits} == {one.item_id for one in plain if one.audited} - held_out
+    assert (grouped.training, grouped.audits) == (found.training, ())
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8), st.booleans()), max_size=60), st.integers())

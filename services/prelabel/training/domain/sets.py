@@ -45,10 +45,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What is learned from, and what no model ever sees: the gate's."""
+    """What is learned from, and what no model ever sees: the gate's.
+
+    `audits`: labels of the audit lane that are learned from. They judge the models that came before them; none of them
+    does where groups are the user's own, as the group may be known.
+    """
 
     training: tuple[Row, ...]
     held_out: tuple[Labelled, ...]
+    audits: tuple[Labelled, ...]
     data_hash: str
     labels_hash: str
 
@@ -56,8 +61,7 @@ class Sides:
 def split(seed: str, labels: Iterable[Labelled], *, share: float, grouped: bool) -> Sides:
     """The two sides. A function of the labels alone, whatever their order.
 
-    A group is held out by its hash; so is each content of the audit lane, except where groups are the user's own and
-    the group is on the other side: then that audit is on neither.
+    A group is held out by its hash.
 
     Args:
         seed: of the draw, see shared/heldout.py.
@@ -66,18 +70,16 @@ def split(seed: str, labels: Iterable[Labelled], *, share: float, grouped: bool)
         grouped: whether groups are more than copies of one content.
     """
     known = sorted(labels, key=lambda one: (one.content_hash, one.item_id))
-    audited = {one.content_hash for one in known if one.audited}
     held_out: list[Labelled] = []
     learned: dict[str, list[Labelled]] = defaultdict(list)
     for one in known:
         if is_held_out(seed, one.group, share):
             held_out.append(one)
-        elif one.content_hash not in audited:
+        else:
             learned[one.content_hash].append(one)
-        elif not grouped:
-            held_out.append(one)
     training = tuple(_merged(copies) for copies in learned.values())
-    return Sides(training, tuple(held_out), _hash_rows(training), _hash_versions(known))
+    audits = () if grouped else tuple(one for copies in learned.values() for one in copies if one.audited)
+    return Sides(training, tuple(held_out), audits, _hash_rows(training), _hash_versions(known))
 
 
 def _merged(copies: Sequence[Labelled]) -> Row:

@@ -99,7 +99,7 @@ class Trials:
         if self._looked.get(name) == state:
             return alarms
         sides = await self.sides(project, training)
-        held = Held(project, training, rule, tuple(one.item_id for one in sides.held_out))
+        held = Held(project, training, rule, tuple(one.item_id for one in sides.held_out + sides.audits))
         if pointer is None and candidate is not None:
             await self._first(held, candidate)
         elif pointer is not None:

@@ -105,12 +105,13 @@ def begin_trial(connection: Connection, project_id: str, model: str, now: dateti
 
 
 def list_unanswered(connection: Connection, project_id: str, model: str, items: Sequence[str]) -> list[tuple[str, str]]:
-    """(item, hash) of those of the items that the model has not been asked about."""
+    """(item, hash) of those of the items that the model neither learned from nor has been asked about."""
     rows = connection.execute(
         "SELECT i.item, i.hash FROM items AS i JOIN json_each(?) AS j ON j.value = i.item WHERE i.project = ?"
         " AND NOT EXISTS (SELECT 1 FROM guesses AS g WHERE (g.project, g.model, g.item) = (i.project, ?, i.item))"
+        " AND NOT EXISTS (SELECT 1 FROM learned AS s WHERE (s.project, s.model, s.hash) = (i.project, ?, i.hash))"
         " ORDER BY i.item",
-        (json.dumps(items), project_id, model),
+        (json.dumps(items), project_id, model, model),
     )
     return rows.fetchall()
 
