@@ -149,8 +149,8 @@ class Database:
                 pool.terminate()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Any]:
-        """A connection inside a transaction (READ COMMITTED).
+    async def connection(self) -> AsyncGenerator[Any]:
+        """A connection on which each statement is a transaction.
 
         Where it is cut short, by cancelling or by the infrastructure, the connection is closed and not used again: what
         became of the transaction only the server knows.
@@ -159,17 +159,19 @@ class Database:
             AccessRefused: PostgreSQL does not let this role in any more, or not do this.
         """
         try:
-            async with (
-                self.pool.acquire(timeout=30) as connection,
-                _closed_when_cut(connection),
-                connection.transaction(),
-            ):
+            async with self.pool.acquire(timeout=30) as connection, _closed_when_cut(connection):
                 yield connection
         except INFRASTRUCTURE as error:
             why = self.refusal(error)
             if why is None:
                 raise
             raise AccessRefused(why) from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Any]:
+        """A connection inside a transaction (READ COMMITTED); see `connection`."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
 
     async def ping(self) -> None:
         """Raises one of INFRASTRUCTURE where the database does not answer in two seconds."""

@@ -201,6 +201,10 @@ class Service:
             unit = Unit(self.name, connection, self.clock())
             yield unit
             await unit.finish({})
+        self.committed(unit)
+
+    def committed(self, unit: Unit) -> None:
+        """What a unit made is in the database: have it published, and do what was to be done afterwards."""
         if unit.published:
             self.metrics.published.inc(unit.published)
             self.relay.wake()

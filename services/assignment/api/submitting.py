@@ -2,9 +2,10 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from services.assignment.api.desk import Desk
@@ -29,6 +30,7 @@ from services.assignment.store.audit import LogLine, log_requests
 from services.assignment.store.items import get_contents
 from services.assignment.store.lanes import add_today
 from services.assignment.store.leases import Finish, finish, lock_held
+from services.assignment.store.optimistic import finish_unchanged, read_held
 from services.assignment.store.people import begin_requests, forget_keys
 from shared.bus.unit import Unit
 from shared.events import Annotation, Outcome, ProjectSpec, TextContent
@@ -64,6 +66,13 @@ class Call:
     def name(self) -> tuple[str, str] | None:
         """Whose Idempotency-Key it has."""
         return None if self.key is None else (self.principal.id, self.key)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is one answer that touches nothing but its lease and round."""
+        person = self.principal.person
+        counted = person is not None and person.daily_answers is not None
+        return len(self.submissions) == 1 and self.key is None and not counted
 
     @property
     def digest(self) -> bytes:
@@ -110,7 +119,36 @@ class Submitting:
         return results
 
     async def _do(self, calls: Sequence[Call]) -> list[Results | Problem]:
-        """Several calls in one transaction."""
+        """Several calls in one transaction; a lone plain answer without a lock, unless it meets somebody."""
+        alone = calls[0] if len(calls) == 1 and calls[0].plain else None
+        results = None if alone is None else await self._unlocked(alone)
+        return await self._locked(calls) if results is None else [results]
+
+    async def _unlocked(self, call: Call) -> Results | None:
+        """Read, conclude, and write if nobody has changed the round since (docs/decisions/0106). None: nothing is done.
+
+        That is so for gold and for what is refused, too.
+        """
+        service, (one,) = self._desk.service, call.submissions
+        async with service.database.connection() as connection:
+            read = await read_held(connection, one.lease_id)
+            if read is None or read.lease.round_id is None:
+                return None
+            unit = Unit(service.name, connection, service.clock())
+            leases, texts = {read.lease.id: read.lease}, await self._texts(connection, [read.lease])
+            held = Held(leases, {read.lease.round_id: read.asked}, texts, {}, set())
+            results: Results = [self._accept(call, one, held, unit)]
+            lines, outbox = _lines(call, results, held), unit.hand_over()
+            if not held.ends or outbox is None:
+                return None
+            end, asked = held.ends[read.lease.id], held.rounds[read.lease.round_id]
+            if not await finish_unchanged(connection, end, asked, unit.now, read.version, line=lines[0], outbox=outbox):
+                return None
+        service.committed(unit)
+        return results
+
+    async def _locked(self, calls: Sequence[Call]) -> list[Results | Problem]:
+        """Several calls in one transaction that locks what it reads."""
         async with self._desk.service.unit() as unit:
             reused = await self._begin(unit, calls)
             held = await self._lock(unit, [one.lease_id for call in calls for one in call.submissions])
@@ -162,13 +200,16 @@ class Submitting:
     async def _lock(self, unit: Unit, ids: Sequence[UUID]) -> Held:
         """Rounds first, then leases: the order in which everybody locks them."""
         leases, rounds = await lock_held(unit.connection, ids)
+        return Held(leases, rounds, await self._texts(unit.connection, leases.values()), {}, set())
+
+    async def _texts(self, connection: Any, leases: Iterable[Lease]) -> Mapping[tuple[str, str], str]:
+        """The contents that answers mark places in."""
         spanned = [
             (lease.project_id, lease.item_id)
-            for lease in leases.values()
+            for lease in leases
             if not lease.gold and self._kind(lease.project_id) in SPANNED
         ]
-        texts = await get_contents(unit.connection, spanned) if spanned else {}
-        return Held(leases, rounds, texts, {}, set())
+        return await get_contents(connection, spanned) if spanned else {}
 
     def _kind(self, project_id: str) -> str:
         project = self._desk.project(project_id)
@@ -212,7 +253,7 @@ class Submitting:
             held.touched.add(asked.id)
         unit.emit(ANNOTATIONS, annotation)
         outcome = "late" if late else annotation.outcome.value
-        self._desk.metrics.answers.labels(lease.project_id, outcome).inc()
+        unit.afterwards.append(self._desk.metrics.answers.labels(lease.project_id, outcome).inc)
         return _receipt(ended, unit.now, late=late)
 
     def _may_act(self, principal: Principal, lease: Lease) -> bool:

@@ -86,11 +86,11 @@ async def lock_leases(connection: Any, ids: Iterable[UUID]) -> dict[UUID, Lease]
 async def lock_held(connection: Any, ids: Iterable[UUID]) -> tuple[dict[UUID, Lease], dict[int, Round]]:
     """These leases and their rounds by id, all locked: each round before its lease, in the order of the rounds' ids."""
     rows = await connection.fetch(_LOCK_HELD, list(ids))
-    leases = {row["lease_id"]: _held(row) for row in rows}
+    leases = {row["lease_id"]: held_of(row) for row in rows}
     return leases, {row["id"]: load_round(row) for row in rows if row["id"] is not None}
 
 
-_HELD_COLUMNS = (
+HELD_COLUMNS = (
     f"{ROUND_COLUMNS}, l.token, l.id AS lease_id, l.round_id, l.project_id AS lease_project, l.item_id AS lease_item,"
     " l.round, l.gold, l.annotator_id, l.role, l.state, l.blind,"
     " l.state = 'active' AND l.expires_at > clock_timestamp() AS valid, l.granted_at, l.expires_at, l.ended_at, l.late,"
@@ -98,17 +98,18 @@ _HELD_COLUMNS = (
 )
 _LOCK_HELD = (
     "WITH held AS MATERIALIZED ("  # noqa: S608  # constant columns
-    f" SELECT {_HELD_COLUMNS} FROM leases AS l JOIN rounds AS r ON r.id = l.round_id WHERE l.id = ANY($1::uuid[])"
+    f" SELECT {HELD_COLUMNS} FROM leases AS l JOIN rounds AS r ON r.id = l.round_id WHERE l.id = ANY($1::uuid[])"
     " ORDER BY r.id FOR UPDATE OF r, l"
     "), others AS MATERIALIZED ("
-    f" SELECT {_HELD_COLUMNS} FROM leases AS l LEFT JOIN rounds AS r ON false WHERE l.id = ANY($1::uuid[])"
+    f" SELECT {HELD_COLUMNS} FROM leases AS l LEFT JOIN rounds AS r ON false WHERE l.id = ANY($1::uuid[])"
     " AND NOT EXISTS (SELECT FROM rounds AS o WHERE o.id = l.round_id)"
     " AND (SELECT count(*) FROM held) < cardinality($1::uuid[]) ORDER BY l.token FOR UPDATE OF l"
     ") SELECT * FROM held UNION ALL SELECT * FROM others"
 )
 
 
-def _held(row: Mapping[str, Any]) -> Lease:
+def held_of(row: Mapping[str, Any]) -> Lease:
+    """The lease of a row of `HELD_COLUMNS`."""
     return load_lease({**row, "id": row["lease_id"], "project_id": row["lease_project"], "item_id": row["lease_item"]})
 
 

@@ -5,11 +5,15 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from shared.topics import ERASURES
+from shared.topics import ANNOTATIONS, ERASURES
 from tests.support import events as make
 from tests.support.assignment import ADMIN_TOKEN, Replica
 
 CHOICE = {"kind": "choice", "choice": "positive"}
+BROKEN = (
+    "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS"
+    " $$ BEGIN RAISE EXCEPTION 'it went away' USING ERRCODE = 'lock_not_available'; END $$"
+)
 SECRET = "a comment that says too much"
 
 
@@ -47,20 +51,19 @@ async def test_who_did_what_is_found_again(replica: Replica) -> None:
         assert secret not in everything
 
 
-async def test_a_line_stands_and_falls_with_its_effect(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "k1"}])
+async def test_a_line_stands_and_falls_with_its_effect(replica: Replica, headers: dict[str, str]) -> None:
+    """With and without a transaction of several statements."""
     await replica.seed(1)
     ann = await replica.person("ann")
     (task,) = (await ann.post("/v1/next", json={})).json()["tasks"]
-
-    async def fail(*_: object) -> None:
-        raise OSError("the database went away")
-
-    monkeypatch.setattr("shared.bus.unit.Unit.finish", fail)
-    refused = await ann.post(f"/v1/leases/{task['lease_id']}/submit", json={"value": CHOICE})
+    await replica.sql(BROKEN)
+    await replica.sql("CREATE TRIGGER broken BEFORE INSERT ON request_log EXECUTE FUNCTION broken()")
+    refused = await ann.post(f"/v1/leases/{task['lease_id']}/submit", json={"value": CHOICE}, headers=headers)
     assert refused.status_code == 503
-    monkeypatch.undo()
     assert await replica.sql("SELECT FROM request_log WHERE action = 'submit'") == []
     assert [row["state"] for row in await replica.sql("SELECT state FROM leases")] == ["active"]
+    assert await replica.published(ANNOTATIONS) == []
 
 
 async def test_pages_hold_while_lines_are_added(replica: Replica) -> None:
