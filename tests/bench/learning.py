@@ -27,7 +27,7 @@ from services.assignment.domain.priority import Standpoint, priority
 from services.assignment.domain.sketch import sketches_of
 from services.assignment.domain.spread import Surroundings
 from services.prelabel.training.work.fit import Data, choose
-from services.prelabel.training.work.learners import Kernel
+from services.prelabel.training.work.learners import refined
 from shared.events import FeaturesContent
 from shared.heldout import group_of, is_held_out
 from shared.labels import Choice
@@ -60,11 +60,12 @@ class Pool:
         """A model of what is labelled and not held out: its accuracy on what is, and what it says of all."""
         rows = np.flatnonzero(labelled & ~self.held)
         scale = self.table[rows].std(axis=0)
-        table = (self.table - self.table[rows].mean(axis=0)) / np.where(scale < 1e-12, 1.0, scale)
+        scale[scale < 1e-12] = 1.0
+        table = (self.table - self.table[rows].mean(axis=0)) / scale
         data = Data(
             table[rows], self.labels[rows], np.ones(len(rows)), self.groups[rows], tuple(map(str, range(CLASSES)))
         )
-        learner, _, temperature = choose(data, [Kernel.learner(1.5, 30.0)], 0)
+        learner, _, temperature = choose(data, [refined(data.table, 1.5, 30.0, scale)], 0)
         logits = learner.fit(data.table, data.answers, data.weights, 0).logits(table)
         top = np.sort(softmax(logits / temperature, axis=1), axis=1)[:, -2:]
         right = logits.argmax(axis=1)[self.held] == self.truth[self.held]

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from services.prelabel.training.domain.checking import mismatch
 from services.prelabel.training.domain.encoders import Encoder
+from services.prelabel.training.work import learners
 from services.prelabel.training.work.answer import answer
 from services.prelabel.training.work.files import (
     ANSWERS,
@@ -27,7 +28,7 @@ from services.prelabel.training.work.files import (
     read_report,
     write_table,
 )
-from services.prelabel.training.work.fit import fit
+from services.prelabel.training.work.fit import Data, choose, fit
 from services.prelabel.training.work.learners import Trees
 from services.prelabel.training.work.text import cut
 from shared.events import Content, FeaturesInput, ImageInput, Manifest, MediaContent, TextContent, TextInput
@@ -80,7 +81,10 @@ def texts(number: int) -> tuple[list[TextContent], list[str]]:
     return contents, labels
 
 
-def test_features(tmp_path: Path) -> None:
+def test_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pixels have one scale, and more landmarks are better: the best of the others is compared so, and exported so."""
+    monkeypatch.setattr(learners, "LANDMARKS", 100)
+    monkeypatch.setattr(learners, "MANY_LANDMARKS", 200)
     some = digits()[:200]
     truths = [one.truth for one in some]
     for name in ("one", "two"):
@@ -91,7 +95,21 @@ def test_features(tmp_path: Path) -> None:
     manifest = read_manifest(tmp_path / "one")
     assert isinstance(manifest.input, FeaturesInput)
     assert manifest.temperature != 1.0
-    assert 0.0 < read_report(tmp_path / "one").metrics["cv_log_loss"] < 1.0
+    report = read_report(tmp_path / "one")
+    assert 0.0 < report.metrics["cv_log_loss"] < 1.0
+    assert report.learner.endswith("200 landmarks, one scale for all features")
+
+
+def test_features_of_different_units_keep_a_scale_each() -> None:
+    """One scale would be that of the number of the largest unit, which says nothing here."""
+    random = np.random.default_rng(5)
+    table = random.normal(size=(120, 3))
+    answers = (table[:, 0] * table[:, 1] > 0.0).astype(np.intp)
+    data = Data(table, answers, np.ones(120), np.arange(120), ("no", "yes"))
+    for scale, one in (((1.0, 1.0, 0.01), True), ((1.0, 2.0, 1000.0), False)):
+        compared = [learners.refined(table, 1.5, 30.0, np.array(scale))]
+        chosen, _, _ = choose(data, compared, 0)
+        assert ("one scale" in chosen.name) is one
 
 
 def test_pictures(tmp_path: Path) -> None:

@@ -35,12 +35,15 @@ from services.prelabel.training.work.graphs import HEAD_LOGITS, INPUT, Part, as_
 from services.prelabel.training.work.learners import Fitted, Floats, Integers, Learner, learners
 from services.prelabel.training.work.tensors import Table, as_table, choose_input
 from services.prelabel.training.work.text import Vocabulary, cut
-from shared.events import Manifest, TextInput
+from shared.events import FeaturesInput, Manifest, TextInput
+from shared.events.models import ModelInput
 
 FOLDS, FEW_FOLDS, MANY_ROWS = 4, 2, 4000
 LEAST_OF_A_CLASS = 2
 MOST_OWN = 500
 ROUNDED = 4
+Parts = Sequence[tuple[Integers, Integers]]
+"""Rows to learn from and rows to ask about, of each fold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,8 @@ def _fit(directory: Path) -> None:
         groups=np.array([groups[read.kept[row]] for row in kept], dtype=object),
         classes=classes,
     )
-    chosen, report, temperature = choose(data, learners(job.data, len(kept), encoded=encoded is not None), job.seed)
+    compared = learners(job.data, table, encoded=encoded is not None, scale=_scale(spec, job))
+    chosen, report, temperature = choose(data, compared, job.seed)
     fitted = chosen.fit(data.table, data.answers, data.weights, job.seed)
     content, output = export(fitted, job, data, vocabulary)
     (directory / MODEL).write_bytes(content)
@@ -103,6 +107,13 @@ def _fit(directory: Path) -> None:
     (directory / MANIFEST).write_text(manifest.model_dump_json(exclude_none=True))
     (directory / REPORT).write_text(report.model_dump_json())
     _write_own(directory, [hashes[read.kept[row]] for row in kept], fitted, data, temperature)
+
+
+def _scale(spec: ModelInput, job: Job) -> Floats | None:
+    """By what features were divided that are learned from as they are; None for all else."""
+    if not isinstance(spec, FeaturesInput) or spec.scale is None or job.encoder is not None:
+        return None
+    return np.array(spec.scale)
 
 
 def _features(job: Job) -> dict[str, str]:
@@ -119,6 +130,17 @@ def _enough(labels: Sequence[str], read: Table) -> list[int]:
     return [row for row, place in enumerate(read.kept) if counts[labels[place]] >= LEAST_OF_A_CLASS]
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A learner by what it says out of fold: `logits` of shape (n, classes), of the rows that are `known`."""
+
+    learner: Learner
+    logits: Floats
+    known: NDArray[np.bool_]
+    temperature: float
+    loss: float
+
+
 def choose(data: Data, compared: Sequence[Learner], seed: int) -> tuple[Learner, Report, float]:
     """The learner of the least weighted log loss out of fold, its figures, and the temperature that its logits want.
 
@@ -131,27 +153,43 @@ def choose(data: Data, compared: Sequence[Learner], seed: int) -> tuple[Learner,
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class of fewer rows than folds
         parts = list(splitter.split(np.zeros(len(data.answers)), data.answers, data.groups))
-    best: tuple[float, Learner, Floats, NDArray[np.bool_], float] | None = None
-    for learner in compared:
-        logits, known = _out_of_fold(data, learner, parts, seed)
-        if not known.any():
-            continue
-        temperature = _temperature(logits[known], data.answers[known], data.weights[known])
-        loss = _loss(logits[known] / temperature, data.answers[known], data.weights[known])
-        if best is None or loss < best[0] - 1e-6:
-            best = (loss, learner, logits, known, temperature)
+    best = _best(data, compared, parts, seed)
     if best is None:
         raise Refused("the labels do not suffice to compare models: too few groups of each class")
-    loss, learner, logits, known, temperature = best
-    right = logits[known].argmax(axis=1) == data.answers[known]
-    accuracy = float(np.average(right, weights=data.weights[known]))
-    metrics = {"cv_log_loss": round(loss, 6), "cv_accuracy": round(accuracy, 6), "rows": float(len(data.answers))}
-    return learner, Report(learner=learner.name, metrics=metrics), temperature
+    known, weights = best.known, data.weights[best.known]
+    accuracy = float(np.average(best.logits[known].argmax(axis=1) == data.answers[known], weights=weights))
+    metrics = {"cv_log_loss": round(best.loss, 6), "cv_accuracy": round(accuracy, 6), "rows": float(len(data.answers))}
+    return best.learner, Report(learner=best.learner.name, metrics=metrics), best.temperature
 
 
-def _out_of_fold(
-    data: Data, learner: Learner, parts: Sequence[tuple[Integers, Integers]], seed: int
-) -> tuple[Floats, NDArray[np.bool_]]:
+def _best(data: Data, compared: Sequence[Learner], parts: Parts, seed: int) -> Compared | None:
+    """The best of all, the first of equals, after the best of those that name something `further` was refined."""
+    found = [one for learner in compared if (one := _compared(data, learner, parts, seed)) is not None]
+    refined = min((one for one in found if one.learner.further), key=_rounded_loss, default=None)
+    further = refined.learner.further if refined is not None else ()
+    while refined is not None and further:
+        finer = _compared(data, further[0], parts, seed)
+        if finer is not None and _rounded_loss(finer) < _rounded_loss(refined):
+            refined, further = finer, finer.learner.further
+        else:
+            further = further[1:]
+    return min((*found, *((refined,) if refined is not None else ())), key=_rounded_loss, default=None)
+
+
+def _rounded_loss(one: Compared) -> float:
+    return round(one.loss, 6)
+
+
+def _compared(data: Data, learner: Learner, parts: Parts, seed: int) -> Compared | None:
+    logits, known = _out_of_fold(data, learner, parts, seed)
+    if not known.any():
+        return None
+    said, answers, weights = logits[known], data.answers[known], data.weights[known]
+    temperature = _temperature(said, answers, weights)
+    return Compared(learner, logits, known, temperature, _loss(said / temperature, answers, weights))
+
+
+def _out_of_fold(data: Data, learner: Learner, parts: Parts, seed: int) -> tuple[Floats, NDArray[np.bool_]]:
     """Logits of each row by a model that did not see it, and of which rows there are any."""
     classes = len(data.classes)
     logits, known = np.zeros((len(data.answers), classes)), np.zeros(len(data.answers), dtype=bool)

@@ -49,15 +49,19 @@ def linear_head(weights: NDArray[Any], bias: NDArray[Any], *, reads: str = VECTO
     return part
 
 
-def kernel_head(landmarks: NDArray[Any], gamma: float, weights: NDArray[Any], bias: NDArray[Any]) -> Part:
-    """exp(-gamma |x - landmark|^2) @ weights + bias, weights of shape (landmarks, classes)."""
-    part = Part()
+def kernel_head(
+    landmarks: NDArray[Any], gamma: float, weights: NDArray[Any], bias: NDArray[Any], *, units: NDArray[Any] | None
+) -> Part:
+    """exp(-gamma |units * x - landmark|^2) @ weights + bias, weights of shape (landmarks, classes)."""
+    part, vector = Part(), VECTOR
+    if units is not None:
+        vector = part.node("Mul", [VECTOR, part.constant("units", single(units))], "in_units")
     points = landmarks.astype(np.float32)
     squares = part.constant("landmark_squares", (points.astype(np.float64) ** 2).sum(axis=1).astype(np.float32))
-    crossed = part.node("MatMul", [VECTOR, part.constant("landmarks", np.ascontiguousarray(points.T))], "crossed")
+    crossed = part.node("MatMul", [vector, part.constant("landmarks", np.ascontiguousarray(points.T))], "crossed")
     doubled = part.node("Mul", [crossed, part.constant("minus_two", single([-2.0]))], "doubled")
     second = part.constant("second_axis", np.array([1], dtype=np.int64))
-    own = part.node("ReduceSum", [part.node("Mul", [VECTOR, VECTOR], "squares"), second], "own_squares", keepdims=1)
+    own = part.node("ReduceSum", [part.node("Mul", [vector, vector], "squares"), second], "own_squares", keepdims=1)
     summed = part.node("Add", [part.node("Add", [doubled, own], "with_own"), squares], "distances")
     positive = part.node("Relu", [summed], "positive")
     scaled = part.node("Mul", [positive, part.constant("minus_gamma", single([-gamma]))], "scaled")

@@ -15,7 +15,11 @@ from services.prelabel.training.work.graphs import OPSET, Part, kernel_head, lin
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 TINY = 1e-12
-LANDMARKS = 500
+LANDMARKS, MANY_LANDMARKS = 500, 1000
+LARGEST_HEAD = 2_000_000
+"""Numbers of landmarks that a model may hold, 8 MB, where they are many."""
+GRID = ((0.5, 3.0), (0.5, 30.0), (1.5, 30.0))
+"""Width and strength of the kernels that are compared."""
 LEAST_EIGENVALUE = 1e-5
 ITERATIONS = 500
 
@@ -34,10 +38,15 @@ class Fitted(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """A way to learn, by name; `fit(table, classes, weights, seed)`, classes as 0 to k - 1, all present."""
+    """A way to learn, by name; `fit(table, classes, weights, seed)`, classes as 0 to k - 1, all present.
+
+    `further`, where this is the best of those that name any: what is compared with it next; the first that is better
+    takes its place.
+    """
 
     name: str
     fit: Callable[[Any, Integers, Floats, int], Fitted]
+    further: tuple["Learner", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,40 +72,53 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """Logistic regression on a Gaussian kernel by Nyström's method (Williams and Seeger 2001)."""
+    """Logistic regression on a Gaussian kernel by Nyström's method (Williams and Seeger 2001).
+
+    `units`, shape (d,), are what each number is multiplied with before anything else; None leaves them as they are.
+    """
 
     landmarks: Floats
     gamma: float
     weights: Floats
     bias: Floats
+    units: Floats | None = None
 
     @classmethod
-    def learner(cls, width: float, strength: float) -> Learner:
+    def learner(
+        cls, width: float, strength: float, *, units: Floats | None = None, landmarks: int = LANDMARKS,
+        further: tuple[Learner, ...] = (),
+    ) -> Learner:  # fmt: skip
         def fit(table: Any, classes: Integers, weights: Floats, seed: int) -> "Kernel":
-            return cls._fit(table, classes, weights, seed, width=width, strength=strength)
+            rows = _in(units, table)
+            return cls._fit(rows, classes, weights, seed, width=width, strength=strength, units=units, most=landmarks)
 
-        return Learner(f"kernel logistic regression, width = {width:g}, C = {strength:g}", fit)
+        scale = "" if units is None else ", one scale for all features"
+        return Learner(
+            f"kernel logistic regression, width = {width:g}, C = {strength:g}, {landmarks} landmarks{scale}",
+            fit,
+            further,
+        )
 
     @classmethod
     def _fit(
-        cls, table: Any, classes: Integers, weights: Floats, seed: int, *, width: float, strength: float
-    ) -> "Kernel":
-        rows = np.asarray(table, dtype=np.float64)
+        cls, rows: Floats, classes: Integers, weights: Floats, seed: int, *, width: float, strength: float,
+        units: Floats | None, most: int,
+    ) -> "Kernel":  # fmt: skip
         gamma = width / (rows.shape[1] * max(float(rows.var()), TINY))
-        drawn = np.random.default_rng(seed).permutation(len(rows))[:LANDMARKS]
+        drawn = np.random.default_rng(seed).permutation(len(rows))[:most]
         landmarks = rows[np.sort(drawn)]
         values, vectors = np.linalg.eigh(rbf_kernel(landmarks, gamma=gamma))
         kept = values > LEAST_EIGENVALUE * values.max()
         whitening = vectors[:, kept] / np.sqrt(values[kept])
         found, bias = _logistic(rbf_kernel(rows, landmarks, gamma=gamma) @ whitening, classes, weights, seed, strength)
-        return cls(landmarks, gamma, whitening @ found, bias)
+        return cls(landmarks, gamma, whitening @ found, bias, units)
 
     def logits(self, table: Any) -> Floats:
-        kernel = rbf_kernel(np.asarray(table, dtype=np.float64), self.landmarks, gamma=self.gamma)
+        kernel = rbf_kernel(_in(self.units, table), self.landmarks, gamma=self.gamma)
         return np.asarray(kernel @ self.weights + self.bias)
 
     def head(self) -> Part:
-        return kernel_head(self.landmarks, self.gamma, self.weights, self.bias)
+        return kernel_head(self.landmarks, self.gamma, self.weights, self.bias, units=self.units)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +148,11 @@ class Trees:
         return bytes(graph.SerializeToString(deterministic=True))
 
 
+def _in(units: Floats | None, table: Any) -> Floats:
+    rows = np.asarray(table, dtype=np.float64)
+    return rows if units is None else rows * units
+
+
 def _logistic(table: Any, classes: Integers, weights: Floats, seed: int, strength: float) -> tuple[Floats, Floats]:
     """Weights of shape (d, classes) and a bias of shape (classes,)."""
     model = LogisticRegression(C=strength, max_iter=ITERATIONS, random_state=seed)
@@ -136,12 +163,51 @@ def _logistic(table: Any, classes: Integers, weights: Floats, seed: int, strengt
     return model.coef_.T, model.intercept_
 
 
-def learners(data: str, rows: int, *, encoded: bool) -> list[Learner]:
-    """What is compared for this kind of data, the simplest first."""
+def one_scale(table: Floats, scale: Floats) -> Floats:
+    """The `units` in which standardised features have one scale for all: their own deviations, of mean square 1.
+
+    Args:
+        table: shape (n, d), standardised.
+        scale: shape (d,), by what its features were divided.
+    """
+    deviations = scale * table.std(axis=0)
+    largest = float(deviations.max(initial=0.0))
+    if largest <= 0.0:
+        return np.ones_like(scale)
+    relative = deviations / largest
+    return np.asarray(relative / np.sqrt(np.mean(relative**2)))
+
+
+def learners(data: str, table: Any, *, encoded: bool, scale: Floats | None = None) -> list[Learner]:
+    """What is compared for this kind of data, the simplest first.
+
+    Args:
+        data: kind of the project's data.
+        table: shape (n, d), what is learned from.
+        encoded: by an encoder.
+        scale: shape (d,), by what features were divided; None where they were not.
+    """
     if data == "text" and not encoded:
         return [Linear.learner(strength) for strength in (1.0, 10.0, 100.0)]
     found = [Linear.learner(strength) for strength in (0.1, 1.0, 10.0)]
-    found += [Kernel.learner(width, strength) for width in (0.5, 1.5) for strength in (3.0, 30.0)]
-    if data == "features" and not encoded and rows <= 20_000:  # noqa: PLR2004  # beyond, trees are large files
+    found += [refined(table, width, strength, scale) for width, strength in GRID]
+    if data == "features" and not encoded and len(table) <= 20_000:  # noqa: PLR2004  # beyond, trees are large files
         found.append(Trees.learner())
     return found
+
+
+def refined(table: Floats, width: float, strength: float, scale: Floats | None) -> Learner:
+    """A kernel; the best of them also with one scale for all features, and the better of both with more landmarks.
+
+    Both are worth their time for one kernel only (decision 52).
+    """
+    more = len(table) > LANDMARKS and table.shape[1] * MANY_LANDMARKS <= LARGEST_HEAD
+
+    def finer(units: Floats | None) -> tuple[Learner, ...]:
+        return (Kernel.learner(width, strength, units=units, landmarks=MANY_LANDMARKS),) if more else ()
+
+    others: tuple[Learner, ...] = ()
+    if scale is not None:
+        units = one_scale(table, scale)
+        others = (Kernel.learner(width, strength, units=units, landmarks=LANDMARKS, further=finer(units)),)
+    return Kernel.learner(width, strength, landmarks=LANDMARKS, further=others + finer(None))
