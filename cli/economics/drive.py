@@ -12,6 +12,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from cli.api import Api
+from cli.audit.databases import snapshot
 from cli.economics.contents import Contents
 from cli.economics.measure import model_accuracy
 from cli.economics.pace import READ_S, Pace
@@ -27,7 +28,7 @@ from shared.bus.publisher import Publisher
 from shared.bus.records import outgoing
 from shared.clock import utc_now
 from shared.events import ProjectSpec
-from shared.topics import ITEMS, QC, TRAINER
+from shared.topics import ASSIGNMENT, ITEMS, QC, TRAINER
 
 TRAINED_WITHIN_S = 600.0
 JUDGED_WITHIN_S = 30.0
@@ -36,6 +37,10 @@ LOOK_S = 0.2
 STILL = 3
 LEAST_PACE = 50
 PACES = 40
+WAITS_FOR_THE_MODEL = (
+    "SELECT EXISTS (SELECT FROM rounds WHERE project_id = $1 AND free > 0 AND granted = 0"
+    " AND greatest(generation, refreshed) < $2)"
+)
 PAGES = 4
 """A cycle's labels are asked for in so many pages, so that each page has the order of what is known by then."""
 
@@ -91,7 +96,7 @@ class Player:
         items = items_of(policy, self._crowd, self._contents, now=now)
         async with Publisher(self._stack.kafka) as publisher:
             await send(publisher, [outgoing(ITEMS, item, source=SOURCE) for item in items])
-        await self._still()
+        await self._still(spec.project)
         page = BATCH
         if spec.training is not None:
             page = max(1, min(BATCH, spec.training.after_labels // PAGES))
@@ -106,11 +111,11 @@ class Player:
             ended = await desk.work_off()
         while not ended:  # a certificate may come, and take from people what waits
             ended = await desk.work_off(partial(self._begun, desk, desk.begun + self._pace()), fresh=self._pace())
-            await self._still()
-        await self._still()
+            await self._still(spec.project)
+        await self._still(spec.project)
         while not await desk.settled():  # a label was put in doubt at the last moment
             await desk.work_off()
-            await self._still()
+            await self._still(spec.project)
         told.seconds = time.monotonic() - started
         return told
 
@@ -126,7 +131,7 @@ class Player:
             if await desk.work_off(partial(self._labelled, name, wanted), fresh=training.after_labels):
                 return True
             await self._trained(name, before)
-            await self._still()
+            await self._still(spec.project)
             told.rounds.append(await self._round(len(told.rounds) + 1, spec))
         return False
 
@@ -185,13 +190,17 @@ class Player:
                     found["verdicts"] += sample.value
         return found
 
-    async def _still(self) -> None:
-        """Until nothing is under way: predictions of all items, and fresh ones of the open items after a model."""
+    async def _still(self, project: str) -> None:
+        """Until nothing is under way: predictions of all items, and the live model's of those that nobody has begun."""
+        await until_rest(self._urls(), partial(self._asked_again, project), within_s=REST_WITHIN_S, quiet=STILL)
 
-        async def yes() -> bool:
+    async def _asked_again(self, project: str) -> bool:
+        """Whether the live model was asked about every item that waits for people."""
+        pointer = self._watch.live.get(project)
+        if pointer is None:
             return True
-
-        await until_rest(self._urls(), yes, within_s=REST_WITHIN_S, quiet=STILL)
+        async with snapshot(ASSIGNMENT, self._stack.database_urls[ASSIGNMENT]) as connection:
+            return not await connection.fetchval(WAITS_FOR_THE_MODEL, project, pointer.generation)
 
     def _urls(self) -> Mapping[str, str]:
         return {name: url for name, url in self._stack.urls.items() if name != TRAINER}

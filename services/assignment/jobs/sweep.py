@@ -1,5 +1,6 @@
-"""The sweep over rounds with free slots: blocked, unblocked, exhausted, refreshed. A bounded chunk per run."""
+"""The sweep over rounds with free slots: blocked, unblocked, exhausted, refreshed. A bounded chunk per transaction."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -31,7 +32,10 @@ from shared.topics import REFRESHES
 
 CONTENT: TypeAdapter[Content] = TypeAdapter(Content)
 WINDOW = 4
-"""Chunks that one run reads for each that it may lock."""
+"""Chunks that are read for each that may be locked."""
+RUSH_S = 0.5
+"""One run takes further chunks for so long, while all that it finds waits for a new model: until then the queue has the
+order of the one before, and people are asked for what teaches this one little."""
 
 
 @dataclass(slots=True)
@@ -46,7 +50,8 @@ class Sweeper:
     """Goes over the waiting rounds in order of their ids and starts anew at the end.
 
     Each run reads one window of them without a lock, and locks those only that it may have to change, a chunk at most.
-    So its cost does not depend on how many rounds wait; a full turn takes rounds / window runs.
+    So its cost does not depend on how many rounds wait; a full turn takes rounds / window runs. After a new
+    model, which every round waits for, a run goes on for `RUSH_S`.
     """
 
     def __init__(self, service: Service, settings: AssignmentSettings, metrics: AssignmentMetrics) -> None:
@@ -57,10 +62,16 @@ class Sweeper:
         self._after = 0
 
     async def sweep(self) -> None:
-        """One chunk."""
+        """One chunk; after a new model as many as there is time for."""
+        until = time.monotonic() + RUSH_S
+        while await self._sweep() and time.monotonic() < until:
+            pass
+
+    async def _sweep(self) -> bool:
+        """One chunk; whether it was a full one, and a new model the reason."""
         projects = {project.project_id: project for project in self._references.projects.all()}
         if not projects:
-            return
+            return False
         async with self._service.unit() as unit:
             window_s = max(project.spec.policy.blocked_after_s for project in projects.values())
             people = await list_present(unit.connection, window_s)
@@ -80,6 +91,7 @@ class Sweeper:
                 await write_rounds(unit.connection, found.rounds)
             await self._refresh(found.stale, unit)
         self._after = further or 0
+        return len(ids) == self._chunk and bool(found.stale)
 
     def _presence(
         self,

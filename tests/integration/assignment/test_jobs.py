@@ -1,6 +1,7 @@
 """What time does: overdue predictions, blocked and exhausted rounds, refreshes, project changes, tallies."""
 
 from services.assignment.domain.states import State
+from services.assignment.jobs import Sweeper
 from shared import events as ev
 from shared.labels import ChoiceSchema
 from shared.topics import ANNOTATIONS, ITEMS, MODELS, PREDICTIONS, QUALITY, REFRESHES, ROUTES
@@ -106,8 +107,12 @@ async def test_a_new_model_refreshes_what_nobody_has_seen_once(replica: Replica)
     (told,) = await replica.published(ANNOTATIONS)
     assert (told.proposal.source, told.proposal.client) == ("shop", "ios-7")
     replica.publish(MODELS, make.model_version("m2"), make.model_pointer("m2", generation=9))
+    settings = replica.settings.model_copy(update={"job_chunk_rows": 1})
+    sweeper = Sweeper(replica.service, settings, replica.metrics)
+    await sweeper.sweep()  # on and on, chunk by chunk: nobody shall work in the order of the former model
     for _ in range(3):
-        await replica.sweeper.sweep()
+        assert len(await replica.published(REFRESHES)) == 2
+        await sweeper.sweep()
     refreshes = await replica.published(REFRESHES)
     assert len({one.item_id for one in refreshes}) == len(refreshes) == 2
     assert refreshes[0].content.text.startswith("text of ")
