@@ -17,7 +17,8 @@ class AssignmentMetrics:
         )
         self.decisions = Counter(
             "labelstream_assignment_decisions_total",
-            "Decisions published: auto, queued, sampled_out, blocked, superseded, unlabelable, unresolved, exhausted.",
+            "Decisions published: auto, queued, sampled_out, blocked, superseded, unlabelable, unresolved, exhausted,"
+            " renamed, revised.",
             ["project", "decision"],
             registry=registry,
         )

@@ -59,7 +59,7 @@ class Metrics:
         )
         self._reopened = Counter(
             "labelstream_qc_reopened_labels_total",
-            "Labels of people that were asked for again, by what put them in doubt: snapshot or quarantine.",
+            "Labels of people asked for again, by reason: snapshot and quarantine doubt them; revision asks nobody.",
             ["project", "reason"],
             registry=registry,
         )

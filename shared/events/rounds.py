@@ -315,11 +315,16 @@ class RelabelCause(StrEnum):
     GUIDELINE = "guideline"
     SCHEMA = "schema"
     RENAME = "rename"
+    REVISION = "revision"
     OPERATOR = "operator"
 
 
 class Relabel(ItemEvent):
-    """A request to open the round after `round`, the one whose result is in doubt."""
+    """A request to open the round after `round`, the one whose result is in doubt.
+
+    For a rename and a revision nobody is asked in it: the label is given again under present names, or as what is
+    known of its people by now says.
+    """
 
     ce_type: ClassVar[str] = "labelstream.relabel.v1"
 

@@ -99,9 +99,10 @@ class Wish:
     Attributes:
         doubt: people are to label it again.
         rename: it is to be given again under the present names of its classes, by nobody.
-        renamed: the round after it did that, so what doubts its label doubts that one's.
+        renamed: the round after it did that, or revised it, so what doubts its label doubts that one's.
         opinions: to ask for at first; 0 for the policy's minimum.
         expert: an expert is to answer.
+        revise: qc is to give it anew by what it knows by now; nobody is asked.
     """
 
     urgency: float
@@ -112,6 +113,7 @@ class Wish:
     renamed: bool = False
     opinions: int = 0
     expert: bool = False
+    revise: bool = False
 
     def join(self, other: "Wish") -> "Wish":
         """Two requests for the same round."""
@@ -125,6 +127,7 @@ class Wish:
             self.renamed or other.renamed,
             max(self.opinions, other.opinions) if self.opinions and other.opinions else 0,
             self.expert or other.expert,
+            self.revise or other.revise,
         )
 
 

@@ -30,9 +30,9 @@ from shared.events import (
 from shared.labels import SAME, Names
 
 MAX_ROUNDS = 3
-"""A relabel request opens no round beyond this one; rounds that only rename are not counted."""
+"""A relabel request opens no round beyond this one; rounds that nobody is asked in are not counted."""
 LAST_ROUND = 60
-"""Nor does a rename open one beyond this."""
+"""Nor does a rename or a revision open one beyond this."""
 FIRST_LOOK = Wish(0.0, "")
 """What a first round is asked for."""
 Said = Label | Route | Annotation
@@ -115,18 +115,18 @@ def may_doubt(known: Aggregate) -> bool:
 
 
 def _granted(known: Aggregate, wish: Wish, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
-    """The next round, where a request of the latest one's label opens it; a doubt goes before a rename, and does it."""
+    """The next round, where a request of the latest label opens it; a doubt does a rename and a revision, too."""
     if wish.doubt and may_doubt(known):
         why = f"relabel: {wish.reason}"
         return reopen(known, context, draws, why, wish)
-    if wish.rename and known.label_version == known.round < LAST_ROUND:
-        by_model = known.guess is not None and known.guess.label is not None
-        return renamed_by_model(known, wish, context) if by_model else _rename(known, wish, context, draws)
+    by_model = known.guess is not None and known.guess.label is not None
+    if known.label_version == known.round < LAST_ROUND and (wish.rename or (wish.revise and not by_model)):
+        return renamed_by_model(known, wish, context) if by_model else _unasked(known, wish, context, draws)
     return known, ()
 
 
-def _rename(known: Aggregate, wish: Wish, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
-    """A round that nobody is asked in: qc ends it with the label of before, under present names."""
+def _unasked(known: Aggregate, wish: Wish, context: Context, draws: Draws) -> tuple[Aggregate, Emitted]:
+    """A round that nobody is asked in: qc ends it with the label of before under present names, or by what it knows."""
     told = {**known.relabels, known.round: replace(wish, renamed=True)}
     known = advance(known, known.round + 1, Ending.OPEN)._replace(relabels=told)
     asked = replace(_round(known, context, draws, Routing(Way.PEOPLE, wish.reason[:2000])), wanted=0, exhausted=True)
@@ -137,7 +137,7 @@ def _rename(known: Aggregate, wish: Wish, context: Context, draws: Draws) -> tup
         context.guideline_version,
         asked.item_created_at or context.now,
     )
-    return known, (_queued(known, context.now), exhausted(asked, pinned, context.now, renaming=True))
+    return known, (_queued(known, context.now), exhausted(asked, pinned, context.now, renaming=wish.rename))
 
 
 def _named(known: Aggregate, context: Context) -> Aggregate:

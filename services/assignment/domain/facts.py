@@ -39,7 +39,7 @@ class Escalated:
 
 @dataclass(frozen=True, slots=True)
 class Relabelled:
-    """Somebody doubts what `round` ended in; or only its names are former ones."""
+    """Somebody doubts what `round` ended in; or its names are former ones, or qc gives it anew: nobody is asked."""
 
     round: int
     urgency: float
@@ -48,6 +48,7 @@ class Relabelled:
     rename: bool = False
     opinions: int = 0
     expert: bool = False
+    revise: bool = False
 
 
 @dataclass(frozen=True, slots=True)

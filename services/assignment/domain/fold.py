@@ -85,7 +85,8 @@ def _escalated(known: Aggregate, fact: Escalated) -> Aggregate:
 
 
 def _doubted(known: Aggregate, fact: Relabelled) -> Aggregate:
-    wish = Wish(fact.urgency, fact.reason, fact.excluded, doubt=not fact.rename, rename=fact.rename)
+    asks = not (fact.rename or fact.revise)
+    wish = Wish(fact.urgency, fact.reason, fact.excluded, doubt=asks, rename=fact.rename, revise=fact.revise)
     number = fact.round
     while wish.doubt and number in known.relabels and known.relabels[number].renamed:
         number += 1

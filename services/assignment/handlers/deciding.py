@@ -76,7 +76,7 @@ def publish_all(said: Iterable[tuple[Said, Record | None]], unit: Unit, metrics:
             made[event.project_id, "auto" if event.renames is None else "renamed"] += 1
         elif isinstance(event, Annotation):
             unit.emit(ANNOTATIONS, event, cause=cause)
-            made[event.project_id, "renamed"] += 1
+            made[event.project_id, "renamed" if event.renaming else "revised"] += 1
         else:
             unit.emit(ROUTES, event, cause=cause)
             made[event.project_id, event.state.value] += 1

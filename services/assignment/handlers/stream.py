@@ -56,6 +56,8 @@ E = TypeVar("E", bound=ItemEvent)
 Cause = tuple[Key, Fact, Record]
 
 LARGE = 100
+UNASKED = (RelabelCause.RENAME, RelabelCause.REVISION)
+"""Whose rounds nobody is asked in."""
 DUPLICATES = "duplicates"
 """The tally of items that came again."""
 
@@ -136,8 +138,8 @@ class Handlers:
             await set_quarantines(unit.connection, marks)
 
     def _last_round(self, event: Relabel) -> int:
-        """The last that a request may open; which rounds of the item only renamed its own state says."""
-        if event.cause is RelabelCause.RENAME:
+        """The last that a request may open; in which rounds of the item nobody was asked its own state says."""
+        if event.cause in UNASKED:
             return LAST_ROUND
         return MAX_ROUNDS + len(self._references.projects.names(event.project_id).present)
 
@@ -310,7 +312,8 @@ def _relabelled(event: Relabel) -> Relabelled:
     rename = event.cause is RelabelCause.RENAME
     excluded = frozenset(event.excluded_annotators)
     expert = event.audience is Audience.EXPERT
-    return Relabelled(event.round, event.urgency, reason, excluded, rename, event.opinions, expert)
+    revise = event.cause is RelabelCause.REVISION
+    return Relabelled(event.round, event.urgency, reason, excluded, rename, event.opinions, expert, revise)
 
 
 def _conflict(item_id: str) -> str:

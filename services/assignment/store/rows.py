@@ -58,8 +58,10 @@ def dump_relabels(relabels: Mapping[int, Wish]) -> str | None:
 
 
 def _kind(wish: Wish) -> list[int]:
-    """Left out of a plain doubt; the number of opinions and whether an expert is to answer where it says so."""
+    """Left out of a plain doubt; opinions, and whether an expert is to answer, or nobody, where it says so."""
     kind: list[int] = [wish.doubt, wish.rename, wish.renamed]
+    if wish.revise:
+        return [*kind, wish.opinions, wish.expert, wish.revise]
     if wish.expert:
         return [*kind, wish.opinions, wish.expert]
     if wish.opinions:

@@ -3,6 +3,7 @@
 A label is given when the posterior reaches the target, or further opinions promise less than the policy's regret, under
 what was known of its people then. What is learned of them later may leave it short; it is asked for again while it may
 have more opinions. On recorded crowds those opinions are better spent than the same number by a higher target (27).
+Where it may have none, and its opinions speak for another class by now, it is revised: given anew, by nobody (105).
 """
 
 import json
@@ -13,15 +14,15 @@ from datetime import date
 from itertools import groupby
 from operator import attrgetter, itemgetter
 
-from services.qc.domain.consensus import Opinion, posterior
+from services.qc.domain.consensus import Opinion, posterior, settled
 from services.qc.domain.counts import Parameters
 from services.qc.domain.item import ItemState, Reached
 from services.qc.domain.models import Method
 from services.qc.domain.refresh import Given
 from services.qc.domain.rereview import still_fits
-from services.qc.domain.rounds import Touched, round_of
-from services.qc.domain.scale import Scale
-from services.qc.domain.stopping import forgone, pays
+from services.qc.domain.rounds import Round, Touched, round_of
+from services.qc.domain.scale import Kind, Scale, symbol_of
+from services.qc.domain.stopping import Verdict, decide, forgone, pays
 from shared.events import Audience, CostModel, Path, Policy
 
 SLACK = 1.1
@@ -30,6 +31,10 @@ PATIENCE = 3.0
 """How many times the regret a label may have: what is asked for again begins a round, which is dear (102)."""
 MAX_ROUNDS = 3
 """The last round that assignment opens for a request."""
+LAST_REVISION = 12
+"""The last version that is revised: what two snapshots cannot agree on is left as it is."""
+LEAD = 0.05
+"""By how much another class must be likelier for a label to be revised, so that none changes to and fro."""
 
 
 def in_doubt(posterior: float, target: float) -> bool:
@@ -71,6 +76,16 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
+class Revision:
+    """A label that nobody can be asked about, and another is likelier now: posteriors of its value and of that one."""
+
+    version: int
+    symbol: str
+    posterior: float
+    other: float
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """How far the search of a project has come; see the table `doubts`."""
 
@@ -99,22 +114,11 @@ def doubted(item: ItemState, at: Standpoint, prediction: Mapping[str, float] | N
         at: what it is held against.
         prediction: class -> probability, of the model; left out where somebody saw it.
     """
-    label = item.label
-    if label is None or label.path not in (Path.SINGLE, Path.CONSENSUS) or label.version >= MAX_ROUNDS or item.erased:
+    label, reached = item.label, _reached(item)
+    if label is None or reached is None or label.version >= MAX_ROUNDS or reached.snapshot <= at.since:
         return None
-    record, number = item.rounds.get(label.version), label.version + 1
-    reached = None if record is None else record.reached
-    if reached is None or reached.snapshot <= at.since or _later(item, number):
-        return None
-    current = round_of(
-        item, number, guideline=at.guideline, touched=at.touched, excluded=at.excluded, prediction=prediction
-    )
-    kept = tuple(answer for answer in current.earlier if still_fits(answer, at.scale))
-    current = replace(current, earlier=kept, pooled=True)
-    answered = {answer.annotator_id for answer in item.answers.values()}
-    if any(answer.role is Audience.EXPERT for answer in kept) or at.people <= answered | at.excluded:
-        return None
-    if not 0 < current.taken < reached.most:
+    current = _next_round(item, at, prediction)
+    if current is None or _nobody_left(item, at) or current.taken >= reached.most:
         return None
     method = Method(at.policy.consensus.method)
     shares = posterior(current.model_opinions(), at.scale, at.parameters, method, current.prediction)
@@ -124,6 +128,63 @@ def doubted(item: ItemState, at: Standpoint, prediction: Mapping[str, float] | N
     if not _falls_short(shares, label.symbol, reached, at, taken=current.taken):
         return None
     return found if pays(current, policy, shares, at.scale, parameters=at.parameters, costs=at.costs) else None
+
+
+def _reached(item: ItemState) -> Reached | None:
+    """How the label of an item reached the target, where it did by what this database knew."""
+    record = None if item.label is None else item.rounds.get(item.label.version)
+    return None if record is None else record.reached
+
+
+def _nobody_left(item: ItemState, at: Standpoint) -> bool:
+    return at.people <= {answer.annotator_id for answer in item.answers.values()} | at.excluded
+
+
+def _next_round(item: ItemState, at: Standpoint, prediction: Mapping[str, float] | None) -> Round | None:
+    """The round after the label's, with the opinions that would count in it.
+
+    None where there is one already, where no opinion counts any more, or where the label is not annotators' alone.
+    """
+    label = item.label
+    if label is None or label.path not in (Path.SINGLE, Path.CONSENSUS) or item.erased:
+        return None
+    number = label.version + 1
+    if _later(item, number):
+        return None
+    current = round_of(
+        item, number, guideline=at.guideline, touched=at.touched, excluded=at.excluded, prediction=prediction
+    )
+    kept = tuple(answer for answer in current.earlier if still_fits(answer, at.scale))
+    if not kept or any(answer.role is Audience.EXPERT for answer in kept):
+        return None
+    return replace(current, earlier=kept, pooled=True)
+
+
+def revised(item: ItemState, at: Standpoint, prediction: Mapping[str, float] | None = None) -> Revision | None:
+    """The label of an item, where it is to be given anew by the newest snapshot.
+
+    It cannot be doubted: its rounds or opinions are used up, nobody else is there, or it never reached the target. By
+    the rules that gave it another class is clearly likelier now. Arguments as of `doubted`.
+    """
+    label, reached = item.label, _reached(item)
+    current = _next_round(item, at, prediction)
+    if label is None or current is None or label.version >= LAST_REVISION or not _revises(at):
+        return None
+    may_ask = reached is not None and label.version < MAX_ROUNDS and current.taken < reached.most
+    if may_ask and not _nobody_left(item, at):
+        return None
+    decided = decide(replace(current, exhausted=True), at.policy, at.scale, at.parameters, salt="", costs=at.costs)
+    if not isinstance(decided, Verdict) or decided.distribution is None:
+        return None
+    symbol, shares = symbol_of(decided.value), decided.distribution
+    stands, other = (min(shares.get(name, 0.0), 1.0) for name in (label.symbol, symbol))
+    return Revision(label.version, label.symbol, stands, other) if other - stands > LEAD else None
+
+
+def _revises(at: Standpoint) -> bool:
+    """Whether a round without anybody ends in the likeliest class, by what is known of people."""
+    weighed = not Method(at.policy.consensus.method).votes
+    return at.scale.kind is Kind.CLOSED and weighed and at.policy.on_unresolved == "best_posterior"
 
 
 def _falls_short(shares: Mapping[str, float], symbol: str, reached: Reached, at: Standpoint, *, taken: int) -> bool:
@@ -141,11 +202,12 @@ def _later(item: ItemState, number: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A label that may be in doubt, as the first look takes it: its item, value, and how it reached the target."""
+    """A label that may be in doubt, as the first look takes it: item, value, how it reached the target if it did."""
 
     item_id: str
     symbol: str
-    reached: Reached
+    reached: Reached | None = None
+    version: int = 1
 
 
 Prediction = Mapping[str, float] | None
@@ -172,11 +234,17 @@ def suspects(given: Iterable[Given], standing: Mapping[str, Standing], at: Stand
         prediction = None if said is None else json.loads(said)
         opinions = [Opinion(one.annotator_id, one.symbol) for one in told]
         shares = posterior(opinions, at.scale, at.parameters, method, prediction)
-        if _falls_short(shares, label.symbol, label.reached, at, taken=len(told)):
+        reached = label.reached if label.version < MAX_ROUNDS else None
+        if reached is None and _revises(at):
+            told_by = settled(opinions, at.scale, at.parameters, method, prediction)
+            wanted = any(max(one.values()) > one.get(label.symbol, 0.0) for one in (shares, told_by))
+        else:
+            wanted = reached is not None and _falls_short(shares, label.symbol, reached, at, taken=len(told))
+        if wanted:
             found.append((shares.get(label.symbol, 0.0), item, prediction))
     return {item: prediction for _, item, prediction in sorted(found, key=itemgetter(0, 1))}
 
 
-def chosen(doubts: Mapping[str, Doubt], most: int) -> Sequence[str]:
+def chosen(doubts: Mapping[str, Doubt | Revision], most: int) -> Sequence[str]:
     """The most doubtful items, at most so many; equals by id."""
     return sorted(doubts, key=lambda item: (doubts[item].posterior, item))[:most]

@@ -102,8 +102,8 @@ class Reached:
 class RoundRecord:
     """What qc said about a round: how many opinions it asked for in all, whether an expert, how it ended.
 
-    `pooled`: asked for because a snapshot doubts the label before it, so the opinions of before count towards its
-    overlap. `reached`: where this database decided it; no fact, as a label that is read back does not tell it.
+    `pooled`: asked for because a snapshot doubts or revises the label before it, so the opinions of before count
+    towards its overlap. `reached`: where this database decided it; no fact, as a label read back does not tell it.
     """
 
     asked: int = 0

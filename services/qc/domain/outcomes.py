@@ -4,7 +4,7 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-from services.qc.domain.doubt import Doubt
+from services.qc.domain.doubt import Doubt, Revision
 from services.qc.domain.fusing.outcome import Fusion, by_doubt
 from services.qc.domain.item import Answer, LiveLabel
 from services.qc.domain.stopping import Request, Verdict
@@ -236,6 +236,21 @@ def doubt_of(project_id: str, item_id: str, found: Doubt, snapshot: int, *, now:
         f" {snapshot}; the target is {then.target:g}",
         urgency=round(1.0 - found.posterior, DIGITS),
         opinions=1,
+        requested_by="qc",
+        requested_at=now,
+    )
+
+
+def revision_of(project_id: str, item_id: str, found: Revision, snapshot: int, *, now: datetime) -> Relabel:
+    """A label that nobody can be asked about is given anew, as another class is likelier by the newest snapshot."""
+    return Relabel(
+        project_id=project_id,
+        item_id=item_id,
+        round=found.version,
+        cause=RelabelCause.REVISION,
+        evidence=f"posterior {found.posterior:.3f} under snapshot {snapshot}, of another class {found.other:.3f};"
+        " nobody is asked",
+        urgency=0.0,
         requested_by="qc",
         requested_at=now,
     )

@@ -53,15 +53,16 @@ def homeless(item: ItemState, classes: AbstractSet[str]) -> LiveLabel | None:
 
 
 def _words(item: ItemState) -> list[Answer]:
-    """The answers of the round that gave the live label."""
+    """The answers of the round that gave the live label; where none of them says it, those that it pools."""
     label = item.label
     if label is None or item.erased:
         return []
-    return [
+    same = [
         a
         for a in item.answers.values()
-        if a.is_answer and not a.late and a.round == label.given and a.symbol == label.symbol
+        if a.is_answer and not a.late and a.round <= label.given and a.symbol == label.symbol
     ]
+    return [a for a in same if a.round == label.given] or same
 
 
 def _names(value: LabelValue | None) -> frozenset[str]:

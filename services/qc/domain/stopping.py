@@ -313,7 +313,9 @@ def decide(
         return decided
     if current.exhausted:
         best = _best(current, policy, scale, parameters, salt) if current.opinions else None
-        return _at_rest(current, policy, best, scale, "nobody is left who could answer")
+        again = "nobody answered again: by what is known of people now"
+        reason = again if current.pooled and not current.fresh else "nobody is left who could answer"
+        return _at_rest(current, policy, best, scale, reason)
     decided = _by_skips(current, policy)
     if decided is not None:
         return decided

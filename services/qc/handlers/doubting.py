@@ -1,4 +1,4 @@
-"""Reading back which labels qc itself asked for again, for a doubt."""
+"""Reading back which labels qc itself asked for again, for a doubt, or revised."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,10 +10,12 @@ from shared.bus.unit import Unit
 from shared.events import Relabel, RelabelCause
 from shared.topics import QC
 
+DOUBTS = (RelabelCause.LABEL_ERROR, RelabelCause.REVISION)
+
 
 async def rebuild_relabels(batch: Sequence[Received[Relabel]], unit: Unit) -> None:
     """What an earlier database asked for is not asked for again, and was paid out of the budget of its day."""
-    own = [r.event for r in batch if r.event.requested_by == QC and r.event.cause is RelabelCause.LABEL_ERROR]
+    own = [r.event for r in batch if r.event.requested_by == QC and r.event.cause in DOUBTS]
     if not own:
         return
     store, today, used = Store(unit.connection), unit.now.date(), Counter[str]()

@@ -1,5 +1,7 @@
 """Labels that the newest snapshot leaves short of their target are asked for again: one pass a snapshot, in a budget.
 
+Those that nobody can be asked about are revised where another class is likelier by now.
+
 A pass looks at the answers that the snapshot was fitted to, and at the labels of their items: pages of an index by
 arrival and a few looks by key an item, so at a billion items it costs what it costs at a million. It locks only the
 items whose labels it asks for.
@@ -7,7 +9,7 @@ items whose labels it asks for.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime
@@ -16,10 +18,10 @@ from operator import attrgetter
 
 import structlog
 
-from services.qc.domain.doubt import Doubt, Prediction, Standpoint, chosen, doubted, suspects
-from services.qc.domain.fold import ItemKey, rounds_of
+from services.qc.domain.doubt import Doubt, Prediction, Revision, Standpoint, chosen, doubted, revised, suspects
+from services.qc.domain.fold import ItemKey, key_of, rounds_of
 from services.qc.domain.item import ItemState
-from services.qc.domain.outcomes import doubt_of
+from services.qc.domain.outcomes import doubt_of, revision_of
 from services.qc.domain.refresh import Given
 from services.qc.domain.scale import Kind, scale_of
 from services.qc.jobs.snapshots import SHORT_S
@@ -28,6 +30,7 @@ from services.qc.settings import QcSettings
 from services.qc.store import ParameterCache, Store
 from shared.bus.references import CurrentProject, References
 from shared.bus.unit import Unit
+from shared.events import Relabel, RelabelCause
 from shared.topics import RELABELS
 
 log = structlog.get_logger(__name__)
@@ -105,19 +108,23 @@ class Doubts:
             items = await store.claim_items((name, item) for item in found)
             await _fill(items, store)
             before = rounds_of(items)
-            asked = {key: doubt for key, item in items.items() if (doubt := doubted(item, at, found[key[1]]))}
-            for key, doubt in sorted(asked.items()):
-                event = doubt_of(*key, doubt, at.parameters.snapshot, now=unit.now)
-                items[key].merge_relabel(event)
+            asked = _asked(items, at, found, unit.now)
+            for event in asked:
+                items[key_of(event)].merge_relabel(event)
                 unit.emit(RELABELS, event)
             await store.save_rounds({k: record for k, record in rounds_of(items).items() if before.get(k) != record})
             fresh = search.spent(len(asked), today)
             if len(found) < most:
                 fresh = replace(fresh, snapshot=at.parameters.snapshot)
             await store.save_searches({name: fresh})
-        self._metrics.reopened(name, "snapshot", len(asked))
+        self._count(name, asked, at.parameters.snapshot)
+
+    def _count(self, name: str, asked: Sequence[Relabel], snapshot: int) -> None:
+        revisions = sum(one.cause is RelabelCause.REVISION for one in asked)
+        self._metrics.reopened(name, "snapshot", len(asked) - revisions)
+        self._metrics.reopened(name, "revision", revisions)
         if asked:
-            log.info("labels_doubted", project_id=name, snapshot=at.parameters.snapshot, labels=len(asked))
+            log.info("labels_doubted", project_id=name, snapshot=snapshot, labels=len(asked), revisions=revisions)
 
     async def _standpoint(self, project: CurrentProject, given: Iterable[Given], store: Store) -> Standpoint:
         name, spec, guidelines = project.project_id, project.spec, self._references.guidelines
@@ -142,7 +149,7 @@ class Doubts:
         given.sort(key=attrgetter("item_id"))
         standing = await store.list_standing(name, list(dict.fromkeys(one.item_id for one in given)), at.since)
         looked = await asyncio.to_thread(suspects, given, standing, at)
-        found: dict[str, Doubt] = {}
+        found: dict[str, Doubt | Revision] = {}
         for start in range(0, len(looked), CHUNK):
             items = await store.get_items((name, item) for item in islice(looked, start, start + CHUNK))
             await _fill(items, store)
@@ -162,7 +169,25 @@ async def _fill(items: Mapping[ItemKey, ItemState], store: Store) -> None:
     await store.fill_answers(items)
 
 
+def _in_doubt(item: ItemState, at: Standpoint, prediction: Prediction) -> Doubt | Revision | None:
+    return doubted(item, at, prediction) or revised(item, at, prediction)
+
+
+def _asked(
+    items: Mapping[ItemKey, ItemState], at: Standpoint, predictions: Mapping[str, Prediction], now: datetime
+) -> Sequence[Relabel]:
+    """What is to be asked for of these items, which are locked."""
+    found = []
+    for key, item in sorted(items.items()):
+        doubt = _in_doubt(item, at, predictions[key[1]])
+        if isinstance(doubt, Doubt):
+            found.append(doubt_of(*key, doubt, at.parameters.snapshot, now=now))
+        elif doubt is not None:
+            found.append(revision_of(*key, doubt, at.parameters.snapshot, now=now))
+    return found
+
+
 def _doubted(
     items: Mapping[ItemKey, ItemState], at: Standpoint, predictions: Mapping[str, Prediction]
-) -> dict[str, Doubt]:
-    return {key[1]: doubt for key, item in items.items() if (doubt := doubted(item, at, predictions[key[1]]))}
+) -> dict[str, Doubt | Revision]:
+    return {key[1]: doubt for key, item in items.items() if (doubt := _in_doubt(item, at, predictions[key[1]]))}

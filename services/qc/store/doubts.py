@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from services.qc.domain.doubt import MAX_ROUNDS, Search, Standing
+from services.qc.domain.doubt import LAST_REVISION, Search, Standing
 from services.qc.domain.fold import ItemKey
 from services.qc.domain.item import ItemState, Reached
 from services.qc.store.rows import columns, label_of_row
@@ -48,25 +48,26 @@ class DoubtStore:
         return -1 if found is None else found
 
     async def list_standing(self, project: str, items: Sequence[str], since: int) -> dict[str, Standing]:
-        """Of these items the labels that may be in doubt; see `doubted`. A look by key at three tables an item."""
+        """Of these items the labels that may be in doubt, or revised. A look by key at three tables an item."""
         found: dict[str, Standing] = {}
         for start in range(0, len(items), IDS):
             rows = await self._connection.fetch(
-                "SELECT i.item_id, i.label_symbol, r.posterior, r.snapshot, r.target, r.most"
+                "SELECT i.item_id, i.label_symbol, i.label_version, r.posterior, r.snapshot, r.target, r.most"
                 " FROM unnest($2::text[]) AS k(item_id)"
                 " JOIN items i ON i.project_id = $1 AND i.item_id = k.item_id"
                 " JOIN rounds r ON r.project_id = $1 AND r.item_id = k.item_id AND r.round = i.label_version"
                 " LEFT JOIN rounds n"
                 " ON n.project_id = $1 AND n.item_id = k.item_id AND n.round = i.label_version + 1"
-                " WHERE i.label_path IN ('single', 'consensus') AND i.label_version < $3 AND r.snapshot > $4"
-                " AND n.round IS NULL",
+                " WHERE i.label_path IN ('single', 'consensus') AND i.label_version < $3"
+                " AND coalesce(r.snapshot > $4, true) AND n.round IS NULL",
                 project,
                 items[start : start + IDS],
-                MAX_ROUNDS,
+                LAST_REVISION,
                 since,
             )
-            for item, symbol, *reached in rows:
-                found[item] = Standing(item, self.names(project).symbol(symbol), Reached(*reached))
+            for item, symbol, version, *reached in rows:
+                how = None if None in reached else Reached(*reached)
+                found[item] = Standing(item, self.names(project).symbol(symbol), how, version)
         return found
 
     async def get_items(self, keys: Iterable[ItemKey]) -> dict[ItemKey, ItemState]:

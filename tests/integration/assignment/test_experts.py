@@ -74,6 +74,15 @@ async def test_a_request_that_comes_while_its_round_is_open_takes_it_to_the_expe
     await replica.handle(LABELS, make.label("i2", path=ev.Path.SINGLE, posterior=None))
     assert await take(bob) == []
     assert [task["content"]["text"] for task in await take(eve)] == ["i2"]
+    await replica.handle(ITEMS, make.item("i3", text="i3"))
+    await replica.handle(PREDICTIONS, make.prediction("i3", confidence=0.5))
+    await replica.handle(RELABELS, make.relabel("i3", cause=ev.RelabelCause.REVISION, requested_by="qc"))
+    (task,) = await take(bob)
+    await submit(bob, task)
+    await replica.handle(LABELS, make.label("i3", path=ev.Path.SINGLE, posterior=None))
+    end = (await replica.published(ANNOTATIONS))[-1]
+    assert (end.item_id, end.round, end.outcome, end.renaming) == ("i3", 2, ev.Outcome.EXHAUSTED, False)
+    assert await take(bob) + await take(eve) == []
 
 
 @pytest.fixture(autouse=True)

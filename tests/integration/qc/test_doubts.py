@@ -18,6 +18,7 @@ from tests.support.qc_domain import CLASSES, policy
 
 EARLY, FULL = policy(2, 4, target=0.7), policy(5, 5, target=0.7)
 SPAMMERS, GOOD = ("sam", "sue"), ("ann", "bob", "cyd")
+REOPENED = "labelstream_qc_reopened_labels_total"
 
 
 def early(numbers: range, *people: str) -> list[Any]:
@@ -77,6 +78,33 @@ async def test_labels_by_spammers_are_asked_for_again_once_and_given_by_one_opin
     await qc.doubts.reconsider()
     assert len(await asked(qc)) == 4
     assert await qc.stored() == await qc.recomputed()
+
+
+async def test_a_label_that_nobody_can_be_asked_about_is_given_anew_once_by_nobody(qc: Qc, qc_empty: Qc) -> None:
+    qc.reference = Reference(make.project_spec(policy=make.policy(relabel=RelabelPolicy())))
+    used_up, told = policy(3, 3), zip((*SPAMMERS, "ann"), ("negative", "negative", "positive"), strict=True)
+    first = [make.annotation("u", by=who, value=value, policy=used_up) for who, value in told]
+    await qc.handle(ANNOTATIONS, first)
+    assert (await label(qc, "u")).value == make.choice("negative")
+    await qc.handle(ANNOTATIONS, telling(range(40)))
+    await qc.jobs.take_snapshots()
+    for _ in range(3):
+        await qc.doubts.reconsider()
+    requests = [one for one in await qc.published(RELABELS) if one.item_id == "u"]
+    assert [(one.cause, one.round, one.opinions) for one in requests] == [(RelabelCause.REVISION, 1, 0)]
+    assert qc.registry.get_sample_value(REOPENED, {"project": make.PROJECT, "reason": "revision"}) == 1.0
+    await qc.handle(ANNOTATIONS, [make.exhausted("u", round=2, policy=used_up)])
+    fresh = await label(qc, "u")
+    assert (fresh.version, fresh.value, fresh.opinions) == (2, make.choice("positive"), 0)
+    qc.now = make.at(1100)
+    await qc.handle(ANNOTATIONS, telling(range(40, 60)))
+    await qc.jobs.take_snapshots()
+    await qc.doubts.reconsider()
+    assert len([one for one in await qc.published(RELABELS) if one.item_id == "u"]) == 1
+    assert await qc.stored() == await qc.recomputed()
+    await qc_empty.handle(RELABELS, requests, "rebuild_relabels")
+    async with qc_empty.pool.acquire() as connection:
+        assert await connection.fetchval("SELECT pooled FROM rounds WHERE item_id = 'u' AND round = 2")
 
 
 async def test_the_budget_of_a_day_is_kept_and_the_rest_follows_on_the_next(qc: Qc) -> None:

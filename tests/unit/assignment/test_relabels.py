@@ -1,4 +1,4 @@
-"""Requests for a labelled item: they merge; a rename asks nobody, and takes doubts along."""
+"""Requests for a labelled item: they merge; a rename and a revision ask nobody, and take doubts along."""
 
 from dataclasses import replace
 from typing import Any
@@ -36,6 +36,21 @@ def test_a_rename_asks_nobody_and_takes_doubts_along() -> None:
     assert (
         run([Labelled(3), Relabelled(3, 1.0, "doubt")], known=again)[0].round == 4
     )  # a rename takes no round of three
+
+
+def test_a_revision_asks_nobody_and_ends_the_round_by_what_is_known() -> None:
+    revision = Relabelled(1, 0.0, "revised", revise=True)
+    known, said = run([SEEN, predicted(0.5), revision, Labelled(1), revision])
+    route, end = said[-2:]
+    assert (route.round, route.state, route.opinions_wanted) == (2, ev.RouteState.QUEUED, 0)
+    assert (end.round, end.outcome, end.renaming) == (2, ev.Outcome.EXHAUSTED, False)
+    assert (known.state, _round(known).free) == (State.AWAITING_DECISION, 0)
+    fourth = run([Labelled(2), replace(revision, round=2), Labelled(3), Relabelled(3, 1.0, "doubt")], known=known)[0]
+    assert (fourth.round, _round(fourth).free) == (4, 1)  # nor does a revision take one of three
+    doubted, said = run([SEEN, predicted(0.5), Relabelled(1, 1.0, "doubt"), revision, Labelled(1)])
+    assert (doubted.round, said[-1].opinions_wanted) == (2, 1)
+    by_model, _ = run([SEEN, predicted(0.99)])
+    assert run([Relabelled(by_model.round, 0.0, "revised", revise=True)], known=by_model)[1] == []
 
 
 def test_a_doubt_renames_too_and_only_a_labelled_round_is_renamed() -> None:

@@ -1,4 +1,4 @@
-"""Labels that a later snapshot doubts: which, in what order, and that a round more costs one opinion at least."""
+"""Labels that a later snapshot doubts or revises: which, in what order, and that a doubt costs an opinion at least."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,16 +8,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.qc.domain.doubt import Doubt, Search, Standing, Standpoint, chosen, doubted, in_doubt, suspects
+from services.qc.domain.doubt import (
+    LAST_REVISION,
+    Doubt,
+    Search,
+    Standing,
+    Standpoint,
+    chosen,
+    doubted,
+    in_doubt,
+    revised,
+    suspects,
+)
 from services.qc.domain.fold import decide_one
 from services.qc.domain.item import Answer, End, ItemState, LiveLabel, Reached
-from services.qc.domain.outcomes import doubt_of
+from services.qc.domain.outcomes import doubt_of, revision_of
 from services.qc.domain.overlap import beside, more_opinions
 from services.qc.domain.refresh import Given
 from services.qc.domain.rounds import round_of
 from services.qc.domain.scale import Kind
 from services.qc.domain.stopping import Request, Verdict, Wait, decide
-from shared.events import Annotation, Ask, Audience, CostModel, Label, Path, Policy
+from shared.events import Annotation, Ask, Audience, ConsensusPolicy, CostModel, Label, Path, Policy
 from shared.labels import Choice
 from tests.support import events as make
 from tests.support.qc_domain import CLOSED, CONTEXT, known, policy
@@ -100,6 +111,10 @@ def test_some_labels_are_left_alone_whatever_a_snapshot_says(change: Any) -> Non
     item = labelled("sam", "sue")
     change(item)
     assert doubted(item, AT) is None
+    if change not in (read_back, in_the_last_round):
+        other = contested()
+        change(other)
+        assert revised(other, AT) is None
 
 
 def test_a_label_that_never_reached_the_target_is_not_doubted() -> None:
@@ -118,6 +133,53 @@ def test_nobody_is_asked_where_no_more_may_be_or_nobody_else_is_there() -> None:
     assert doubted(item, replace(AT, people=frozenset({"sam", "sue"}))) is None
     assert doubted(item, replace(AT, people=frozenset({"sam", "sue", "hal"}), excluded=frozenset({"hal"}))) is None
     assert doubted(item, replace(AT, people=frozenset({"sam", "sue", "ann"}))) is not None
+
+
+def contested(rules: Policy | None = None, parameters: Any = BELIEVED) -> ItemState:
+    """An item whose opinions are used up: two who turn out to be spammers outvoted one who does not."""
+    item = ItemState()
+    for who, value in (("sam", "negative"), ("sue", "negative"), ("ann", "positive")):
+        event = make.annotation(by=who, value=value, policy=rules or policy(3, 3))
+        item.admit(Answer.of(event))
+        decide_one(item, event, CONTEXT, parameters, make.AT)
+    assert item.label is not None
+    assert item.label.symbol == "negative"
+    return item
+
+
+def test_a_label_that_nobody_can_be_asked_about_is_given_anew_by_what_is_known_now() -> None:
+    item = contested()
+    assert doubted(item, AT) is None
+    found = revised(item, AT)
+    assert found is not None
+    assert (found.version, found.symbol) == (1, "negative")
+    assert (found.posterior, found.other) == pytest.approx((0.346, 0.641), abs=0.001)
+    event = revision_of("p", "i", found, 9, now=make.AT)
+    assert (event.round, event.opinions, event.requested_by, event.cause.value) == (1, 0, "qc", "revision")
+    item.merge_relabel(event)
+    assert revised(item, AT) is None, "it was asked for"
+    last = make.exhausted(round=2, policy=policy(3, 3))
+    item.admit(Answer.of(last))
+    label = decide_one(item, last, CONTEXT, SPAMMERS, make.AT)
+    assert isinstance(label, Label)
+    assert (label.version, label.value, label.opinions, len(label.evidence.votes)) == (2, make.choice("positive"), 0, 3)
+    assert revised(item, AT) is None
+    assert revised(item, replace(AT, parameters=BELIEVED)) is not None, "it can be revised again"
+    assert item.label is not None
+    item.rounds[LAST_REVISION], item.label = item.rounds.pop(2), replace(item.label, version=LAST_REVISION)
+    assert revised(item, replace(AT, parameters=BELIEVED)) is None, "but not without end"
+
+
+def test_what_can_be_asked_about_is_not_revised_and_what_hardly_leads_is_left() -> None:
+    open_ = contested(policy(3, 4))
+    assert doubted(open_, AT) is not None
+    assert revised(open_, AT) is None
+    assert revised(open_, replace(AT, people=frozenset({"ann", "sam", "sue"}))) is not None, "nobody else is there"
+    assert revised(contested(), replace(AT, parameters=BELIEVED)) is None
+    level = replace(AT, parameters=known({"sam": (200, 110), "sue": (200, 110), "ann": (200, 150)}))
+    assert revised(contested(), level) is None
+    for rules in (policy(3, 3, on_unresolved="unresolved"), policy(3, 3, consensus=ConsensusPolicy(method="majority"))):
+        assert revised(contested(), replace(AT, policy=rules)) is None
 
 
 def test_labels_of_a_lost_database_are_left_alone() -> None:
@@ -153,6 +215,8 @@ def test_the_most_doubtful_come_first_within_the_budget() -> None:
     looked = suspects(rows, standing, AT)
     assert list(looked) == ["a", "b"], "what good people agree on is not doubted"
     assert list(suspects(rows, {"b": standing["b"]}, AT)) == ["b"]
+    used_up = {item: Standing(item, "negative") for item in "abc"}
+    assert list(suspects(rows, used_up, AT)) == ["a"], "of two votes for one class, none is likelier"
     doubts = {item: Doubt(1, reached, shares) for item, shares in (("x", 0.3), ("y", 0.1), ("z", 0.3))}
     assert chosen(doubts, 2) == ["y", "x"]
     today = make.AT.date()
