@@ -3,7 +3,8 @@
 A refresh that leaves a stopped item in doubt opens it again, as the service asks for such a label anew: what arrives
 for it from then on counts. What arrived while it was stopped was never looked at. By the regret all is as the service
 has it: the votes have their share in a label whose posterior stays short of the target, a label is also in doubt where
-another class has become likelier, and an item is opened again as often as it has rounds.
+another class has become likelier, an item is opened again as often as it has rounds, and the label of one that may
+have no more is given anew where another class leads clearly.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from cli.offline.choosing import Choosing, Given, arriving
 from services.qc.domain.answers import Answers, Floats, Ints
 from services.qc.domain.asking import Crowd
-from services.qc.domain.doubt import MAX_ROUNDS, PATIENCE, in_doubt
+from services.qc.domain.doubt import LEAD, MAX_ROUNDS, PATIENCE, in_doubt
 from services.qc.domain.stream import Stream
 from services.qc.domain.worth import gain
 
@@ -62,6 +63,15 @@ class Rule:
         label = given.index(max(given))
         forgone = max(posterior) - posterior[label] + gain(posterior, crowd.expected, left)
         return again < MAX_ROUNDS - 1 and forgone > PATIENCE * self.regret
+
+    def revises(self, shares: Sequence[float], given: Sequence[float], *, left: int, again: int) -> bool:
+        """Whether the label of a stopped item is given anew, by nobody; arguments as of `doubts`.
+
+        `shares`: what it would be labelled by now.
+        """
+        if self.regret is None or (left > 0 and again < MAX_ROUNDS - 1):
+            return False
+        return max(shares) - shares[given.index(max(given))] > LEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +132,7 @@ class _Course:
                 self.look()
 
     def look(self) -> bool:
-        """Open again what the newest snapshot leaves in doubt; whether there was any."""
+        """Open again what the newest snapshot leaves in doubt, and revise what may not be; whether any was opened."""
         rule, ends = self._rule, self.ends
         self._crowd = crowd = self.stream.crowd(rule.prefer)
         if self.chosen is not None:
@@ -136,7 +146,15 @@ class _Course:
         for one in doubted:
             del ends[one]
             self.again[one] += 1
+        if rule.regret is not None:
+            self._revise(shares, self.stream.labels().tolist())
         return bool(doubted)
+
+    def _revise(self, shares: Sequence[list[float]], labels: Sequence[list[float]]) -> None:
+        for one, given in self.ends.items():
+            now = shares[one] if max(shares[one]) >= self._rule.target else labels[one]
+            if self._rule.revises(now, given, left=self._left(one), again=self.again[one]):
+                self.ends[one] = now
 
 
 def run(answers: Answers, rule: Rule, seed: int, *, ordered: bool = False) -> Stopped:

@@ -138,6 +138,18 @@ def test_a_stream_with_a_regret_doubts_as_the_service_does() -> None:
     assert not rule.doubts([0.46, 0.51, 0.03], given, nobody, left=3, again=1), "by less than three regrets"
     assert not rule.doubts([0.45, 0.52, 0.03], given, nobody, left=3, again=2), "it has no more rounds"
     assert not rule.doubts([0.45, 0.52, 0.03], given, nobody, left=0, again=0)
+    assert rule.revises([0.45, 0.52, 0.03], given, left=0, again=0), "it is given anew where nobody may be asked"
+    assert rule.revises([0.45, 0.52, 0.03], given, left=3, again=2)
+    assert not rule.revises([0.45, 0.52, 0.03], given, left=3, again=1)
+    assert not rule.revises([0.46, 0.50, 0.04], given, left=0, again=0), "no label changes to and fro"
+    assert not replace(rule, regret=None).revises([0.45, 0.52, 0.03], given, left=0, again=0)
+
+
+def test_labels_given_while_nobody_was_known_are_given_anew_where_nobody_may_be_asked() -> None:
+    recorded, truth = crowd([coin(0.95)] * 4 + [coin(0.35)] * 6, items=100, opinions=4)
+    found = run(recorded, Rule(0.95, 2, 4, regret=0.007, prefer=2.0), 0)
+    assert (found.used == 4).mean() > 0.5
+    assert accuracy(found.posterior, truth) > 0.8, "as they were given first, .4 are right"
 
 
 def test_what_is_short_of_the_target_is_labelled_by_the_votes_too() -> None:
