@@ -1,4 +1,4 @@
-"""The HTTP server's bound on headers."""
+"""The HTTP server's bound on headers, and what it writes at once."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from shared.runtime.http import MAX_HEAD_BYTES, BoundedProtocol
+from shared.runtime.http import MAX_HEAD_BYTES, BoundedProtocol, Gathering
 
 
 async def _echo(request: Request) -> PlainTextResponse:
@@ -52,3 +52,36 @@ async def test_a_large_body_is_not_a_large_head_and_a_connection_is_used_again(p
     answer = await _send(port, one, one)
     assert answer.count(b"HTTP/1.1 200") == 2
     assert answer.count(b"100000") == 2
+
+
+class Recorded(asyncio.Transport):
+    """What is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return b"" in self.sent
+
+    def close(self) -> None:
+        self.sent.append(b"")
+
+
+async def test_a_head_goes_with_its_body_or_soon_after() -> None:
+    transport, head = Recorded(), b"HTTP/1.1 200 OK\r\n\r\n"
+    gathering = Gathering(transport, asyncio.get_running_loop())
+    gathering.write(head)
+    gathering.write(b"body")
+    gathering.write(b"more")
+    assert transport.sent == [head + b"body", b"more"]
+    gathering.write(head)
+    await asyncio.sleep(0)
+    assert transport.sent == [head + b"body", b"more", head]
+    gathering.write(head)
+    gathering.close()
+    await asyncio.sleep(0)
+    assert transport.sent == [head + b"body", b"more", head, head, b""]
