@@ -80,7 +80,6 @@ class Revision:
     """A label that nobody can be asked about, and another is likelier now: posteriors of its value and of that one."""
 
     version: int
-    symbol: str
     posterior: float
     other: float
 
@@ -178,7 +177,7 @@ def revised(item: ItemState, at: Standpoint, prediction: Mapping[str, float] | N
         return None
     symbol, shares = symbol_of(decided.value), decided.distribution
     stands, other = (min(shares.get(name, 0.0), 1.0) for name in (label.symbol, symbol))
-    return Revision(label.version, label.symbol, stands, other) if other - stands > LEAD else None
+    return Revision(label.version, stands, other) if other - stands > LEAD else None
 
 
 def _revises(at: Standpoint) -> bool:
