@@ -259,7 +259,8 @@ class Handlers:
     async def _relabel(self, labels: Sequence[Label], unit: Unit) -> None:
         """Let labels that are likely wrong wait for another round, and ask for what the budgets allow now."""
         store, waiting = Store(unit.connection), DoubtStore(unit.connection)
-        await waiting.drop_older({(one.project_id, one.item_id): one.version for one in labels if one.version > 1})
+        new = [one for one in labels if one.version > 1 and one.renames is None]
+        await waiting.drop_older({(one.project_id, one.item_id): one.version for one in new})
         policies = {p.project_id: p.spec.policy.relabel for p in self._projects.all()}
         found = doubts(labels, policies, self._beliefs, {})
         if not found:

@@ -202,7 +202,7 @@ WORTH = Row(
         COST,
         Panel(
             "Opinions per accepted label",
-            "Answers that a label of six hours took, by path.",
+            "Answers that a label of six hours took, by path. One given again without asking is no label more.",
             ((recorded("project_path:labelstream_label_opinions:per_label_increase6h", OWN), "{{project}} {{path}}"),),
         ),
         DISAGREEMENT,

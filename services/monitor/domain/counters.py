@@ -25,6 +25,7 @@ class Kind(StrEnum):
 
     ITEMS = "items"  # state, path
     LABELS = "labels"  # path
+    REPLACED = "replaced"  # path: labels that another version stands in for
     OPINIONS = "opinions"  # path: opinions behind accepted labels
     COST = "cost"  # path: millionths of the currency
     PREDICTIONS = "predictions"  # proposed, or the abstention's reason

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from shared.events import Path, RouteState
 
 MAX_VERSION = 62
-"""Label versions are a 64-bit set; a project has at most three rounds."""
+"""Label versions are a 64-bit set; three rounds ask people, each rename or revision is one more."""
 
 
 class State(StrEnum):

@@ -127,18 +127,28 @@ def _route(facts: Facts, event: Route) -> Facts:
 def _label(facts: Facts, event: Label, counts: Counts, bucket_s: int) -> Facts:
     if facts.has_label(event.version):
         return facts
-    _count_label(event, counts, bucket_s)
-    path = event.path if event.version > facts.version else facts.path
-    return facts._replace(labels=facts.labels | 1 << event.version, path=path)
+    newer = event.version > facts.version
+    counts[Key(event.project_id, Kind.LABELS, event.path.value)] += 1
+    if facts.path is not None:
+        counts[Key(event.project_id, Kind.REPLACED, (facts.path if newer else event.path).value)] += 1
+    if not _given_again(facts, event):
+        _count_label(event, counts, bucket_s)
+    return facts._replace(labels=facts.labels | 1 << event.version, path=event.path if newer else facts.path)
+
+
+def _given_again(facts: Facts, event: Label) -> bool:
+    """Whether nobody was asked for a label, and what it stands on was counted with an earlier one.
+
+    So it is under present names, and where qc revises it: people's label without an opinion of its own.
+    """
+    unasked = event.path is not Path.AUTO and event.opinions == 0
+    return event.renames is not None or (unasked and facts.labels != 0)
 
 
 def _count_label(event: Label, counts: Counts, bucket_s: int) -> None:
     project, path = event.project_id, event.path.value
     micros = micros_between(event.item_created_at, event.labelled_at)
     bucket = time_bucket(event.labelled_at, bucket_s)
-    counts[Key(project, Kind.LABELS, path)] += 1
-    if event.renames is not None:  # an earlier label under present names: nobody labelled anything
-        return
     counts[Key(project, Kind.OPINIONS, path)] += event.opinions
     counts[Key(project, Kind.COST, path)] += round(event.cost * MILLION)
     counts[Key(project, Kind.ITEM_TO_LABEL, path, str(latency_bucket(micros)))] += 1

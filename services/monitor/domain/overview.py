@@ -44,7 +44,7 @@ class Mix:
 
 @dataclass(frozen=True, slots=True)
 class PathFigures:
-    """Labels that came by one path, and what one of them takes."""
+    """Labels that stand, by one path; for each of them the opinions and the cost of all that came by it."""
 
     path: str
     labels: int
@@ -90,14 +90,14 @@ def states_of(project: str, totals: Counts) -> dict[str, int]:
 
 
 def paths_of(project: str, totals: Counts) -> tuple[PathFigures, ...]:
-    """The paths by which labels came."""
+    """The paths by which labels came; a version that replaces another is no label more."""
     sums: Counter[tuple[Kind, str]] = Counter()
     for key, n in totals.items():
         if key.project_id == project:
             sums[key.kind, key.part] += n
     found = []
     for path in Path:
-        labels = sums[Kind.LABELS, path.value]
+        labels = sums[Kind.LABELS, path.value] - sums[Kind.REPLACED, path.value]
         opinions = sums[Kind.OPINIONS, path.value] / labels if labels else None
         cost = sums[Kind.COST, path.value] / MILLION / labels if labels else None
         found.append(PathFigures(path.value, labels, opinions, cost))

@@ -66,7 +66,10 @@ PREDICTION_LATENCY = histogram(
     "item_prediction_latency_seconds", "From an item's creation to its first prediction, by event times.", "project"
 )
 LABEL_LATENCY = histogram(
-    "item_label_latency_seconds", "From an item's creation to each of its labels, by event times.", "project", "path"
+    "item_label_latency_seconds",
+    "From an item's creation to each of its labels, by event times; no version that asked nobody.",
+    "project",
+    "path",
 )
 BORN: Mapping[Kind, Iterable[tuple[str, ...]]] = {
     **{kind: [(path.value,) for path in Path] for kind in (Kind.LABELS, Kind.OPINIONS, Kind.COST)},

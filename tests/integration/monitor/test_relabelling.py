@@ -88,10 +88,13 @@ async def test_only_the_best_wait_and_only_while_they_are_young(monitor: Monitor
         assert await unit.connection.fetchval("SELECT count(*) FROM doubts") == 0
 
 
-async def test_a_newer_label_or_an_erasure_ends_the_wait(monitor: Monitor) -> None:
+async def test_a_newer_label_or_an_erasure_ends_the_wait_and_a_rename_does_not(monitor: Monitor) -> None:
     monitor.projects = budget(0)
     await monitor.handle(LABELS, [doubtful("i1", 0.01), doubtful("i2", 0.01)])
-    await monitor.handle(LABELS, [make.label("i1", version=2, path=Path.EXPERT)])
+    renamed = doubtful("i2", 0.01).model_copy(update={"version": 2, "renames": 1, "opinions": 0})
+    await monitor.handle(LABELS, [make.label("i1", version=2, path=Path.EXPERT), renamed])
+    async with monitor.unit() as unit:
+        assert await unit.connection.fetchval("SELECT string_agg(item_id, ' ') FROM doubts") == "i2"
     await monitor.handle(ERASURES, [make.erasure("i2")])
     async with monitor.unit() as unit:
         assert await unit.connection.fetchval("SELECT count(*) FROM doubts") == 0

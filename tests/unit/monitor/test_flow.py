@@ -3,6 +3,8 @@
 import random
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +13,9 @@ from hypothesis import strategies as st
 from services.monitor.domain.counters import Counts, Key, Kind
 from services.monitor.domain.facts import Facts, State
 from services.monitor.domain.observe import ItemKey, Observed, observe_all
+from services.monitor.domain.overview import paths_of
 from services.monitor.domain.windows import named
-from shared.events import Evidence, Label, Path, RouteState, in_present_names
+from shared.events import Evidence, Label, Path, RouteState, Vote, in_present_names
 from shared.labels import Names
 from tests.support import events as make
 
@@ -101,13 +104,23 @@ def test_the_counts_are_the_same_wherever_a_class_is_renamed(
     assert named(counts, {make.PROJECT: NAMES}) == named(expected, {make.PROJECT: NAMES})
 
 
-def test_a_label_that_renames_is_counted_as_a_label_and_as_nothing_else() -> None:
-    first = make.label(value="neutral", evidence=Evidence(proposal=make.proposal("positive")))
-    again = make.label(value="fair", version=2, renames=1, opinions=0, cost=0.0, evidence=first.evidence)
+@pytest.mark.parametrize("more", [{"value": "fair", "renames": 1}, {"value": "positive"}], ids=["rename", "revision"])
+def test_a_label_that_nobody_was_asked_for_is_a_version_and_nothing_else(more: dict[str, Any]) -> None:
+    """Its votes were counted before, and what a label takes is not less for it."""
+    votes = tuple(Vote(annotation_id=uuid4(), annotator_id=who, value=make.choice("neutral")) for who in "ab")
+    evidence = Evidence(votes=votes, proposal=make.proposal("positive"))
+    first = make.label(value="neutral", evidence=evidence, would_auto=True, inclusion_probability=0.05)
+    again = first.model_copy(update={"version": 2, "opinions": 0, "cost": 0.0, "labelled_at": make.at(9000)})
+    again = again.model_copy(update=more | {"value": make.choice(more["value"])})
     _, once = fold([first], 1)
     _, both = fold([first, again], 1)
+    assert paths_of(make.PROJECT, both) == paths_of(make.PROJECT, once)
     both.subtract(once)
-    assert {key: n for key, n in both.items() if n} == {Key(make.PROJECT, Kind.LABELS, "consensus"): 1}
+    version = {Key(make.PROJECT, kind, "consensus"): 1 for kind in (Kind.LABELS, Kind.REPLACED)}
+    assert {key: n for key, n in both.items() if n} == version
+    _, lost = fold([again], 1)
+    seen_first = "renames" not in more  # the label before has expired, so nothing of it was counted
+    assert (Kind.COMPARED in {key.kind for key in lost}) == seen_first
 
 
 @settings(max_examples=50, deadline=None)
@@ -123,6 +136,8 @@ def test_counts_equal_what_the_events_say(streams: list[list[Observed]], seed: i
     assert counted == by_state
     by_path = Counter(event.path for event in streams[3] if isinstance(event, Label))
     assert {Path(k.part): n for k, n in counts.items() if k.kind == Kind.LABELS} == by_path
+    standing = Counter(facts.path for facts in known.values() if facts.path is not None)
+    assert {one.path: one.labels for one in paths_of(make.PROJECT, counts) if one.labels} == standing
 
 
 @pytest.mark.parametrize(
