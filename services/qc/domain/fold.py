@@ -95,10 +95,13 @@ def decide_one(
         prediction=predicted(event),
     )
     current = replace(current, earlier=tuple(a for a in current.earlier if still_fits(a, context.scale)))
-    heard, alone = _unaided(current, event, context.scale, parameters)
-    current = replace(current, prediction=heard)
-    policy = beside(current, event.policy, context.doubled)
+    policy, alone = beside(current, event.policy, context.doubled), None
     decision = decide(current, policy, context.scale, parameters, salt=event.key, costs=context.costs)
+    if isinstance(decision, Verdict) or (event.would_auto and isinstance(decision, Request)):
+        alone, heard = _unaided(current, event, context.scale, parameters)
+        if not heard:
+            current = replace(current, prediction=None)
+            decision = decide(current, policy, context.scale, parameters, salt=event.key, costs=context.costs)
     if isinstance(decision, Wait) and policy is not event.policy:
         decision = more_opinions(current, policy)
     match decision:
@@ -112,22 +115,20 @@ def decide_one(
             return None
 
 
-def _unaided(
-    current: Round, event: Annotation, scale: Scale, parameters: Parameters
-) -> tuple[Mapping[str, float] | None, float | None]:
-    """The prediction as far as it is heard, and beside one that is P(the proposal is right | people's answers alone).
+def _unaided(current: Round, event: Annotation, scale: Scale, parameters: Parameters) -> tuple[float | None, bool]:
+    """P(the proposal is right | people's answers alone) beside a prediction, and whether that is to be heard.
 
-    A certificate stands on the second: the model may end an audit with people who agree with it, and has no say in
+    A certificate stands on the first: the model may end an audit with people who agree with it, and has no say in
     whether it was right; nor does it outvote who contradicts it. When people stop depends on nothing but their answers
-    and the proposal, so how far they went tells no more of it.
+    and the proposal, so how far they went tells no more of it. A round that only waits asks neither.
     """
     if current.prediction is None or event.proposal is None or scale.kind is not Kind.CLOSED or not current.opinions:
-        return current.prediction, None
+        return None, True
     shares = posterior(current.model_opinions(), scale, parameters, Method(event.policy.consensus.method))
     share = shares.get(category(event.proposal.value), 0.0)
     if event.would_auto and share < max(shares.values()):
-        return None, None
-    return current.prediction, share
+        return None, False
+    return share, True
 
 
 def _labelled(

@@ -5,12 +5,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, get_args
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.qc.domain import fold
 from services.qc.domain.answers import Answers, Floats, Ints
 from services.qc.domain.consensus import Opinion, posterior
 from services.qc.domain.counts import Parameters, build
@@ -165,10 +167,15 @@ def test_a_prediction_that_somebody_saw_is_in_their_answer_already() -> None:
     assert [one.posterior is not None and one.posterior > 0.9 for one in (blind, told, off)] == [True, False, False]
 
 
-def test_a_label_that_has_heard_the_model_says_what_people_alone_give_to_the_proposal() -> None:
+def test_a_label_that_has_heard_the_model_says_what_people_alone_give_to_the_proposal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     heard = build(1, (), replace(AT_ITS_WORD, prediction_weight=1.0))
-    blind, off = _asked(heard), _asked(heard, switched_on=False)
+    off, alone = _asked(heard, switched_on=False), Mock(side_effect=posterior)
+    monkeypatch.setattr(fold, "posterior", alone)
+    blind = _asked(heard)
     assert isinstance(blind, Label)
+    assert alone.call_count == 1, "not while the round waits for the second"
     assert blind.evidence.unaided == pytest.approx(off.posterior)
     assert not isinstance(off, Label) or off.evidence.unaided is None
 
