@@ -178,8 +178,10 @@ def test_what_can_be_asked_about_is_not_revised_and_what_hardly_leads_is_left() 
     assert revised(contested(), replace(AT, parameters=BELIEVED)) is None
     level = replace(AT, parameters=known({"sam": (200, 67), "sue": (200, 67), "ann": (200, 120)}))  # leads by .03
     assert revised(contested(), level) is None
-    for rules in (policy(3, 3, on_unresolved="unresolved"), policy(3, 3, consensus=ConsensusPolicy(method="majority"))):
+    sure = policy(3, 3, target=0.6, on_unresolved="unresolved")
+    for rules in (sure, policy(3, 3, consensus=ConsensusPolicy(method="majority"))):
         assert revised(contested(), replace(AT, policy=rules)) is None
+    assert revised(contested(), replace(AT, policy=policy(3, 3, target=0.6))) is not None
 
 
 def test_labels_of_a_lost_database_are_left_alone() -> None:
