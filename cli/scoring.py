@@ -80,6 +80,11 @@ class Ledger:
         """Share of the live labels that are right, over items whose truth is known; None without any."""
         return accuracy(self.labels.values(), truth)
 
+    def right(self, truth: Mapping[str, str]) -> dict[str, bool]:
+        """Item -> whether its live label is right, of items whose truth is known."""
+        labels = self.labels.items()
+        return {item: category(label.value) == truth[item] for item, label in labels if item in truth}
+
     def majority(self, truth: Mapping[str, str]) -> float | None:
         """As `accuracy`, of the plain majority over the same opinions."""
         return majority_accuracy({item: list(votes.values()) for item, votes in self.opinions.items()}, truth)

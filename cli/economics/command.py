@@ -17,7 +17,7 @@ from cli.economics.contents import Contents, read_contents
 from cli.economics.drive import Played, Player, Scene, names, needs_trainer
 from cli.economics.plan import POLICIES, Options, project_of
 from cli.economics.plot import draw
-from cli.economics.report import everything, policy_report, savings, show
+from cli.economics.report import Together, everything, policy_report, savings, show
 from cli.economics.watch import Watch
 from cli.offline.crowd import read_recorded
 from cli.output import JsonFlag, Output
@@ -49,6 +49,7 @@ class Plan:
     contents: Contents
     policies: tuple[str, ...]
     options: Options
+    together: Together
 
 
 def command(
@@ -81,10 +82,11 @@ def command(
     started = time.monotonic()
     crowd = read_crowd(answers, truth=truth, limit=limit, seed=seed)
     policies = tuple(name for name in POLICIES if only is None or name in {one.value for one in only})
-    plan = Plan(crowd, read_contents(items, crowd), policies, Options(target_error=target_error, cycles=cycles))
-    recorded = read_recorded(answers)
+    together = everything(read_recorded(answers), crowd)
+    options = Options(target_error=target_error, cycles=cycles)
+    plan = Plan(crowd, read_contents(items, crowd), policies, options, together)
     found = asyncio.run(_economics(broker, plan, out))
-    found["all_opinions"] = everything(recorded, crowd)
+    found["all_opinions"] = together.figures
     found["saved"] = savings(found["policies"], found["all_opinions"])
     found |= {
         "items": len(crowd.answers),
@@ -133,6 +135,6 @@ async def _play(stack: Stack, token: str, plan: Plan, models: Path, out: Output)
             report = await audit(stack.kafka, stack.database_urls, at_rest=True)
     finally:
         watching.cancel()
-    truth = plan.crowd.truth
-    found = {one.policy: policy_report(one, watch.ledgers[project_of(one.policy)], truth) for one in played}
+    truth, all_ = plan.crowd.truth, plan.together.right
+    found = {one.policy: policy_report(one, watch.ledgers[project_of(one.policy)], truth, all_) for one in played}
     return {"policies": found, "violations": report.violations, "violation_list": [one.detail for one in report.found]}

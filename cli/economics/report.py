@@ -1,6 +1,8 @@
 """What each policy came to, as one object and as a table."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,39 @@ from cli.scoring import Ledger, majority_accuracy
 from services.qc.domain.methods import resolve
 
 BASE = "full_manual"
+TWO = 2
 
 
-def policy_report(played: Played, ledger: Ledger, truth: Mapping[str, str]) -> dict[str, Any]:
-    """The figures of one policy."""
+@dataclass(frozen=True, slots=True)
+class Together:
+    """What all recorded answers come to.
+
+    Attributes:
+        figures: of them.
+        right: task -> whether its label is right, of tasks whose truth is known.
+    """
+
+    figures: Mapping[str, Any]
+    right: Mapping[str, bool]
+
+
+def beside(right: Mapping[str, bool], all_: Mapping[str, bool]) -> dict[str, Any] | None:
+    """The difference in accuracy to labels of the same items, and its standard error; None without two items.
+
+    The error is that of other items of the same kind: of the mean of the differences item by item (a paired test, as
+    McNemar 1947). Orders of the same items differ by less, and prove less.
+    """
+    found = np.array([float(right[item]) - float(all_[item]) for item in sorted(right.keys() & all_.keys())])
+    if len(found) < TWO:
+        return None
+    error = float(found.std(ddof=1)) / math.sqrt(len(found))
+    return {"accuracy": round(float(found.mean()), 6), "standard_error": round(error, 6), "items": len(found)}
+
+
+def policy_report(
+    played: Played, ledger: Ledger, truth: Mapping[str, str], all_: Mapping[str, bool]
+) -> dict[str, Any]:  # fmt: skip
+    """The figures of one policy; `all_`: which items all recorded answers together label rightly."""
     paths = ledger.by_path(truth)
     labels, auto = len(ledger.labels), paths["auto"]
     return {
@@ -27,6 +58,7 @@ def policy_report(played: Played, ledger: Ledger, truth: Mapping[str, str]) -> d
         "opinions_per_label": round(ledger.opinion_count / labels, 4) if labels else None,
         "cost": round(ledger.cost, 4),
         "accuracy": _rounded(ledger.accuracy(truth)),
+        "beside_all_opinions": beside(ledger.right(truth), all_),
         "accuracy_auto": _rounded(auto.accuracy),
         "auto_share": round(auto.labels / labels, 6) if labels else None,
         "by_path": {path: score.labels for path, score in paths.items()},
@@ -36,19 +68,21 @@ def policy_report(played: Played, ledger: Ledger, truth: Mapping[str, str]) -> d
     }
 
 
-def everything(recorded: Recorded, crowd: Crowd, *, majority: bool = True) -> dict[str, Any]:
+def everything(recorded: Recorded, crowd: Crowd, *, majority: bool = True) -> Together:
     """All recorded answers together: what there is to save from."""
     truth = np.array([recorded.classes.index(crowd.truth[task]) if crowd.truth.get(task) in recorded.classes else -1
                       for task in recorded.tasks])  # fmt: skip
     label = resolve(recorded.answers, ordered=recorded.order.ordered).label
     judged = np.array([task in crowd.truth for task in recorded.tasks])
     votes = {task: [one.label for one in given] for task, given in crowd.answers.items()} if majority else {}
-    return {
+    right = {recorded.tasks[place]: bool(label[place] == truth[place]) for place in np.flatnonzero(judged)}
+    figures = {
         "opinions": len(recorded.answers),
         "opinions_per_label": round(len(recorded.answers) / max(1, len(recorded.tasks)), 4),
         "accuracy": round(float((label == truth)[judged].mean()), 6) if judged.any() else None,
         "accuracy_majority": _rounded(majority_accuracy(votes, crowd.truth)),
     }
+    return Together(figures, right)
 
 
 def savings(policies: Mapping[str, Mapping[str, Any]], all_: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,12 +102,15 @@ def show(to: Console, found: Mapping[str, Any]) -> None:
     rows = [
         (
             name, f"{one['labels']:,}", f"{one['opinions']:,}", f"{one['opinions_per_label'] or 0:.2f}",
-            f"{one['cost']:.2f}", _percent(one["accuracy"]), _percent(one["auto_share"]),
-            _percent(one["accuracy_auto"]), _percent(found["saved"][name].get("of_manual_cost")),
+            f"{one['cost']:.2f}", _percent(one["accuracy"]), _beside(one["beside_all_opinions"]),
+            _percent(one["auto_share"]), _percent(one["accuracy_auto"]),
+            _percent(found["saved"][name].get("of_manual_cost")),
         )
         for name, one in found["policies"].items()
     ]  # fmt: skip
-    headings = ("policy", "labels", "opinions", "each", "cost", "accuracy", "auto", "of them right", "cost saved")
+    headings = (
+        "policy", "labels", "opinions", "each", "cost", "accuracy", "beside all", "auto", "of them right", "cost saved",
+    )  # fmt: skip
     to.print(table(headings, rows))
     all_ = found["all_opinions"]
     to.print(
@@ -99,6 +136,10 @@ def _points(curves: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> list[t
 
 def _rounded(share: float | None) -> float | None:
     return None if share is None else round(share, 6)
+
+
+def _beside(found: Mapping[str, Any] | None) -> str:
+    return "" if found is None else f"{found['accuracy']:+.1%} ± {found['standard_error']:.1%}"
 
 
 def _percent(share: float | None) -> str:

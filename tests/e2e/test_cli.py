@@ -128,6 +128,10 @@ def test_what_each_policy_costs_is_measured_on_the_running_services(tmp_path: Pa
     assert assisted["labels"] == crowd["labels"] == 180
     assert assisted["opinions"] < 450
     assert 360 <= crowd["opinions"] < found["all_opinions"]["opinions"] == 718
+    assert manual["beside_all_opinions"]["items"] == 180
+    assert manual["beside_all_opinions"]["accuracy"] == pytest.approx(
+        manual["accuracy"] - found["all_opinions"]["accuracy"], abs=1e-5
+    )
     assert manual["accuracy"] > 0.93
     assert assisted["accuracy"] > 0.9
     assert crowd["accuracy"] > 0.9

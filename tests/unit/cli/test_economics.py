@@ -1,5 +1,6 @@
 """Economics: a policy is its preset on what was recorded, contents are what a model can learn from, sums are right."""
 
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from cli.economics.drive import Played
 from cli.economics.pace import room, told
 from cli.economics.plan import POLICIES, SIZES_AT_MOST, Options, items_of, learns, project_of, sizes_of, spec_of
 from cli.economics.plot import draw
-from cli.economics.report import policy_report, savings
+from cli.economics.report import beside, policy_report, savings
 from cli.project.presets import policy_of
 from cli.replay.dataset import Answer, Crowd
 from cli.scoring import Ledger
@@ -117,9 +118,10 @@ def test_a_report_counts_labels_opinions_and_what_the_model_did_alone(tmp_path: 
         ledger.add_annotation(make.annotation("t1", by=who, value="b"))
     point = {"cycle": 1, "labels": 1, "opinions": 2, "auto": 1, "model": "m", "model_accuracy": 0.8}
     truth = {"t0": "a", "t1": "a"}
-    found = policy_report(Played("ai_assisted", 1.0, [point]), ledger, truth)
+    found = policy_report(Played("ai_assisted", 1.0, [point]), ledger, truth, {"t0": True, "t1": True, "t9": False})
     assert (found["labels"], found["opinions"], found["opinions_per_label"]) == (2, 2, 1.0)
     assert (found["accuracy"], found["accuracy_auto"], found["auto_share"]) == (0.5, 1.0, 0.5)
+    assert found["beside_all_opinions"] == {"accuracy": -0.5, "standard_error": 0.5, "items": 2}
     assert found["cost"] == pytest.approx(0.1602)
     manual = dict(found, opinions=6, cost=0.48)
     all_ = {"opinions": 8, "accuracy": 0.5, "accuracy_majority": 0.5, "opinions_per_label": 4.0}
@@ -132,6 +134,16 @@ def test_a_report_counts_labels_opinions_and_what_the_model_did_alone(tmp_path: 
     assert picture.read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(ConfigurationError, match="cannot be written"):
         draw({"policies": policies, "all_opinions": all_}, tmp_path / "nowhere" / "x.png")
+
+
+def test_a_policy_stands_beside_all_opinions_item_by_item() -> None:
+    both = {f"t{place:02}": place < 50 for place in range(100)}
+    assert beside(both, both) == {"accuracy": 0.0, "standard_error": 0.0, "items": 100}
+    one = beside(both | {"t00": False, "t01": False, "t02": False, "t99": True}, both)
+    assert one is not None
+    assert one["accuracy"] == -0.02
+    assert one["standard_error"] == pytest.approx(math.sqrt((4 - 100 * 0.02**2) / 99 / 100), abs=1e-6)
+    assert beside({"t00": True}, both) is None  # one item has no spread
 
 
 METRICS = """labelstream_qc_annotations_total{lane="round",outcome="answered",project="a"} 60.0
