@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -41,6 +41,7 @@ WAITS_FOR_THE_MODEL = (
     "SELECT EXISTS (SELECT FROM rounds WHERE project_id = $1 AND free > 0 AND granted = 0"
     " AND greatest(generation, refreshed) < $2)"
 )
+Late = Literal["training", "verdict"]
 PAGES = 4
 """A cycle's labels are asked for in so many pages, so that each page has the order of what is known by then."""
 
@@ -130,9 +131,9 @@ class Player:
             before = await self._trainer(name)
             if await desk.work_off(partial(self._labelled, name, wanted), fresh=training.after_labels):
                 return True
-            await self._trained(name, before)
+            late = await self._trained(name, before)
             await self._still(spec.project)
-            told.rounds.append(await self._round(len(told.rounds) + 1, spec))
+            told.rounds.append(await self._round(len(told.rounds) + 1, spec) | {"not_in_time": late})
         return False
 
     def _pace(self) -> int:
@@ -163,16 +164,14 @@ class Player:
             "label_accuracy": ledger.accuracy(self._crowd.truth),
         }
 
-    async def _trained(self, project: str, before: Mapping[str, float]) -> None:
-        """Until the trainer has trained again, and judged what came of it; or too long."""
+    async def _trained(self, project: str, before: Mapping[str, float]) -> Late | None:
+        """Until the trainer has trained again, and judged what came of it; or too long: then what did not come."""
         deadline = time.monotonic() + TRAINED_WITHIN_S
-        while time.monotonic() < deadline:
-            now = await self._trainer(project)
-            if now["trainings"] > before["trainings"]:
-                if now["registered"] <= before["registered"] or now["verdicts"] > before["verdicts"]:
-                    return
+        while (late := awaited(before, await self._trainer(project))) and time.monotonic() < deadline:
+            if late == "verdict":
                 deadline = min(deadline, time.monotonic() + JUDGED_WITHIN_S)
             await asyncio.sleep(LOOK_S)
+        return late
 
     async def _trainer(self, project: str) -> Mapping[str, float]:
         """How often the trainer trained, registered and judged models of a project."""
@@ -204,6 +203,13 @@ class Player:
 
     def _urls(self) -> Mapping[str, str]:
         return {name: url for name, url in self._stack.urls.items() if name != TRAINER}
+
+
+def awaited(before: Mapping[str, float], now: Mapping[str, float]) -> Late | None:
+    """What has not come yet: a training, or the verdict on the model that it registered; from counts of the trainer."""
+    if now["trainings"] <= before["trainings"]:
+        return "training"
+    return "verdict" if now["registered"] > before["registered"] and now["verdicts"] <= before["verdicts"] else None
 
 
 def names(policies: tuple[str, ...]) -> list[str]:

@@ -121,17 +121,20 @@ def show(to: Console, found: Mapping[str, Any]) -> None:
     curves = [(name, one["rounds"]) for name, one in found["policies"].items() if one["rounds"]]
     if curves:
         to.print()
-        to.print(table(("policy", "cycle", "labels", "opinions", "model accuracy"), _points(curves)))
+        to.print(table(("policy", "cycle", "labels", "opinions", "model accuracy", "not in time"), _points(curves)))
     verdict = "audit: nothing lost, nothing counted twice"
     to.print(f"\n{verdict if not found['violations'] else 'audit: VIOLATIONS'}; {found['seconds']:.0f} s", markup=False)
 
 
 def _points(curves: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> list[tuple[Any, ...]]:
     return [
-        (name, point["cycle"], f"{point['labels']:,}", f"{point['opinions']:,}", _percent(point["model_accuracy"]))
+        (
+            name, point["cycle"], f"{point['labels']:,}", f"{point['opinions']:,}", _percent(point["model_accuracy"]),
+            point["not_in_time"] or "",
+        )
         for name, rounds in curves
         for point in rounds
-    ]
+    ]  # fmt: skip
 
 
 def _rounded(share: float | None) -> float | None:

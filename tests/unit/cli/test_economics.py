@@ -2,16 +2,18 @@
 
 import math
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from cli.economics.contents import read_contents
-from cli.economics.drive import Played
+from cli.economics.drive import Played, awaited
 from cli.economics.pace import room, told
 from cli.economics.plan import POLICIES, SIZES_AT_MOST, Options, items_of, learns, project_of, sizes_of, spec_of
 from cli.economics.plot import draw
-from cli.economics.report import beside, policy_report, savings
+from cli.economics.report import beside, policy_report, savings, show
 from cli.project.presets import policy_of
 from cli.replay.dataset import Answer, Crowd
 from cli.scoring import Ledger
@@ -117,6 +119,7 @@ def test_a_report_counts_labels_opinions_and_what_the_model_did_alone(tmp_path: 
     for who in ("w0", "w1"):
         ledger.add_annotation(make.annotation("t1", by=who, value="b"))
     point = {"cycle": 1, "labels": 1, "opinions": 2, "auto": 1, "model": "m", "model_accuracy": 0.8}
+    point |= {"not_in_time": "verdict"}
     truth = {"t0": "a", "t1": "a"}
     found = policy_report(Played("ai_assisted", 1.0, [point]), ledger, truth, {"t0": True, "t1": True, "t9": False})
     assert (found["labels"], found["opinions"], found["opinions_per_label"]) == (2, 2, 1.0)
@@ -129,6 +132,11 @@ def test_a_report_counts_labels_opinions_and_what_the_model_did_alone(tmp_path: 
     saved = savings(policies, all_)["ai_assisted"]
     assert saved["of_all_opinions"] == 0.75
     assert saved["of_manual_opinions"] == pytest.approx(0.6667, abs=1e-4)
+    screen = Console(width=160, record=True, file=StringIO())
+    told_of = {"policies": policies, "all_opinions": all_, "saved": savings(policies, all_)}
+    show(screen, told_of | {"violations": [], "seconds": 1.0})
+    shown = [line.split()[-2:] for line in screen.export_text().splitlines() if "80.0%" in line]
+    assert shown == [["80.0%", "verdict"]] * 2
     picture = tmp_path / "economics.png"
     draw({"policies": policies, "all_opinions": all_}, picture)
     assert picture.read_bytes()[:4] == b"\x89PNG"
@@ -144,6 +152,15 @@ def test_a_policy_stands_beside_all_opinions_item_by_item() -> None:
     assert one["accuracy"] == -0.02
     assert one["standard_error"] == pytest.approx(math.sqrt((4 - 100 * 0.02**2) / 99 / 100), abs=1e-6)
     assert beside({"t00": True}, both) is None  # one item has no spread
+
+
+def test_a_cycle_says_what_the_trainer_did_not_do_in_time() -> None:
+    before = {"trainings": 2.0, "registered": 1.0, "verdicts": 1.0}
+    assert awaited(before, before) == "training"
+    assert awaited(before, before | {"trainings": 3.0}) is None  # no model came of it
+    registered = before | {"trainings": 3.0, "registered": 2.0}
+    assert awaited(before, registered) == "verdict"
+    assert awaited(before, registered | {"verdicts": 2.0}) is None
 
 
 METRICS = """labelstream_qc_annotations_total{lane="round",outcome="answered",project="a"} 60.0
