@@ -9,7 +9,7 @@ from zlib import crc32
 from services.monitor.domain.anchoring import cell
 from services.monitor.domain.cause.periods import answer_keys, gold_key, parts_of
 from services.monitor.domain.certificate import Rules
-from services.monitor.domain.certifying import finding_of, read_back, rules_of
+from services.monitor.domain.certifying import Finding, finding_of, read_back, rules_of
 from services.monitor.domain.counters import Counts, Key, Kind, time_bucket
 from services.monitor.domain.drift import signals
 from services.monitor.domain.drift.sampling import is_beside_audits, is_sampled
@@ -237,7 +237,7 @@ class Handlers:
     async def _keep_evidence(self, labels: Sequence[Label], unit: Unit) -> None:
         """What certificates stand on, and what stands on them; no statement where no project asks for a guarantee."""
         store = CertificateStore(unit.connection)
-        found = [((each.project_id, each.item_id), finding_of(each)) for each in labels if self._auto(each.project_id)]
+        found = [((each.project_id, each.item_id), self._finding(each)) for each in labels]
         await store.add_audits((key, finding) for key, finding in found if finding is not None)
         accepted = [label for label in labels if label.evidence.certificate is not None and label.renames is None]
         await store.add_accepted(accepted)
@@ -246,6 +246,10 @@ class Handlers:
         if voids:
             late = too_late(accepted, voids, {name: self._projects.names(name) for name in voids})
             await open_again([(label.project_id, label.item_id, label.labelled_at) for label in late], unit)
+
+    def _finding(self, label: Label) -> Finding | None:
+        project = self._projects.current(label.project_id)
+        return None if project is None else finding_of(label, project.spec)
 
     def _auto(self, project_id: str) -> AutoAccept | None:
         """The project's policy of auto-accept, where it asks for a guarantee."""

@@ -94,6 +94,5 @@ class Certificate(Value):
 
     @property
     def breaches(self) -> bool:
-        """Whether it withdraws something because the error has risen."""
-        withdrawn = self.state == "withdrawn" and self.rest is None
-        return withdrawn or any(one.doubtful_since is not None for one in (self.pooled, *self.classes))
+        """Whether it withdraws something because the error has risen, not for want of proof under other rules."""
+        return any(one.doubtful_since is not None for one in (self.pooled, *self.classes))

@@ -8,7 +8,7 @@ from services.monitor.domain.certificate import Audit, Evidence, Rules, loss_of
 from services.monitor.domain.pooling import Decision, Granted, Groups, OfClass, Place, Withdrawn, weigh
 from services.monitor.domain.symbols import agree
 from services.monitor.domain.voids import ALL, Void
-from shared.events import AutoAccept, Certificate, CertificateTerms, ClassCertificate, Label, Path
+from shared.events import AutoAccept, Certificate, CertificateTerms, ClassCertificate, Label, Path, ProjectSpec
 from shared.labels import ChoiceSchema, LabelSchema, Names, category
 
 FLAT = 2
@@ -81,9 +81,14 @@ def rules_of(auto: AutoAccept, label: LabelSchema) -> Rules | None:
     return Rules(auto.guarantee.target_error, auto.guarantee.confidence, auto.threshold, classes)
 
 
-def finding_of(label: Label) -> Finding | None:
-    """The audit that a label is: people's first label of an item of the audit lane, with a posterior."""
-    proposal = label.evidence.proposal
+def finding_of(label: Label, spec: ProjectSpec) -> Finding | None:
+    """The audit that a label is: people's first label of an item of the audit lane, with a posterior.
+
+    A slice that accepts by its threshold alone draws audits of its own: they say nothing of what a certificate covers.
+    """
+    proposal, auto = label.evidence.proposal, spec.policy_of(label.slice).auto_accept
+    if auto is None or auto.guarantee is None:
+        return None
     if not label.would_auto or label.path is Path.AUTO or label.version != 1 or proposal is None:
         return None
     symbol = category(proposal.value)

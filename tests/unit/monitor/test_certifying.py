@@ -10,7 +10,7 @@ from services.monitor.domain.certifying import Ledger, certify, finding_of, read
 from services.monitor.domain.pooling import OfClass, Place
 from services.monitor.domain.voids import ALL, Void, Voids, certificate_id, told, too_late
 from services.monitor.store.certificates import AcceptedLabel
-from shared.events import AutoAccept, Certificate, Guarantee
+from shared.events import AutoAccept, Certificate, Guarantee, Slice, SliceOf
 from shared.events import Evidence as LabelEvidence
 from shared.labels import Names
 from tests.support import events as make
@@ -80,6 +80,7 @@ def test_classes_that_are_judged_together_again_are_accepted_when_that_is_proven
     (one,), doubts = certify(kept, (), AUTO, together, classes=3, now=make.AT)
     assert not doubts
     assert not one.accepts
+    assert not one.breaches  # no model is rolled back for it
     assert kept.evidence.certified is None
     assert not certify(kept, (), AUTO, together, classes=3, now=make.AT + timedelta(days=1))[0]
 
@@ -115,10 +116,14 @@ def test_labels_under_a_former_name_of_a_class_are_opened_again_with_it() -> Non
 
 
 def test_an_audit_says_what_people_alone_give_to_the_proposal() -> None:
-    said = make.proposal("positive", confidence=0.97)
+    said, policy = make.proposal("positive", confidence=0.97), make.policy(auto_accept=AUTO)
+    by_threshold = make.policy(auto_accept=AutoAccept(threshold=0.8, audit_share=0.5))
+    slices = (Slice(name="easy", when=SliceOf(source="web"), policy=by_threshold),)
+    spec = make.project_spec(policy=policy, slices=slices)
     heard = make.label(
         would_auto=True, posterior=0.99, distribution={"positive": 0.99}, evidence=LabelEvidence(proposal=said)
     )
     both = heard.model_copy(update={"evidence": LabelEvidence(proposal=said, unaided=0.6)})
-    shares = [found.share for found in map(finding_of, (heard, both)) if found is not None]
-    assert shares == [0.99, 0.6]
+    easy = heard.model_copy(update={"slice": "easy"})  # no certificate covers it
+    found = [finding_of(label, spec) for label in (heard, both, easy)]
+    assert [one and one.share for one in found] == [0.99, 0.6, None]
