@@ -6,12 +6,33 @@ from sqlite3 import Connection
 from typing import TypeVar
 
 from services.prelabel.training.consumer import Write
-from services.prelabel.training.store.intake import Alarm, add_alarms, add_guesses, add_items, add_labels, settle
+from services.prelabel.training.store.intake import (
+    OF_DRIFT,
+    Alarm,
+    add_alarms,
+    add_guesses,
+    add_items,
+    add_labels,
+    settle,
+)
 from shared.bus.records import Received
 from shared.bus.references import References
-from shared.events import Certificate, Event, Item, Label, Path, Quality, Route, RouteState, ShadowPrediction
+from shared.events import (
+    Certificate,
+    DriftAlarm,
+    Event,
+    Item,
+    Label,
+    Path,
+    Quality,
+    Route,
+    RouteState,
+    ShadowPrediction,
+)
 
 E = TypeVar("E", bound=Event)
+PEOPLE = "gold"
+"""The signal of drift that is about one person's answers."""
 NOT_COMING = {RouteState.SAMPLED_OUT, RouteState.UNLABELABLE, RouteState.UNRESOLVED}
 
 
@@ -63,11 +84,22 @@ class Handlers:
         return write if over else nothing
 
     async def on_quality(self, batch: Sequence[Received[Quality]]) -> Write:
-        """A certificate that is withdrawn: what it certified is wrong more often than the project allows."""
+        """What asks for a training: a certificate that is withdrawn, and drift of what the model sees or is told."""
         found = await self._ours(batch, [one.event.project_id for one in batch])
-        alarms = [
-            Alarm(one.project_id, str(one.event_id), measured.model_version, measured.generation, one.measured_at)
-            for one in found
-            if isinstance(measured := one.measurement, Certificate) and measured.breaches
-        ]
+        alarms = [alarm for one in found if (alarm := alarm_of(one)) is not None]
         return partial(add_alarms, alarms=alarms) if alarms else nothing
+
+
+def alarm_of(event: Quality) -> Alarm | None:
+    """The alarm that a measurement raises; drift is one alarm however often it is told.
+
+    What is wrong with a person asks for no model, nor does what has moved by little or for the better.
+    """
+    measured, at = event.measurement, event.measured_at
+    if isinstance(measured, Certificate) and measured.breaches:
+        return Alarm(event.project_id, str(event.event_id), measured.model_version, measured.generation, at)
+    if not isinstance(measured, DriftAlarm) or measured.state not in ("open", "updated"):
+        return None
+    if measured.severity == "info" or measured.subject.signal == PEOPLE:
+        return None
+    return Alarm(event.project_id, str(measured.alarm_id), measured.reference.model_version, OF_DRIFT, at)

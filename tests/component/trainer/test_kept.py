@@ -12,11 +12,11 @@ import pytest
 from cli.economics.contents import GROUP, Contents
 from cli.economics.measure import held_out
 from services.prelabel.training.domain.sets import Row, split
+from services.prelabel.training.handlers import Handlers
 from services.prelabel.training.store import reading
 from services.prelabel.training.store.files import drop_before, write_set
 from services.prelabel.training.store.intake import (
-    Alarm,
-    add_alarms,
+    OF_DRIFT,
     add_answers,
     add_guesses,
     add_items,
@@ -28,12 +28,15 @@ from services.prelabel.training.store.intake import (
     settle,
 )
 from services.prelabel.training.store.kept import Kept, claim_cluster, get_offsets, save_offsets
+from shared.bus.references import References
 from shared.errors import ConfigurationError, RetryLater
-from shared.events import Evidence, TextContent, Training
+from shared.events import Certificate, Evidence, Measurement, TextContent, Training
 from shared.events.items import content_hash
 from shared.labels import Names
+from shared.topics import QUALITY
 from tests.support import events as make
 from tests.support.events import AT, PROJECT
+from tests.support.monitor import known_projects, received
 
 Run = Callable[[Callable[[sqlite3.Connection], Any]], Any]
 
@@ -247,13 +250,30 @@ async def test_progress_counts_labels_since_the_last_training(kept: Kept) -> Non
     assert (found.labels, found.since, found.version) == (10, 1, "t1")
 
 
-async def test_an_alarm_is_handled_once(kept: Kept) -> None:
-    alarm = Alarm(PROJECT, "e1", "m1", 3, AT)
+async def test_an_alarm_asks_once_however_often_it_is_told(kept: Kept) -> None:
+    references = References()
+    references.projects = known_projects(make.project_spec(training=Training()))
+    lost = Certificate(
+        number=1, state="withdrawn", generation=3, model_version="m1", threshold=0.9, target_error=0.03,
+        confidence=0.95, audit_share=0.5, valid_until=AT, doubtful_since=AT,
+    )  # fmt: skip
+    drift = make.drift_alarm("label_class")
+    told: list[Measurement] = [
+        lost,
+        drift,
+        drift.model_copy(update={"state": "updated", "number": 1}),
+        make.drift_alarm("gold", slice_="ann"),
+        make.drift_alarm("agreement", severity="info"),
+        make.drift_alarm("confidence", state="resolved", resolved_at=AT),
+    ]
+    batch = [received(QUALITY, make.quality(one, sequence=str(n))) for n, one in enumerate(told)]
     for _ in range(2):
-        await kept.run(lambda connection: add_alarms(connection, [alarm]))
-    assert await kept.run(lambda connection: reading.list_alarms(connection, PROJECT)) == [alarm]
-    await kept.run(lambda connection: reading.handle_alarms(connection, PROJECT, ["e1"]))
-    await kept.run(lambda connection: add_alarms(connection, [alarm]))
+        await kept.run(await Handlers(references).on_quality(batch))
+    found = await kept.run(lambda connection: reading.list_alarms(connection, PROJECT))
+    assert [one.generation for one in found] == [3, OF_DRIFT]
+    events = [one.event_id for one in found]
+    await kept.run(lambda connection: reading.handle_alarms(connection, PROJECT, events))
+    await kept.run(await Handlers(references).on_quality(batch))
     assert await kept.run(lambda connection: reading.list_alarms(connection, PROJECT)) == []
 
 

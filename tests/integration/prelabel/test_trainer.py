@@ -158,6 +158,7 @@ async def lost_certificate(scene: Scene, second: ModelVersion, first: ModelVersi
         confidence=0.95,
         audit_share=0.5,
         valid_until=datetime.now(UTC),
+        doubtful_since=datetime.now(UTC),
     )
     alarm = Quality(
         project_id=PROJECT, subject="project", sequence="1", measurement=certificate, measured_at=datetime.now(UTC)

@@ -2,11 +2,14 @@
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.prelabel.training.domain.checking import mismatch
+from services.prelabel.training.domain.due import due
 from services.prelabel.training.domain.sets import Labelled, candidate_name, split
+from shared.events import Training
 from shared.heldout import is_held_out
 
 
@@ -80,6 +83,20 @@ def test_the_hash_is_of_what_is_learned_from() -> None:
 def test_a_candidate_is_named_by_its_causes() -> None:
     assert candidate_name("p", "hash", "code", 1) == candidate_name("p", "hash", "code", 1)
     assert candidate_name("p", "hash", "code", 1) != candidate_name("p", "hash", "code", 2)
+
+
+@pytest.mark.parametrize(
+    ("since", "alarm", "expected"),
+    [
+        (299, {}, False), (300, {}, True),
+        (0, {"breached": True}, False), (1, {"breached": True}, True),
+        (74, {"drifted": True}, False), (75, {"drifted": True}, True),
+    ],
+)  # fmt: skip
+def test_an_alarm_asks_for_the_next_model_sooner(*, since: int, alarm: dict[str, bool], expected: bool) -> None:
+    training = Training(first_after=150, after_labels=300)
+    assert due(training, labels=1000, since=since, tried=True, live=True, **alarm) is expected
+    assert due(training, labels=149, since=149, tried=False, live=False, **alarm) is False
 
 
 def test_an_export_that_differs_is_noticed() -> None:

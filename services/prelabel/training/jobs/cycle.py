@@ -6,12 +6,14 @@ import hashlib
 import importlib.metadata
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
 
 from services.prelabel.store.files import ModelRefused, ModelUnavailable, sha256_of
 from services.prelabel.store.objects import ObjectUnavailable
+from services.prelabel.training.domain.due import due
 from services.prelabel.training.domain.sets import Sides, candidate_name
 from services.prelabel.training.jobs.publishing import Register
 from services.prelabel.training.jobs.trials import Trials
@@ -20,6 +22,7 @@ from services.prelabel.training.metrics import Metrics
 from services.prelabel.training.settings import TrainerSettings
 from services.prelabel.training.store import reading
 from services.prelabel.training.store.files import write_set
+from services.prelabel.training.store.intake import OF_DRIFT, Alarm
 from services.prelabel.training.store.kept import Kept
 from shared.bus.publisher import Publisher
 from shared.bus.references import CurrentProject, References
@@ -76,17 +79,23 @@ class Cycle:
         alarms = await self._trials.look(project, training, progress)
         if self._trials.pending(name, progress.version) is not None:
             return
-        if self._due(name, training, progress, alarmed=bool(alarms)):
-            await self._train(project, training, progress)
+        if not self._due(name, training, progress, alarms):
+            return
+        await self._train(project, training, progress)
         if alarms:
             events = [one.event_id for one in alarms]
             await self._kept.run(lambda connection: reading.handle_alarms(connection, name, events))
 
-    def _due(self, name: str, training: Training, progress: reading.Progress, *, alarmed: bool) -> bool:
-        if self._references.models.pointer(name) is None:
-            again = progress.version is None or progress.since >= min(training.first_after, training.after_labels)
-            return progress.labels >= training.first_after and again
-        return progress.since >= training.after_labels or (alarmed and progress.since > 0)
+    def _due(self, name: str, training: Training, progress: reading.Progress, alarms: Sequence[Alarm]) -> bool:
+        return due(
+            training,
+            labels=progress.labels,
+            since=progress.since,
+            tried=progress.version is not None,
+            live=self._references.models.pointer(name) is not None,
+            breached=any(one.generation != OF_DRIFT for one in alarms),
+            drifted=any(one.generation == OF_DRIFT for one in alarms),
+        )
 
     async def _train(self, project: CurrentProject, training: Training, progress: reading.Progress) -> None:
         """Train and register. The same labels again give the same name, which is registered once."""

@@ -15,9 +15,13 @@ Connection = sqlite3.Connection
 ItemKey = tuple[str, str]
 
 
+OF_DRIFT = -1
+"""The generation of an alarm that speaks of the traffic: no model is rolled back for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """What asks for a training, and maybe for the former model."""
+    """What asks for a training, and maybe for the model before that of its generation."""
 
     project_id: str
     event_id: str
