@@ -9,7 +9,7 @@ from zlib import crc32
 from services.monitor.domain.anchoring import cell
 from services.monitor.domain.cause.periods import answer_keys, gold_key, parts_of
 from services.monitor.domain.certificate import Rules
-from services.monitor.domain.certifying import Finding, finding_of, read_back, rules_of
+from services.monitor.domain.certifying import Finding, finding_of, read_back, refused, rules_of
 from services.monitor.domain.counters import Counts, Key, Kind, time_bucket
 from services.monitor.domain.drift import signals
 from services.monitor.domain.drift.sampling import is_beside_audits, is_sampled
@@ -81,7 +81,9 @@ class Handlers:
         await DriftStore(unit.connection).add_observations(signals.predicted(watched, slices))
 
     async def on_routes(self, batch: Sequence[Received[Route]], unit: Unit) -> None:
-        first = await self._observe(await self._known(batch, unit), unit, only_first=True)
+        known = await self._known(batch, unit)
+        first = await self._observe(known, unit, only_first=True)
+        await self._keep_audits([r.event for r in known if r.event.proposal is not None], unit)
         due = Counter(
             self._cohort(e)
             for e in first
@@ -237,8 +239,7 @@ class Handlers:
     async def _keep_evidence(self, labels: Sequence[Label], unit: Unit) -> None:
         """What certificates stand on, and what stands on them; no statement where no project asks for a guarantee."""
         store = CertificateStore(unit.connection)
-        found = [((each.project_id, each.item_id), self._finding(each)) for each in labels]
-        await store.add_audits((key, finding) for key, finding in found if finding is not None)
+        await self._keep_audits([label for label in labels if label.would_auto], unit)
         accepted = [label for label in labels if label.evidence.certificate is not None and label.renames is None]
         await store.add_accepted(accepted)
         projects = {label.project_id for label in accepted}
@@ -247,9 +248,16 @@ class Handlers:
             late = too_late(accepted, voids, {name: self._projects.names(name) for name in voids})
             await open_again([(label.project_id, label.item_id, label.labelled_at) for label in late], unit)
 
-    def _finding(self, label: Label) -> Finding | None:
-        project = self._projects.current(label.project_id)
-        return None if project is None else finding_of(label, project.spec)
+    async def _keep_audits(self, events: Sequence[Label | Route], unit: Unit) -> None:
+        found = [((each.project_id, each.item_id), self._finding(each)) for each in events]
+        audits = [(key, finding) for key, finding in found if finding is not None]
+        await CertificateStore(unit.connection).add_audits(audits)
+
+    def _finding(self, event: Label | Route) -> Finding | None:
+        project = self._projects.current(event.project_id)
+        if project is None:
+            return None
+        return finding_of(event, project.spec) if isinstance(event, Label) else refused(event, project.spec)
 
     def _auto(self, project_id: str) -> AutoAccept | None:
         """The project's policy of auto-accept, where it asks for a guarantee."""

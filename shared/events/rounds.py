@@ -48,6 +48,18 @@ class RouteState(StrEnum):
     ERASED = "erased"
 
 
+class Proposal(Value):
+    """The prediction that an opinion or a label stands beside, in short."""
+
+    value: LabelValue
+    confidence: Probability
+    model_version: Name
+    generation: Count = 0
+    distribution: Distribution | None = None
+    source: Name | None = Field(default=None, description="Of the item, as the project's `drift.source` names it.")
+    client: Name | None = Field(default=None, description="What sent the item, as `drift.client` names it.")
+
+
 class Route(ItemEvent):
     """A change of an item's state that no other topic shows. `step` numbers the routes of a round."""
 
@@ -68,6 +80,9 @@ class Route(ItemEvent):
     priority: float = 0.0
     model_version: Name | None = None
     generation: Count = 0
+    proposal: Proposal | None = Field(
+        default=None, description="Of an audit that ends without a label though people looked at it: what was proposed."
+    )
     project_version: Count
     guideline_version: Count = 0
     item_created_at: Timestamp
@@ -80,18 +95,6 @@ class Route(ItemEvent):
     @property
     def time(self) -> Timestamp:
         return self.routed_at
-
-
-class Proposal(Value):
-    """The prediction that an opinion or a label stands beside, in short."""
-
-    value: LabelValue
-    confidence: Probability
-    model_version: Name
-    generation: Count = 0
-    distribution: Distribution | None = None
-    source: Name | None = Field(default=None, description="Of the item, as the project's `drift.source` names it.")
-    client: Name | None = Field(default=None, description="What sent the item, as `drift.client` names it.")
 
 
 class Outcome(StrEnum):

@@ -10,7 +10,7 @@ from services.assignment.domain.guess import Guess
 from services.assignment.domain.lanes import PLAIN
 from services.assignment.domain.likeness import Likeness, likeness_of
 from services.assignment.domain.states import Ending, Standing, State
-from shared.events import Audience
+from shared.events import Audience, Proposal
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,14 @@ class Round:
         if self.audience is Audience.EXPERT:
             return max(0, 1 - self.expert_active - self.expert_answered)
         return max(0, self.wanted - self.answered - self.active)
+
+    @property
+    def refused(self) -> Proposal | None:
+        """What was proposed in an audit, should it end without a label though people looked at it."""
+        if not self.would_auto or self.number > 1 or self.guess is None or self.answered + self.skipped == 0:
+            return None
+        proposal = self.guess.proposal
+        return None if proposal is None else proposal.model_copy(update={"distribution": None})
 
     @property
     def state(self) -> State:

@@ -15,7 +15,7 @@ from services.assignment.domain.priority import USUAL, Confusions, Standpoint, p
 from services.assignment.domain.renaming import renamed_by_model
 from services.assignment.domain.routing import Routing, Standing, Way, accept, route
 from services.assignment.domain.spread import Surroundings
-from services.assignment.domain.states import ROUTE_OF_ENDING, Ending
+from services.assignment.domain.states import REFUSED, ROUTE_OF_ENDING, Ending
 from shared.events import (
     Annotation,
     Audience,
@@ -226,6 +226,7 @@ def route_event(asked: Round, state: RouteState, now: datetime) -> Route:
         priority=asked.priority,
         model_version=guess.model_version if guess is not None else None,
         generation=guess.generation if guess is not None else 0,
+        proposal=asked.refused if state in REFUSED else None,
         project_version=asked.project_version,
         guideline_version=asked.guideline_version,
         item_created_at=asked.item_created_at or now,

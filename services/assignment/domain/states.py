@@ -84,3 +84,5 @@ ENDING_OF_ASK: dict[Ask, Ending] = {Ask.UNLABELABLE: Ending.UNLABELABLE, Ask.UNR
 ROUTE_OF_ENDING: dict[Ending, RouteState] = {
     ending: state for state, ending in ENDING_OF_ROUTE.items() if ending is not Ending.OPEN
 }
+REFUSED = frozenset({RouteState.UNLABELABLE, RouteState.UNRESOLVED})
+"""Ends by people who gave no label."""

@@ -8,7 +8,7 @@ from services.monitor.domain.certificate import Audit, Evidence, Rules, loss_of
 from services.monitor.domain.pooling import Decision, Granted, Groups, OfClass, Place, Withdrawn, weigh
 from services.monitor.domain.symbols import agree
 from services.monitor.domain.voids import ALL, Void
-from shared.events import AutoAccept, Certificate, CertificateTerms, ClassCertificate, Label, Path, ProjectSpec
+from shared.events import AutoAccept, Certificate, CertificateTerms, ClassCertificate, Label, Path, ProjectSpec, Route
 from shared.labels import ChoiceSchema, LabelSchema, Names, category
 
 FLAT = 2
@@ -86,8 +86,8 @@ def finding_of(label: Label, spec: ProjectSpec) -> Finding | None:
 
     A slice that accepts by its threshold alone draws audits of its own: they say nothing of what a certificate covers.
     """
-    proposal, auto = label.evidence.proposal, spec.policy_of(label.slice).auto_accept
-    if auto is None or auto.guarantee is None:
+    proposal = label.evidence.proposal
+    if not _guaranteed(label, spec):
         return None
     if not label.would_auto or label.path is Path.AUTO or label.version != 1 or proposal is None:
         return None
@@ -104,6 +104,23 @@ def finding_of(label: Label, spec: ProjectSpec) -> Finding | None:
         return None
     at = label.labelled_at
     return Finding(proposal.generation, proposal.model_version, symbol, proposal.confidence, share, at)
+
+
+def refused(route: Route, spec: ProjectSpec) -> Finding | None:
+    """The audit that a route ends without a label though people looked at it: nothing speaks for the proposal.
+
+    Would such items drop out, a model that is sure of what nobody can label would lose nothing by it.
+    """
+    proposal = route.proposal
+    if proposal is None or not _guaranteed(route, spec):
+        return None
+    symbol, at = category(proposal.value), route.routed_at
+    return Finding(proposal.generation, proposal.model_version, symbol, proposal.confidence, 0.0, at)
+
+
+def _guaranteed(event: Label | Route, spec: ProjectSpec) -> bool:
+    auto = spec.policy_of(event.slice).auto_accept
+    return auto is not None and auto.guarantee is not None
 
 
 def certify(

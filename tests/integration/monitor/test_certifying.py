@@ -10,7 +10,7 @@ from services.monitor.settings import MonitorSettings
 from services.monitor.store import CertificateStore
 from shared import events as ev
 from shared.runtime.settings import KafkaSettings
-from shared.topics import ERASURES, LABELS, QUALITY, RELABELS
+from shared.topics import ERASURES, LABELS, QUALITY, RELABELS, ROUTES
 from tests.support import events as make
 from tests.support.monitor import Monitor, known_projects, received
 
@@ -37,6 +37,13 @@ def audit(number: int, *, right: bool = True, generation: int = 1, **more: Any) 
         "distribution": shares, "evidence": ev.Evidence(proposal=proposal), "labelled_at": make.at(number),
     }  # fmt: skip
     return make.label(f"audit-{number}", **(fields | more))
+
+
+def unlabelable(number: int) -> ev.Route:
+    """An audit that people looked at and could not label."""
+    said = make.proposal("positive", confidence=0.97)
+    state, at = ev.RouteState.UNLABELABLE, make.at(number)
+    return make.route(f"audit-{number}", state=state, step=2, would_auto=True, proposal=said, routed_at=at)
 
 
 def accepted(number: int, certificate: ev.Quality) -> ev.Label:
@@ -73,7 +80,7 @@ async def test_audits_earn_a_certificate_and_lose_it_again(monitor: Monitor) -> 
     assert (certificate.valid_until - monitor.now).total_seconds() == 1000.0
 
     await monitor.handle(LABELS, [accepted(n, first[-1]) for n in range(320, 420)])
-    await monitor.handle(LABELS, [audit(n, right=False) for n in range(310, 360)])
+    await monitor.handle(ROUTES, [unlabelable(n) for n in range(310, 360)])
     async with monitor.unit() as unit:  # a batch that was begun before the breach, and is written after it
         own = [received(LABELS, accepted(n, first[-1]), n) for n in range(420, 430)]
         await monitor.handlers.on_labels(own, unit)

@@ -1,9 +1,11 @@
 """What decisions publish."""
 
+from dataclasses import replace
+
 from services.assignment.domain.aggregate import Aggregate
 from services.assignment.domain.decide import Context, Said, step
 from services.assignment.domain.draws import Draws
-from services.assignment.domain.facts import Escalated, Fact, ItemSeen, Predicted
+from services.assignment.domain.facts import Escalated, Fact, ItemSeen, Opined, Predicted
 from services.assignment.domain.guess import Guess
 from shared import events as ev
 from tests.support import events as make
@@ -11,7 +13,7 @@ from tests.support import events as make
 POLICY = make.policy(auto_accept=ev.AutoAccept(threshold=0.9, audit_share=0.1), sample_share=0.5)
 CONTEXT = Context(POLICY, ev.CostModel(), 1, 0, make.AT)
 SEEN = ItemSeen("hash", make.AT)
-PEOPLE, OUT = Draws(0.9, 0.1), Draws(0.9, 0.9)
+PEOPLE, OUT, AUDIT = Draws(0.9, 0.1), Draws(0.9, 0.9), Draws(0.05, 0.1)
 
 
 def predicted(confidence: float) -> Predicted:
@@ -40,3 +42,20 @@ def test_a_sampled_out_item_that_ends_otherwise_has_two_routes() -> None:
     told = said(SEEN, predicted(0.5), Escalated(1, ev.Ask.UNLABELABLE, 0, ""), draws=OUT)
     routes = [(route.state.value, route.step) for route in told if isinstance(route, ev.Route)]
     assert routes == [("sampled_out", 1), ("unlabelable", 2)]
+
+
+def test_an_audit_that_people_cannot_label_says_what_was_proposed() -> None:
+    """Else it would be missing from what certificates stand on."""
+    skipped = Opined(
+        round=1, outcome=ev.Outcome.SKIPPED, role=ev.Audience.ANNOTATOR, proposal=None, would_auto=True, inclusion=0.05,
+        project_version=1, guideline_version=1, item_created_at=make.AT, at=make.AT,
+    )  # fmt: skip
+    ends = [Escalated(1, ask, 0, "") for ask in (ev.Ask.UNLABELABLE, ev.Ask.UNRESOLVED)]
+    for end in ends:
+        *_, route = said(SEEN, predicted(0.97), skipped, end, draws=AUDIT)
+        assert isinstance(route, ev.Route)
+        assert route.proposal is not None
+        assert (route.proposal.confidence, route.proposal.distribution) == (0.97, None)
+    *_, nobody = said(SEEN, predicted(0.97), ends[1], draws=AUDIT)
+    *_, usual = said(SEEN, predicted(0.5), replace(skipped, would_auto=False), ends[0], draws=PEOPLE)
+    assert [one.proposal for one in (nobody, usual) if isinstance(one, ev.Route)] == [None, None]

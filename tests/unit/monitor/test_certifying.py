@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from services.monitor.domain.certificate import Evidence, Rules
-from services.monitor.domain.certifying import Ledger, certify, finding_of, read_back
+from services.monitor.domain.certifying import Ledger, certify, finding_of, read_back, refused
 from services.monitor.domain.pooling import OfClass, Place
 from services.monitor.domain.voids import ALL, Void, Voids, certificate_id, told, too_late
 from services.monitor.store.certificates import AcceptedLabel
-from shared.events import AutoAccept, Certificate, Guarantee, Slice, SliceOf
+from shared.events import AutoAccept, Certificate, Guarantee, RouteState, Slice, SliceOf
 from shared.events import Evidence as LabelEvidence
 from shared.labels import Names
 from tests.support import events as make
@@ -127,3 +127,9 @@ def test_an_audit_says_what_people_alone_give_to_the_proposal() -> None:
     easy = heard.model_copy(update={"slice": "easy"})  # no certificate covers it
     found = [finding_of(label, spec) for label in (heard, both, easy)]
     assert [one and one.share for one in found] == [0.99, 0.6, None]
+    ended = make.route(state=RouteState.UNLABELABLE, would_auto=True, proposal=said)
+    gone = refused(ended, spec)
+    assert gone is not None
+    assert (gone.confidence, gone.share, gone.symbol) == (0.97, 0.0, "positive")
+    assert refused(ended.model_copy(update={"slice": "easy"}), spec) is None
+    assert refused(make.route(state=RouteState.UNLABELABLE), spec) is None
