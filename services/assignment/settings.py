@@ -99,6 +99,10 @@ class AssignmentSettings(DatabaseServiceSettings):
     max_held_leases: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=200, description="Leases that one person may hold at once."
     )
+    longest_lease_s: Seconds = Field(
+        default=43_200.0,
+        description="How long a task is kept for somebody who goes on renewing it, seconds; at least `policy.lease_s`.",
+    )
     calls_per_s: Annotated[float, Field(gt=0)] = Field(
         default=100.0, description="Calls a second that one person or program may make, of each replica."
     )

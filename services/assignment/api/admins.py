@@ -79,6 +79,7 @@ def admin_routes(desk: Desk) -> APIRouter:
     async def token(admin: Admin, annotator_id: Name) -> TokenResponse:
         fresh = new_token()
         async with desk.service.unit() as unit:
+            await _governed(unit, admin, annotator_id)
             if not await set_token(unit.connection, annotator_id, hash_token(fresh)):
                 raise _unknown(annotator_id)
             await record(unit, [LogLine(admin.id, "token", "done", annotator_id)])
@@ -89,6 +90,7 @@ def admin_routes(desk: Desk) -> APIRouter:
     async def profile(admin: Admin, annotator_id: Name, body: Profile) -> AnnotatorView:
         stored = Stored(body.languages, body.groups, body.max_open, body.daily_answers)
         async with desk.service.unit() as unit:
+            await _governed(unit, admin, annotator_id)
             if not await set_profile(unit.connection, annotator_id, stored):
                 raise _unknown(annotator_id)
             await record(unit, [LogLine(admin.id, "profile", "done", annotator_id)])
@@ -108,6 +110,8 @@ def admin_routes(desk: Desk) -> APIRouter:
 
 
 async def _add(desk: Desk, admin: Principal, asked: list[NewAnnotator]) -> list[AddedAnnotator]:
+    if not all(_governs(admin, one.projects) for one in asked):
+        raise forbidden("You add people to your projects; name them.")
     tokens = {one.id: new_token() for one in asked if one.token}
     rows = [
         NewPerson(
@@ -142,8 +146,8 @@ async def _mark(
 ) -> AnnotatorView:
     if body.project is not None:
         check_project(leader, body.project)
-    elif leader.role is not Role.ADMIN:
-        raise forbidden("A lead quarantines and reinstates in a project; name it.")
+    elif leader.role is not Role.ADMIN or leader.projects is not None:
+        raise forbidden("You quarantine and reinstate in a project; name it.")
     async with desk.service.unit() as unit:
         known = await get_people(unit.connection, [annotator_id])
         if annotator_id not in known or not _is_visible(leader, known[annotator_id]):
@@ -181,6 +185,24 @@ def _tell(unit: Unit, annotator_id: str, body: QuarantineRequest, projects: Sequ
             measured_at=unit.now,
         )
         unit.emit(QUALITY, event)
+
+
+def _governs(admin: Principal, projects: Sequence[str] | None) -> bool:
+    """Whether somebody of these projects (None: all) is somebody of the administrator's alone."""
+    return admin.projects is None or (projects is not None and admin.projects.issuperset(projects))
+
+
+async def _governed(unit: Unit, admin: Principal, annotator_id: str) -> None:
+    """Refuse to touch who works beyond the administrator's projects.
+
+    Raises:
+        Problem: 403; 404 for who is not seen at all.
+    """
+    known = (await get_people(unit.connection, [annotator_id])).get(annotator_id)
+    if known is None or not _is_visible(admin, known):
+        raise _unknown(annotator_id)
+    if not _governs(admin, known.projects):
+        raise forbidden("They work in projects that are not yours, too.")
 
 
 def _is_visible(leader: Principal, person: Person) -> bool:

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, Field
 
 from services.assignment.api.desk import Desk
-from services.assignment.api.identity import ADMINS, Principal, bearer, requires
+from services.assignment.api.identity import ADMINS, Principal, bearer, check_project, requires
+from services.assignment.api.problems import forbidden
 from services.assignment.api.schemas import Part
 from services.assignment.store.audit import list_lines
 from shared.events.base import Name, Slug
@@ -57,7 +58,11 @@ def audit_routes(desk: Desk) -> APIRouter:
     Admin = Annotated[Principal, Depends(requires(desk.identities, ADMINS))]  # noqa: N806  # a type
 
     @router.get("", summary="Who did what, the newest first")
-    async def lines(_: Admin, query: Annotated[AuditQuery, Query()]) -> AuditPage:
+    async def lines(admin: Admin, query: Annotated[AuditQuery, Query()]) -> AuditPage:
+        if admin.projects is not None and query.project is None:
+            raise forbidden("You read what is of your projects; name one.")
+        if query.project is not None:
+            check_project(admin, query.project)
         wanted = query.model_dump(exclude={"before", "limit"}, exclude_none=True)
         async with desk.service.database.transaction() as connection:
             found = await list_lines(connection, wanted, query.before, query.limit)

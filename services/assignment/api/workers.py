@@ -133,7 +133,8 @@ async def _renew(desk: Desk, worker: Principal, lease_id: UUID) -> RenewResponse
             raise lease_finished()
         project = desk.project(lease.project_id)
         lease_s = project.spec.policy.lease_s if project is not None else 0.0
-        expires_at = await renew(connection, lease_id, lease_s) if verdict is Verdict.ACCEPT else None
+        longest_s = desk.settings.longest_lease_s
+        expires_at = await renew(connection, lease_id, lease_s, longest_s) if verdict is Verdict.ACCEPT else None
         content = await _content(desk, connection, lease) if project is not None and expires_at is not None else None
     if expires_at is None:
         raise lease_expired()

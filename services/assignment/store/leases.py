@@ -175,13 +175,19 @@ _FINISH = (
 )
 
 
-async def renew(connection: Any, lease_id: UUID, lease_s: float) -> datetime | None:
-    """Extend a lease that still runs. Returns its expiry, None where it does not run."""
+async def renew(connection: Any, lease_id: UUID, lease_s: float, longest_s: float) -> datetime | None:
+    """Extend a lease that still runs, to so long after it was granted at most.
+
+    Returns:
+        Its expiry; None where it does not run.
+    """
     expires: datetime | None = await connection.fetchval(
-        "UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => $2)"
+        "UPDATE leases SET expires_at ="
+        " least(clock_timestamp() + make_interval(secs => $2), granted_at + make_interval(secs => $3))"
         " WHERE id = $1 AND state = 'active' AND expires_at > clock_timestamp() RETURNING expires_at",
         lease_id,
         lease_s,
+        max(lease_s, longest_s),
     )
     return expires
 

@@ -99,6 +99,10 @@ async def test_renewal_extends_a_lease(replica: Replica) -> None:
     await replica.queue.expire_leases()
     rows = await replica.sql("SELECT state, expires_at > now() + interval '200 seconds' AS far FROM leases")
     assert [tuple(row) for row in rows] == [("active", True)]
+    await replica.sql("UPDATE leases SET granted_at = now() - interval '11 hours 59 minutes'")
+    left_s = "SELECT extract(epoch FROM expires_at - now())::float8 AS left_s FROM leases"
+    assert (await ann.post(f"/v1/leases/{task['lease_id']}/renew")).status_code == 200
+    assert 50.0 < (await replica.sql(left_s))[0]["left_s"] <= 60.0  # a page that was left open keeps no task for good
 
 
 async def test_a_repeated_submit_gets_the_same_answer_and_counts_once(replica: Replica) -> None:

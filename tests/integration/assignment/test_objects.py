@@ -17,6 +17,7 @@ STRANGERS = {
     "annotator of another project": ("eve", "annotator", [OTHER]),
     "expert of another project": ("xia", "expert", [OTHER]),
     "lead of another project": ("lea", "lead", [OTHER]),
+    "administrator of another project": ("ada", "admin", [OTHER]),
     "annotator of no project": ("zoe", "annotator", []),
     "colleague of the same project": ("ann", "annotator", [make.PROJECT]),
 }
@@ -103,7 +104,7 @@ async def test_what_is_not_yours_is_not_there(world: World, who: str) -> None:
             continue
         answers = []
         for some in (ids, world.none):
-            body = body_of(path, some, behalf=role == "lead") if method != "GET" else None
+            body = body_of(path, some, behalf=role in ("lead", "admin")) if method != "GET" else None
             answers.append(await client.request(method, path.format_map(some), json=body))
         real, none = (told(one) for one in answers)
         if path == "/v1/next" and role == "annotator" and make.PROJECT in projects:
@@ -139,6 +140,25 @@ async def test_leads_see_the_people_of_their_projects_and_nobody_else(world: Wor
         assert page["next"] in seen  # a cursor is an id too
         after = page["next"]
     assert seen == ["eve", "gus", "lea"]
+
+
+async def test_an_administrator_of_some_projects_is_one_of_those_alone(world: World) -> None:
+    replica = world.replica
+    ada = await replica.person("ada", "admin", [OTHER])
+    await replica.person("eve", "annotator", [OTHER])
+    await replica.person("gus", "annotator")
+    await replica.person("kim", "annotator", [OTHER, make.PROJECT])
+    for beyond in (None, [OTHER, make.PROJECT]):
+        asked = {"annotators": [{"id": "own", "projects": [OTHER]}, {"id": "new", "role": "admin", "projects": beyond}]}
+        assert (await ada.post("/v1/annotators", json=asked)).status_code == 403
+    for who, expected in (("eve", 200), ("gus", 403), ("kim", 403), ("bob", 404)):
+        assert (await ada.post(f"/v1/annotators/{who}/token")).status_code == expected
+        assert (await ada.put(f"/v1/annotators/{who}/profile", json={"languages": ["en"]})).status_code == expected
+    assert (await ada.post("/v1/annotators/gus/quarantine", json={})).status_code == 403
+    for params, expected in (({}, 403), ({"project": make.PROJECT}, 404), ({"project": OTHER}, 200)):
+        assert (await ada.get("/v1/audit", params=params)).status_code == expected
+    own = {"annotators": [{"id": "own", "role": "admin", "projects": [OTHER]}]}
+    assert (await ada.post("/v1/annotators", json=own)).json()["results"][0]["problem"] is None
 
 
 async def test_only_administrators_read_the_audit_log(world: World) -> None:
