@@ -88,6 +88,11 @@ class GoldPolicy(FilePart):
     calibration: Annotated[int, Field(ge=0, le=1000)] = Field(
         default=0, description="Gold items that somebody new answers before anything else, as far as there are any."
     )
+    calibration_pass: Probability | None = Field(
+        default=None,
+        description="Share of those that must be right: who has fewer is in quarantine until a lead reinstates them."
+        " Absent: none must.",
+    )
     acceptable: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
         default=None,
         description="Accuracy on gold from which nobody is to be quarantined; absent: halfway between guessing and"
@@ -106,6 +111,8 @@ class GoldPolicy(FilePart):
             raise ValueError(f"unacceptable {self.unacceptable:g} is not below acceptable {self.acceptable:g}")
         if self.least_share is not None and self.least_share > self.share:
             raise ValueError(f"least_share {self.least_share:g} is above share {self.share:g}")
+        if self.calibration_pass is not None and self.calibration == 0:
+            raise ValueError("calibration_pass is the share of calibration, which is 0: say how many")
         return self
 
 

@@ -22,11 +22,16 @@ HALFWAY, NEAR_CHANCE, BELOW = 0.5, 0.15, 0.9
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Accuracies on gold: at least `acceptable` is good work, `unacceptable` is what the test looks for."""
+    """Accuracies on gold: at least `acceptable` is good work, `unacceptable` is what the test looks for.
+
+    `first`: answers to gold that somebody begins with; `passed`: the share of them that must be right.
+    """
 
     acceptable: float
     unacceptable: float
     false_alarm: float
+    first: int = 0
+    passed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,8 @@ def limits(policy: GoldPolicy, scale: Scale) -> Limits:
     acceptable = policy.acceptable if policy.acceptable is not None else chance + HALFWAY * (1.0 - chance)
     near_chance = min(chance + NEAR_CHANCE * (1.0 - chance), BELOW * acceptable)
     unacceptable = policy.unacceptable if policy.unacceptable is not None else near_chance
-    return Limits(acceptable, min(unacceptable, BELOW * acceptable), policy.false_alarm)
+    unacceptable = min(unacceptable, BELOW * acceptable)
+    return Limits(acceptable, unacceptable, policy.false_alarm, policy.calibration, policy.calibration_pass or 0.0)
 
 
 def heard(known: Trust, rules: Limits, *, correct: bool) -> Trust:
@@ -78,12 +84,19 @@ def heard_again(known: Trust, rules: Limits, results: Iterable[bool]) -> Trust:
 
 
 def convicted(known: Trust, rules: Limits) -> bool:
-    """Whether the evidence is enough, and nothing was decided yet."""
-    return not known.quarantined and known.evidence * rules.false_alarm >= 1.0
+    """Whether the evidence is enough, or too few of the first answers were right, and nothing was decided yet."""
+    return not known.quarantined and (known.evidence * rules.false_alarm >= 1.0 or _failed(known, rules))
+
+
+def _failed(known: Trust, rules: Limits) -> bool:
+    return known.answers == rules.first > 0 and known.correct / known.answers < rules.passed
 
 
 def quarantine(known: Trust, rules: Limits, now: datetime) -> Trust:
     """Decide it; every item they answered is to be reviewed."""
+    if _failed(known, rules):
+        reason = f"calibration: {known.correct} of {known.answers} right, below {rules.passed:.0%}"
+        return condemned(known, reason, now)
     reason = (
         f"gold: {known.correct} of {known.answers} right, below {rules.acceptable:.0%};"
         f" chance of a false alarm at most {rules.false_alarm:.2%}"

@@ -94,6 +94,19 @@ def test_default_limits_follow_the_scale() -> None:
     assert own == Limits(0.9, 0.6, 0.1)
 
 
+@pytest.mark.parametrize(("right", "reason"), [(2, "calibration: 2 of 5 right, below 60%"), (3, None)])
+def test_who_gets_too_little_of_the_first_gold_right_is_asked_no_more(right: int, reason: str | None) -> None:
+    known, rules = Trust(), limits(GoldPolicy(calibration=5, calibration_pass=0.6), CLOSED)
+    for number in range(5):
+        assert not convicted(known, rules)
+        known = heard(known, rules, correct=number < right)
+    assert convicted(known, rules) is (reason is not None)
+    assert reason is None or quarantine(known, rules, make.AT).reason == reason
+    assert not convicted(heard(known, rules, correct=False), rules)  # it is asked once
+
+
 def test_limits_in_the_wrong_order_are_refused() -> None:
+    with pytest.raises(ValueError, match="say how many"):
+        GoldPolicy(calibration_pass=0.6)
     with pytest.raises(ValueError, match="not below acceptable"):
         GoldPolicy(acceptable=0.6, unacceptable=0.7)
