@@ -36,7 +36,7 @@ class Standing:
     """The newest certificate of a project; `threshold` is None where it was withdrawn.
 
     `classes`: what it says of classes by themselves, and under "" of the others together. What is said beside it holds
-    of every class; it counts where there is no more to go by.
+    of every class; it counts where there is no more to go by. `model_version`: None where a release before kept it.
     """
 
     id: UUID
@@ -45,6 +45,7 @@ class Standing:
     audit_share: float
     target_error: float
     valid_until: datetime
+    model_version: str | None = None
     classes: Mapping[str, Terms] = field(default_factory=dict)
 
     @property
@@ -56,6 +57,8 @@ class Standing:
         """What it says of this proposal; None where it is of another model, or promises less than the project asks."""
         promised = auto.guarantee is not None and self.target_error <= auto.guarantee.target_error
         if not promised or self.generation != guess.generation:
+            return None
+        if self.model_version not in (None, guess.model_version):  # of a project's own system, which has no generations
             return None
         return self.classes.get(guess.likely or "", self.pooled)
 

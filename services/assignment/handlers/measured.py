@@ -54,6 +54,7 @@ def _standing(event: Quality, about: Certificate) -> Standing:
         audit_share=about.audit_share,
         target_error=about.target_error,
         valid_until=about.valid_until,
+        model_version=about.model_version,
         classes=_classes(about),
     )
 

@@ -13,6 +13,8 @@ from shared.labels import ChoiceSchema, LabelSchema, Names, category
 
 FLAT = 2
 """Classes where a project has none to count."""
+SWITCH = 10
+"""Audits in a row of another version of a model without generations after which it is taken for the one in use."""
 RENEWED = 0.25
 """Of its validity, after which a certificate with new audits and no breach is given for longer."""
 
@@ -37,6 +39,7 @@ class Ledger:
         rules: under which the evidence was gathered; other rules begin anew.
         evidence: of the pool; `classes` and `gone`: see `pooling.Groups`.
         generation: of the model that it is about; a newer one begins anew, an older one is passed over.
+        others: audits in a row of another version of that generation, which is that of a project's own system.
         number: of the last certificate published; `issued_at`: when; `audit_shares`: what it said, the pool's under "".
         symbols: how often each class was proposed, for the prior.
         voids: the last breach of each class that is judged by itself, and of the pool under "".
@@ -53,6 +56,7 @@ class Ledger:
     classes: dict[str, OfClass] = field(default_factory=dict)
     gone: int = 0
     voids: dict[str, Void] = field(default_factory=dict)
+    others: int = 0
 
     @property
     def groups(self) -> Groups:
@@ -144,11 +148,11 @@ def certify(
     if rules != ledger.rules and _rule(ledger, rules):
         said.append(_say(ledger, [Withdrawn(1.0, None)], auto, now))
     for found in findings:
-        if found.generation < ledger.generation:
+        before = ledger.generation, ledger.model_version
+        if not _is_of(found, ledger):
             continue
-        if found.generation > ledger.generation:
-            ledger.begin()
-            ledger.generation, ledger.model_version = found.generation, found.model_version
+        if before[0] == ledger.generation and before[1] != ledger.model_version:
+            said.append(_say(ledger, [Withdrawn(1.0, None)], auto, now))
         loss = loss_of(found.share, _prior(ledger, found.symbol, classes), rules.target)
         groups = ledger.groups
         decisions = weigh(groups, [Audit(found.confidence, loss, found.at, found.symbol)], rules)
@@ -160,6 +164,17 @@ def certify(
                 doubts.append(Doubt(one.since, one.symbol))
                 ledger.voids[one.symbol or ALL] = Void(ledger.number, one.since)
     return said or _renewed(ledger, auto, now), doubts
+
+
+def _is_of(found: Finding, ledger: Ledger) -> bool:
+    """Whether an audit is of the model that the evidence is about, which begins anew with another one."""
+    if found.generation == ledger.generation:
+        ledger.others = 0 if found.model_version == ledger.model_version else ledger.others + 1
+    if found.generation > ledger.generation or ledger.others >= SWITCH:
+        ledger.begin()
+        ledger.generation, ledger.model_version, ledger.others = found.generation, found.model_version, 0
+        return True
+    return found.generation == ledger.generation and ledger.others == 0
 
 
 def named(ledger: Ledger, findings: Iterable[Finding], names: Names) -> list[Finding]:

@@ -245,14 +245,16 @@ async def test_with_a_guarantee_nothing_is_accepted_but_under_the_newest_certifi
     auto = ev.AutoAccept(threshold=0.8, audit_share=0.0, guarantee=ev.Guarantee(target_error=0.03, starting_share=0.5))
     replica.project(make.project_spec(policy=make.policy(auto_accept=auto)))
 
-    async def arrive(item_id: str, value: str = "neutral") -> str:
+    async def arrive(item_id: str, value: str = "neutral", version: str = "m1") -> str:
+        said = make.prediction(item_id, confidence=0.95, generation=1, value=value, model_version=version)
         await replica.handle(ITEMS, make.item(item_id))
-        await replica.handle(PREDICTIONS, make.prediction(item_id, confidence=0.95, generation=1, value=value))
+        await replica.handle(PREDICTIONS, said)
         return (await standings(replica))[item_id]
 
     assert await arrive("before") == "open"
     await replica.handle(QUALITY, certificate(1))
     assert await arrive("certified") == "labelled"
+    assert await arrive("another", version="m2") == "open"  # your system has another model now
     (label,) = await replica.published(LABELS)
     assert label.evidence.certificate == certificate(1).event_id
     await replica.handle(QUALITY, certificate(3, state="withdrawn"), certificate(2))

@@ -78,6 +78,8 @@ PROVEN = make.policy(
         (0.95, 0.6, None, Way.PEOPLE, 1.0),
         (0.95, 0.6, standing(threshold=None), Way.PEOPLE, 1.0),
         (0.95, 0.6, standing(generation=2), Way.PEOPLE, 1.0),
+        (0.95, 0.2, standing(model_version="m1"), Way.AUTO, 1.0),
+        (0.95, 0.6, standing(model_version="m0"), Way.PEOPLE, 1.0),
         (0.95, 0.6, standing(valid_until=make.AT), Way.PEOPLE, 1.0),
         (0.95, 0.6, standing(target_error=0.05), Way.PEOPLE, 1.0),
         (0.75, 0.0, standing(threshold=0.5), Way.PEOPLE, 1.0),  # below what the project would try

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from services.monitor.domain.certificate import Evidence, Rules
-from services.monitor.domain.certifying import Ledger, certify, finding_of, read_back, refused
+from services.monitor.domain.certifying import SWITCH, Finding, Ledger, certify, finding_of, read_back, refused
 from services.monitor.domain.pooling import OfClass, Place
 from services.monitor.domain.voids import ALL, Void, Voids, certificate_id, told, too_late
 from services.monitor.store.certificates import AcceptedLabel
@@ -83,6 +83,21 @@ def test_classes_that_are_judged_together_again_are_accepted_when_that_is_proven
     assert not one.breaches  # no model is rolled back for it
     assert kept.evidence.certified is None
     assert not certify(kept, (), AUTO, together, classes=3, now=make.AT + timedelta(days=1))[0]
+
+
+def test_another_version_of_a_model_without_generations_has_to_earn_its_own() -> None:
+    rules, ledger = replace(RULES, classes=0), Ledger(replace(RULES, classes=0), Evidence.none(RULES))
+
+    def audits(version: str, number: int, share: float = 0.999) -> list[Certificate]:
+        found = [Finding(0, version, "abc"[n % 3], 0.95, share, make.at(n)) for n in range(number)]
+        return certify(ledger, found, AUTO, rules, classes=3, now=make.AT)[0]
+
+    assert [(one.state, one.model_version) for one in audits("v1", 300)][-1] == ("granted", "v1")
+    assert not audits("v2", SWITCH - 1, share=0.001)  # a few are no change, and say nothing of the other
+    assert not audits("v1", SWITCH - 1)
+    (lost,) = audits("v2", SWITCH)
+    assert (lost.state, lost.model_version, lost.accepts, lost.breaches) == ("withdrawn", "v2", False, False)
+    assert [(one.state, one.model_version) for one in audits("v2", 300)][-1] == ("granted", "v2")
 
 
 def test_a_label_that_comes_late_stands_on_what_was_void_by_then() -> None:
