@@ -12,7 +12,7 @@ PATHS = ("auto", "single", "consensus", "expert")
 
 @dataclass(frozen=True, slots=True)
 class PathScore:
-    """The labels of one path; `accuracy` over those whose truth is known, None without any."""
+    """The labels of one path, and what all their versions took; `accuracy` is None where no truth is known."""
 
     labels: int
     opinions: int
@@ -26,12 +26,12 @@ class Ledger:
 
     Attributes:
         labels: item -> the label of the highest version.
-        spent: (item, version) -> cost; every version was paid for.
+        spent: item -> version -> opinions and cost; every version was paid for.
         opinions: item -> annotation id -> category; gold and skips are left out.
     """
 
     labels: dict[str, Label] = field(default_factory=dict)
-    spent: dict[tuple[str, int], float] = field(default_factory=dict)
+    spent: dict[str, dict[int, tuple[int, float]]] = field(default_factory=dict)
     opinions: dict[str, dict[str, str]] = field(default_factory=dict)
     gold_answers: set[str] = field(default_factory=set)
 
@@ -40,7 +40,7 @@ class Ledger:
         known = self.labels.get(label.item_id)
         if known is None or label.version > known.version:
             self.labels[label.item_id] = label
-        self.spent[label.item_id, label.version] = label.cost
+        self.spent.setdefault(label.item_id, {})[label.version] = (label.opinions, label.cost)
 
     def add_annotation(self, annotation: Annotation) -> None:
         """Take an annotation in."""
@@ -59,22 +59,19 @@ class Ledger:
     @property
     def cost(self) -> float:
         """What all labels cost, in the project's currency."""
-        return sum(self.spent.values())
+        return sum(cost for versions in self.spent.values() for _, cost in versions.values())
 
     def by_path(self, truth: Mapping[str, str]) -> dict[str, PathScore]:
         """The live labels of each path."""
         found: dict[str, list[Label]] = {path: [] for path in PATHS}
         for label in self.labels.values():
             found[label.path.value].append(label)
-        return {
-            path: PathScore(
-                labels=len(labels),
-                opinions=sum(label.opinions for label in labels),
-                cost=sum(label.cost for label in labels),
-                accuracy=accuracy(labels, truth),
-            )
-            for path, labels in found.items()
-        }
+        return {path: self._score(labels, truth) for path, labels in found.items()}
+
+    def _score(self, labels: Sequence[Label], truth: Mapping[str, str]) -> PathScore:
+        spent = [both for label in labels for both in self.spent[label.item_id].values()]
+        opinions, cost = sum(opinions for opinions, _ in spent), sum(cost for _, cost in spent)
+        return PathScore(len(labels), opinions, cost, accuracy(labels, truth))
 
     def accuracy(self, truth: Mapping[str, str]) -> float | None:
         """Share of the live labels that are right, over items whose truth is known; None without any."""

@@ -27,9 +27,9 @@ def test_majority_ties_count_by_expectation(
 def test_the_highest_version_is_live_and_every_version_was_paid_for() -> None:
     ledger = Ledger()
     for label in (
-        make.label("a", value="neutral", version=2, supersedes=1, cost=0.4),
-        make.label("a", value="positive", cost=0.1),
-        make.label("a", value="positive", cost=0.1),
+        make.label("a", value="neutral", version=2, supersedes=1, opinions=0, cost=0.4),
+        make.label("a", value="positive", opinions=3, cost=0.1),
+        make.label("a", value="positive", opinions=3, cost=0.1),
         make.auto_label("b", value="negative"),
     ):
         ledger.add_label(label)
@@ -37,7 +37,8 @@ def test_the_highest_version_is_live_and_every_version_was_paid_for() -> None:
     assert ledger.accuracy(truth) == 0.5
     assert ledger.cost == pytest.approx(0.5002)
     paths = ledger.by_path(truth)
-    assert paths["consensus"].labels == 1
+    assert (paths["consensus"].labels, paths["consensus"].opinions) == (1, 3)
+    assert paths["consensus"].cost == pytest.approx(0.5)
     assert paths["auto"].accuracy == 0.0
     assert paths["expert"].accuracy is None
 

@@ -84,6 +84,12 @@ def test_a_class_that_is_lost_refuses_a_candidate_that_is_better_in_all() -> Non
 def test_a_class_of_few_labels_is_not_judged_alone() -> None:
     assert worse_class(pairs(lost=9), 0.95, ended=True) is None
     assert worse_class(pairs(lost=10), 0.95, ended=True) == "a"
+    few = [pair for name in "bcdefgh" for pair in pairs(name, both=9)]
+    said = (
+        "it is better than the live model; with too few labels to judge them alone: 'b', 'c', 'd', 'e', 'f' and 2 more"
+    )
+    assert verdict(pairs(both=40, won=30) + pairs("i", both=10) + few) == ("promote", said)
+    assert verdict(pairs(both=400, won=3) + pairs("rare", lost=1))[1].endswith("to judge them alone: 'rare'")
 
 
 def test_rare_labels_stand_for_those_that_never_came_to_people() -> None:

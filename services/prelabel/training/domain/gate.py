@@ -1,7 +1,7 @@
 """Whether a candidate replaces the live model: paired tests on held-out labels. Rules and reasons: decision 0051."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +13,8 @@ BETS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 MOST_WEIGHT = 20.0
 LEAST_OF_A_CLASS = 10
 LEAST_FIRST = 10
+NAMED = 5
+"""Classes that a verdict names, at most."""
 
 
 class Verdict(StrEnum):
@@ -103,12 +105,13 @@ def judge(pairs: Sequence[Pair], rule: Rule, *, shadowed: int, overdue: bool) ->
         return ruling(Verdict.REFUSE, f"it is worse than the live model on class {loser!r}")
     if shadowed < rule.shadowed and not overdue:
         return ruling(Verdict.WAIT, f"{shadowed} of {rule.shadowed} predictions on trial")
+    few = _too_few(pairs)
     if better >= bound:
-        return ruling(Verdict.PROMOTE, "it is better than the live model")
+        return ruling(Verdict.PROMOTE, f"it is better than the live model{few}")
     if not ended:
         return ruling(Verdict.WAIT, f"{len(pairs)} of {rule.labels} held-out labels")
     if lower >= -rule.margin:
-        return ruling(Verdict.PROMOTE, f"at the end of its trial it is not worse by more than {rule.margin:g}")
+        return ruling(Verdict.PROMOTE, f"at the end of its trial it is not worse by more than {rule.margin:g}{few}")
     return ruling(Verdict.REFUSE, f"at the end of its trial it may be worse by more than {rule.margin:g}")
 
 
@@ -181,6 +184,16 @@ def evidence(pairs: Sequence[Pair], heaviest: float = 1.0, *, sign: int = 1) -> 
             for place, bet in enumerate(BETS):
                 logs[place] += math.log1p(bet * sign * value * weight / heaviest)
     return sum(math.exp(min(log, 700.0)) for log in logs) / len(BETS)
+
+
+def _too_few(pairs: Sequence[Pair]) -> str:
+    """What a verdict says of the classes that it did not judge by themselves."""
+    counts = Counter(pair.category for pair in pairs)
+    few = sorted(name for name, number in counts.items() if number < LEAST_OF_A_CLASS)
+    if not few:
+        return ""
+    more = f" and {len(few) - NAMED} more" if len(few) > NAMED else ""
+    return f"; with too few labels to judge them alone: {', '.join(map(repr, few[:NAMED]))}{more}"
 
 
 def worse_class(pairs: Sequence[Pair], confidence: float, *, ended: bool = False) -> str | None:
