@@ -18,12 +18,12 @@ from cli.stack.tansu import Tansu
 from shared.bus.admin import create_topics
 from shared.errors import ConfigurationError
 from shared.runtime.settings import KafkaSettings
-from shared.topics import ASSIGNMENT, PRELABEL, PROCESSES, SERVICES, TRAINER
+from shared.topics import MONITOR, PRELABEL, PROCESSES, QC, SERVICES, TRAINER
 
 BrokerKind = Literal["tansu", "kafka", "external"]
 _ENV = "LABELSTREAM_"
-_NICE = "5"
-"""Of all but assignment, which people wait for."""
+_NICE = {PRELABEL: "5", QC: "10", MONITOR: "10", TRAINER: "5"}
+"""Of all but assignment, which people wait for; what they wait for least yields most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +135,8 @@ class Stack:
         if name in self.database_urls:
             environment[f"{own}DATABASE_URL"] = self.database_urls[name]
             environment[f"{own}DATABASE_ALLOW_INSECURE"] = str(self.postgres is not None).lower()
-        if name != ASSIGNMENT:
-            environment[f"{own}NICE"] = _NICE
+        if name in _NICE:
+            environment[f"{own}NICE"] = _NICE[name]
         if name == TRAINER:
             environment[f"{own}DIRECTORY"] = str(self._keep_dir / "training")
         if name in {PRELABEL, TRAINER}:

@@ -36,7 +36,17 @@ from shared.events import (
     Training,
 )
 from shared.labels import ChoiceSchema
-from shared.topics import ASSIGNMENT, ITEMS, PREDICTIONS, PROCESSES, SHADOW_PREDICTIONS
+from shared.topics import (
+    ASSIGNMENT,
+    ITEMS,
+    MONITOR,
+    PREDICTIONS,
+    PRELABEL,
+    PROCESSES,
+    QC,
+    SHADOW_PREDICTIONS,
+    TRAINER,
+)
 from tests.support import onnx_models as make
 
 pytestmark = pytest.mark.timeout(600)
@@ -139,7 +149,8 @@ def niceness(stack: Stack) -> dict[str, int]:
 
 
 async def test_from_peoples_answers_to_a_model_and_back(loop: Loop) -> None:
-    assert niceness(loop.stack) == {name: 5 * (name != ASSIGNMENT) for name in PROCESSES}, "people are served first"
+    wanted = {ASSIGNMENT: 0, PRELABEL: 5, QC: 10, MONITOR: 10, TRAINER: 5}
+    assert niceness(loop.stack) == wanted, "people are served first"
     await loop.send(150)
     first = pointed(await loop.models(live(1)))
     assert first.metrics["heldout_accuracy"] > 0.7
